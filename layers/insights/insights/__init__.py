@@ -1,0 +1,1 @@
+"""Choreo Insights data into your own S3: what both functions are made of."""
