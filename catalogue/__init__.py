@@ -1,0 +1,1 @@
+"""The catalogue: GraphQL documents, the schema they are checked against, and their compiler."""

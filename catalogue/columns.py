@@ -1,0 +1,172 @@
+"""From a selection and the schema: the shape of the reply, and the columns it fills."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from graphql import (
+    FieldNode,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+)
+
+from catalogue.errors import DocumentError
+from insights.catalogue import Column, ColumnType, FanOut, Node
+
+# What the exporter adds to every row.
+COMMON = (
+    Column("organization", "string", "Handle of the organisation."),
+    Column("environment", "string", "Name of the environment."),
+    Column("environment_id", "string", "Id of the environment."),
+    Column("exported_at", "timestamp", "When the row was asked for (UTC)."),
+)
+# A page speaks of itself, not of the row.
+NO_COLUMNS = ("pagination",)
+TYPES: Mapping[str, ColumnType] = {
+    "Int": "bigint",
+    "Float": "double",
+    "String": "string",
+    "ID": "string",
+    "Boolean": "boolean",
+}
+
+
+def snake(name: str) -> str:
+    """A GraphQL name as a column's: `timeSpan` is `time_span`, `API` is `api`."""
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower().lstrip("_")
+
+
+class _Shaper:
+    """Walks the selection beside the schema, noting names and lists that a table cannot have."""
+
+    def __init__(self, path: Path, table: str, entity: str | None) -> None:
+        self._path = path
+        self._table = table
+        self._entity = entity
+        self._meanings: dict[str, tuple[FieldNode, str]] = {}
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        return {name: meaning for name, (_, meaning) in self._meanings.items()}
+
+    def node(self, field: FieldNode, definition: GraphQLField, prefix: str | None) -> Node:
+        """`prefix` is None at the root, else the names of the objects around it."""
+        kind, nullable = _unwrapped(definition.type)
+        repeated = isinstance(kind, GraphQLList)
+        if isinstance(kind, GraphQLList):
+            kind, _ = _unwrapped(kind.of_type)
+        if isinstance(kind, GraphQLList):
+            raise DocumentError(self._path, "a list of lists gives no rows", field)
+        alias = field.alias.value if field.alias and prefix is not None else None
+        key = alias or field.name.value
+        if isinstance(kind, GraphQLObjectType):
+            nested = self._nested(prefix, key, repeated=repeated)
+            nodes = tuple(self._children(field, kind, nested))
+            self._one_list(field, nodes)
+            return Node(key, nullable, repeated, nodes=nodes)
+        column = None
+        if prefix is None or not prefix.startswith(NO_COLUMNS):
+            column = self._column(field, alias, prefix, repeated=repeated)
+            self._note(column, field, definition.description or "")
+        column_type, integer = _column_type(getattr(kind, "name", "String"), definition)
+        return Node(key, nullable, repeated, column_type, integer, column)
+
+    def _nested(self, prefix: str | None, key: str, *, repeated: bool) -> str:
+        if prefix is None or (repeated and key not in NO_COLUMNS):
+            return prefix or ""
+        return "_".join(filter(None, (prefix, snake(key))))
+
+    def _children(
+        self, field: FieldNode, kind: GraphQLObjectType, prefix: str
+    ) -> Iterator[Node]:
+        selections = field.selection_set.selections if field.selection_set else ()
+        for selection in selections:
+            if not isinstance(selection, FieldNode) or selection.name.value.startswith("__"):
+                raise DocumentError(self._path, "write the fields out, one by one", selection)
+            yield self.node(selection, kind.fields[selection.name.value], prefix)
+
+    def _one_list(self, field: FieldNode, nodes: Iterable[Node]) -> None:
+        lists = [node.key for node in nodes if _holds_list(node)]
+        if len(lists) > 1:
+            reason = f"{' and '.join(lists)} are lists side by side: a row comes from one of them"
+            raise DocumentError(self._path, f"{reason}. Split the document", field)
+
+    def _column(
+        self, field: FieldNode, alias: str | None, prefix: str | None, *, repeated: bool
+    ) -> str:
+        if prefix is None:
+            return self._table.removesuffix("s") if repeated else self._table
+        name = snake(field.name.value)
+        if self._entity and not alias and not prefix and name in ("id", "name"):
+            return f"{self._entity}_{name}"
+        return "_".join(filter(None, (prefix, snake(alias) if alias else name)))
+
+    def _note(self, column: str, field: FieldNode, meaning: str) -> None:
+        common = [c.name for c in COMMON if self._entity != "environment"]
+        if column in (*self._meanings, *common, "day"):
+            reason = f"the column {column!r} is there already: give the field an alias"
+            raise DocumentError(self._path, reason, field)
+        self._meanings[column] = (field, meaning)
+
+
+def _unwrapped(kind: GraphQLOutputType) -> tuple[GraphQLOutputType, bool]:
+    if isinstance(kind, GraphQLNonNull):
+        return kind.of_type, False
+    return kind, True
+
+
+def _holds_list(node: Node) -> bool:
+    return node.repeated or any(_holds_list(child) for child in node.nodes)
+
+
+def _column_type(named: str, definition: GraphQLField) -> tuple[ColumnType, bool]:
+    """The type, and whether the reply has whole numbers although the column is a double."""
+    marks = {d.name.value for d in definition.ast_node.directives} if definition.ast_node else set()
+    if "instant" in marks:
+        return "timestamp", False
+    if "milliseconds" in marks:
+        return "double", named == "Int"
+    return TYPES.get(named, "string"), False
+
+
+def shape_and_columns(
+    path: Path,
+    root: FieldNode,
+    definition: GraphQLField,
+    table: str,
+    entity: str | None,
+    fans: tuple[FanOut, ...],
+) -> tuple[Node, tuple[Column, ...]]:
+    """The reply's shape, and the table's columns in order: fan-out, selection, common ones.
+
+    Raises DocumentError for two lists side by side, a list of lists, or two columns of one name.
+    """
+    shaper = _Shaper(path, table, entity)
+    shape = shaper.node(root, definition, None)
+    meanings = shaper.meanings
+    types = dict(_leaf_types(shape))
+    columns = [Column(name, types[name], meaning) for name, meaning in meanings.items()]
+    for fan in fans:
+        if fan.column and fan.column not in meanings:
+            meaning = f"What was asked for as ${fan.variable}."
+            columns.insert(0, Column(fan.column, "string", meaning))
+    names = [column.name for column in columns]
+    columns += [column for column in COMMON if column.name not in names]
+    return shape, tuple(columns)
+
+
+def _leaf_types(node: Node) -> Iterator[tuple[str, ColumnType]]:
+    if node.column and node.type:
+        yield node.column, node.type
+    for child in node.nodes:
+        yield from _leaf_types(child)
+
+
+def has_field(kind: object, name: str) -> bool:
+    """Whether a type has a field of this name."""
+    composite = isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
+    return composite and name in kind.fields

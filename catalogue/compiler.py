@@ -1,0 +1,244 @@
+"""Compiles the GraphQL documents of a folder into tables.
+
+A document is one query with one root field. Its variables say what the exporter fills and over
+what it fans out, its selection and the schema give the columns:
+
+| variable                  | filled with                                                |
+| ------------------------- | ---------------------------------------------------------- |
+| `$time: TimeFilter!`      | the UTC day; without it the table is a list of today       |
+| `$data: DataFilter!`      | organisation, tenant and all ids of one environment        |
+| `$tenantData: …!`         | the same for `listTenants`                                 |
+| `$org: OrgFilter!`        | the organisation                                           |
+| `$apiIds: [String]`       | the ids of the environment's APIs, in fives                |
+| `$apiId: ID!` or `String` | each of these ids; fills the column `api_id`               |
+| `$limit: Int` `$offset`   | page after page until `pagination.total` is reached        |
+| `$onPremKey: String!`     | the organisation's on-prem key, where its secret holds one |
+| of an enum's type         | each value of the enum; fills a column of its name         |
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from graphql import (
+    FieldNode,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    Source,
+    VariableDefinitionNode,
+    build_schema,
+    get_named_type,
+    parse,
+    print_ast,
+    strip_ignored_characters,
+    validate,
+)
+from graphql.utilities import value_from_ast_untyped
+
+from catalogue.columns import has_field, shape_and_columns, snake
+from catalogue.errors import DocumentError, located
+from insights.catalogue import FanOut, Table
+
+FOLDER = Path(__file__).parent
+GRANULARITIES = ("1m", "15m", "1h", "1d", "7d")
+# The exporter's own tables, in the same database.
+RESERVED = ("runs", "checks")
+FILLED = {
+    "time": ("TimeFilter!", "TimeFilter"),
+    "data": ("DataFilter!",),
+    "tenantData": ("TenantDataFilter!",),
+    "org": ("OrgFilter!",),
+    "apiIds": ("[String]", "[String]!", "[String!]", "[String!]!"),
+    "apiId": ("ID!", "String", "String!"),
+    "limit": ("Int", "Int!"),
+    "offset": ("Int", "Int!"),
+    "onPremKey": ("String!",),
+}
+
+
+def schema(folder: Path = FOLDER) -> GraphQLSchema:
+    """The project's schema with the directives that a document may use."""
+    texts = [(folder / name).read_text("utf-8") for name in ("schema.graphql", "directives.graphql")]
+    return build_schema("\n".join(texts))
+
+
+def compile_folder(folder: Path, against: GraphQLSchema, taken: tuple[str, ...] = ()) -> list[Table]:
+    """The tables of all documents in a folder, by name.
+
+    Raises DocumentError for the first broken document, or one whose table is `taken`.
+    """
+    tables = []
+    for path in sorted(folder.rglob("*.graphql")):
+        table = compile_document(path, path.read_text("utf-8"), against)
+        if table.name in (*taken, *(t.name for t in tables)):
+            raise DocumentError(path, f"there is a table {table.name!r} already: rename the file")
+        tables.append(table)
+    return tables
+
+
+def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
+    """One document as a table. Raises DocumentError with file, line, reason and remedy."""
+    name = path.stem
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
+        reason = "the file's name becomes the table's: lower case, digits and underscores"
+        raise DocumentError(path, f"{reason}, and none of {', '.join(RESERVED)}")
+    operation = _operation(path, text, against)
+    root = _root(path, operation)
+    variables = {v.variable.name.value: v for v in operation.variable_definitions or ()}
+    for variable in variables.values():
+        _check_variable(path, variable, against)
+    kind = against.query_type
+    field = kind.fields[root.name.value] if kind else None
+    if field is None:
+        raise DocumentError(path, f"the schema has no query field {root.name.value!r}", root)
+    selected = get_named_type(field.type)
+    daily = "time" in variables
+    entity = None if daily or not isinstance(selected, GraphQLObjectType) else snake(selected.name)
+    fans = tuple(_fan_outs(variables, against))
+    shape, columns = shape_and_columns(path, root, field, name, entity, fans)
+    scope: Literal["environment", "organization"]
+    scope = "environment" if {"data", "tenantData"} & variables.keys() else "organization"
+    directives = {d.name.value: d for d in operation.directives or ()}
+    arguments = {
+        key: {a.name.value: value_from_ast_untyped(a.value) for a in d.arguments or ()}
+        for key, d in directives.items()
+    }
+    return Table(
+        name=name,
+        document=path.name,
+        description=_description(text),
+        field=root.name.value,
+        root=_minified(path, root),
+        variables={key: print_ast(v.type) for key, v in variables.items()},
+        shape=shape,
+        columns=columns,
+        scope=scope,
+        daily=daily,
+        granularity=_granularity(path, root, field, selected),
+        fan_out=fans,
+        paged=_paged(path, root, variables),
+        environment_types=tuple(arguments.get("environments", {}).get("types", ())),
+        kept_days=arguments.get("kept", {}).get("days"),
+        on_prem_key="onPremKey" in directives or "onPremKey" in variables,
+        off=arguments.get("off", {}).get("reason"),
+    )
+
+
+def _operation(path: Path, text: str, against: GraphQLSchema) -> OperationDefinitionNode:
+    if not re.sub(r"#[^\n]*", "", text).strip():
+        raise DocumentError(path, "the document is empty: write one query with one root field")
+    try:
+        document = parse(Source(text, str(path)))
+    except GraphQLSyntaxError as error:
+        raise located(path, error) from None
+    for error in validate(against, document):
+        raise located(path, error)
+    if len(document.definitions) != 1:
+        reason = "one document holds one query: no fragments and no second operation"
+        raise DocumentError(path, reason, document.definitions[1])
+    operation = document.definitions[0]
+    if not isinstance(operation, OperationDefinitionNode) or (
+        operation.operation is not OperationType.QUERY
+    ):
+        raise DocumentError(path, "a table is a query", operation)
+    return operation
+
+
+def _root(path: Path, operation: OperationDefinitionNode) -> FieldNode:
+    selections = operation.selection_set.selections
+    if len(selections) != 1 or not isinstance(selections[0], FieldNode):
+        raise DocumentError(path, "a table has one root field: split the document", operation)
+    if selections[0].name.value.startswith("__"):
+        raise DocumentError(path, "introspection is no table", selections[0])
+    return selections[0]
+
+
+def _check_variable(path: Path, variable: VariableDefinitionNode, against: GraphQLSchema) -> None:
+    name, kind = variable.variable.name.value, print_ast(variable.type)
+    if isinstance(against.type_map.get(kind.rstrip("!")), GraphQLEnumType):
+        return
+    if kind not in FILLED.get(name, ()):
+        known = ", ".join(f"${key}: {kinds[0]}" for key, kinds in FILLED.items())
+        reason = f"nothing fills ${name}: {kind}. What is filled: {known}, and enums"
+        raise DocumentError(path, f"{reason}. Write any other value into the document", variable)
+    if variable.default_value:
+        raise DocumentError(path, f"${name} is filled always: take its default away", variable)
+
+
+def _fan_outs(
+    variables: dict[str, VariableDefinitionNode], against: GraphQLSchema
+) -> Iterator[FanOut]:
+    for name, variable in variables.items():
+        if name == "apiIds":
+            yield FanOut(name, "api_ids")
+        elif name == "apiId":
+            yield FanOut(name, "api_id", column="api_id")
+        else:
+            kind = against.type_map.get(print_ast(variable.type).rstrip("!"))
+            if isinstance(kind, GraphQLEnumType):
+                yield FanOut(name, "values", tuple(kind.values), snake(name))
+
+
+def _description(text: str) -> str:
+    """The comment above the query."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        lines.append(line.removeprefix("#").strip())
+    return "\n".join(lines).strip()
+
+
+def _minified(path: Path, root: FieldNode) -> str:
+    text = strip_ignored_characters(print_ast(root))
+    if "$" in re.sub(r"\$[A-Za-z_]", "", text) or re.search(r'"[^"]*\$[^"]*"', text):
+        raise DocumentError(path, "a '$' inside a text cannot be told from a variable", root)
+    return text
+
+
+def _granularity(
+    path: Path, root: FieldNode, field: GraphQLField, selected: object
+) -> str | None:
+    """The granularity that the document asks for; it must be there where the field takes one."""
+    given = re.search(r'granularity:\s*"([^"]*)"', print_ast(root))
+    if given and given[1] not in GRANULARITIES:
+        reason = f"granularity {given[1]!r} is none of {', '.join(GRANULARITIES)}"
+        raise DocumentError(path, reason, root)
+    if "granularity" not in _argument_names(field):
+        return None
+    if not given:
+        reason = "without a granularity the answer depends on the time range: give one"
+        raise DocumentError(path, f'{reason}, as in granularity: "1h"', root)
+    if has_field(selected, "granularity") and "granularity" not in _selected(root):
+        raise DocumentError(path, "select granularity too: the one answered is compared", root)
+    return given[1]
+
+
+def _selected(field: FieldNode | None) -> dict[str, FieldNode]:
+    selections = field.selection_set.selections if field and field.selection_set else ()
+    return {s.name.value: s for s in selections if isinstance(s, FieldNode)}
+
+
+def _argument_names(field: GraphQLField) -> list[str]:
+    names: list[str] = []
+    for name, argument in field.args.items():
+        names.append(name)
+        names += getattr(get_named_type(argument.type), "fields", {}).keys()
+    return names
+
+
+def _paged(path: Path, root: FieldNode, variables: dict[str, VariableDefinitionNode]) -> bool:
+    page = _selected(root).get("pagination")
+    names = {"limit", "offset"} & variables.keys()
+    if page is None and not names:
+        return False
+    if len(names) < 2 or not {"total", "limit"} <= _selected(page).keys():
+        reason = "pages need $limit: Int, $offset: Int and pagination {total limit}"
+        raise DocumentError(path, reason, root)
+    return True

@@ -1,0 +1,122 @@
+"""The compiled catalogue: what each table asks, and the columns its answers fill.
+
+`python -m catalogue` compiles the GraphQL documents into `catalogue.json`, so that a function
+that starts needs neither a GraphQL parser nor the documents.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from insights.errors import ConfigurationError
+
+ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean"]
+EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
+
+
+class Column(msgspec.Struct, frozen=True):
+    """A column of a table: its name, its type in the words of Glue, and what it means."""
+
+    name: str
+    type: ColumnType
+    meaning: str = ""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A place in a reply: a value that fills `column`, or an object or list with `nodes`.
+
+    `repeated` is true for a list. A leaf has a `type` and a `column`; a `granularity` that is
+    compared with the one asked for is such a leaf too. `nullable` speaks of the place itself.
+    """
+
+    key: str
+    nullable: bool
+    repeated: bool = False
+    type: ColumnType | None = None
+    integer: bool = False
+    column: str | None = None
+    nodes: tuple["Node", ...] = ()
+
+
+class FanOut(msgspec.Struct, frozen=True):
+    """What a document is asked once for: a variable and where its values come from.
+
+    `over` is `api_ids` (the ids of the environment's APIs in fives, the most a filter takes),
+    `api_id` (one by one) or `values` (those of an enum, in `values`). `column` repeats the
+    value in each row; a list of ids fills none.
+    """
+
+    variable: str
+    over: Literal["api_ids", "api_id", "values"]
+    values: tuple[str, ...] = ()
+    column: str | None = None
+
+
+class Table(msgspec.Struct, frozen=True):
+    """One document, compiled. `root` is its root field with `$name` for each variable."""
+
+    name: str
+    document: str
+    description: str
+    field: str
+    root: str
+    variables: dict[str, str]
+    shape: Node
+    columns: tuple[Column, ...]
+    scope: Literal["organization", "environment"]
+    daily: bool
+    granularity: str | None = None
+    fan_out: tuple[FanOut, ...] = ()
+    paged: bool = False
+    environment_types: tuple[EnvironmentType, ...] = ()
+    kept_days: int | None = None
+    on_prem_key: bool = False
+    off: str | None = None
+
+    @property
+    def time_column(self) -> str | None:
+        """The first instant of a row, by which rows outside the asked day are dropped."""
+        names = (c.name for c in self.columns if c.type == "timestamp" and c.name != "exported_at")
+        return next(names, None)
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All tables by name."""
+
+    tables: tuple[Table, ...]
+
+    def chosen(self, names: tuple[str, ...] | None) -> tuple[Table, ...]:
+        """The tables of these names (None: all that are not switched off), in catalogue order.
+
+        Raises ConfigurationError for a name that is no table, or one that is switched off.
+        """
+        if names is None:
+            return tuple(table for table in self.tables if not table.off)
+        known = {table.name: table for table in self.tables}
+        for name in names:
+            if name not in known:
+                msg = f"Tables: {name!r} is no table. The tables are: {', '.join(sorted(known))}"
+                raise ConfigurationError(msg)
+            if reason := known[name].off:
+                raise ConfigurationError(f"Tables: {name!r} is switched off: {reason}")
+        return tuple(table for table in self.tables if table.name in names)
+
+
+def load(folder: Path | None = None) -> Catalogue:
+    """The shipped tables and the user's own, as they were compiled into the layer.
+
+    Raises ConfigurationError where a file is missing or was written by another version.
+    """
+    folder = folder or Path(__file__).parent
+    tables: list[Table] = []
+    for name in ("catalogue.json", "custom_catalogue.json"):
+        path = folder / name
+        if name == "custom_catalogue.json" and not path.exists():
+            continue
+        try:
+            tables += msgspec.json.decode(path.read_bytes(), type=Catalogue).tables
+        except (OSError, msgspec.MsgspecError) as error:
+            msg = f"{path.name} cannot be read ({error}): run `make tables` and deploy again"
+            raise ConfigurationError(msg) from error
+    return Catalogue(tuple(tables))

@@ -1,0 +1,234 @@
+"""Replies into columns: typed decoding, and unfolding nested lists into rows.
+
+The innermost list of a shape gives the rows; the values of its parents are repeated. A null
+stays a null, and a list that is null has no rows.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import chain, repeat
+from typing import Annotated, Any
+
+import msgspec
+
+from insights.catalogue import Node, Table
+from insights.errors import BadAnswer
+
+Columns = dict[str, list[Any]]
+
+_PLAIN = {"bigint": int, "double": float, "string": str, "timestamp": str, "boolean": bool}
+# A count outside of 64 bits cannot be stored as what it is.
+_INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+# A double keeps whole numbers exact up to here.
+_EXACT = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The rows of one reply by column, and what else its shape tells.
+
+    `items` counts the outermost list, which is what pages count. `total` and `limit` come from
+    `pagination`, `granularities` from the echo.
+    """
+
+    columns: Columns
+    items: int
+    granularities: frozenset[str]
+    total: int | None = None
+    limit: int | None = None
+    unknown_fields: bool = False
+
+
+def _leaf(node: Node) -> Any:
+    kind: Any = _PLAIN[node.type or "string"]
+    if node.integer:
+        return _EXACT
+    return _INT64 if kind is int else kind
+
+
+def _type_of(node: Node, path: str, *, strict: bool) -> Any:
+    kind: Any
+    if node.nodes:
+        fields = [
+            (f"f{i}", _type_of(child, f"{path}_{child.key}", strict=strict))
+            for i, child in enumerate(node.nodes)
+        ]
+        kind = msgspec.defstruct(
+            f"Reply{path}",
+            fields,
+            rename={f"f{i}": child.key for i, child in enumerate(node.nodes)},
+            forbid_unknown_fields=strict,
+            gc=False,
+        )
+    else:
+        kind = _leaf(node)
+    if node.repeated:
+        # A null among the items is an error that the server did not report.
+        kind = list[kind]
+    return kind | None if node.nullable else kind
+
+
+@dataclass
+class _Level:
+    """One list of the shape: its own values, and the way to the list below it."""
+
+    leaves: list[tuple[str, Callable[[Any], Any]]] = field(default_factory=list)
+    below: Callable[[Any], Any] | None = None
+
+
+def _reach(path: tuple[int, ...]) -> Callable[[Any], Any]:
+    names = [f"f{i}" for i in path]
+
+    def get(item: Any) -> Any:
+        for name in names:
+            if item is None:
+                return None
+            item = getattr(item, name)
+        return item
+
+    if len(names) == 1:
+        only = names[0]
+        return lambda item: getattr(item, only)
+    return get
+
+
+def _levels(root: Node) -> list[_Level]:
+    """The chain of lists from the root down to the rows (the compiler allows one chain)."""
+    levels = [_Level()]
+
+    def visit(node: Node, path: tuple[int, ...], level: _Level) -> None:
+        for i, child in enumerate(node.nodes):
+            here = (*path, i)
+            if child.repeated:
+                level.below = _reach(here)
+                levels.append(_Level())
+                if child.nodes:
+                    visit(child, (), levels[-1])
+                else:
+                    levels[-1].leaves.append((child.column or child.key, lambda item: item))
+            elif child.nodes:
+                visit(child, here, level)
+            elif child.column:
+                level.leaves.append((child.column, _reach(here)))
+
+    if root.nodes:
+        visit(root, (), levels[0])
+    else:
+        levels[0].leaves.append((root.column or root.key, lambda item: item))
+    return levels
+
+
+class Reader:
+    """Reads the replies of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._strict = msgspec.json.Decoder(_type_of(table.shape, "", strict=True))
+        self._lenient = msgspec.json.Decoder(_type_of(table.shape, "", strict=False))
+        self._levels = _levels(table.shape)
+        self._instants = [c.name for c in table.columns if c.type == "timestamp"]
+        page = next((i for i, n in enumerate(table.shape.nodes) if n.key == "pagination"), None)
+        self._page = None if page is None else _reach((page,))
+        keys = [n.key for n in table.shape.nodes[page].nodes] if page is not None else []
+        self._page_keys = [f"f{keys.index(k)}" for k in ("total", "limit")] if keys else []
+
+    def read(self, raw: bytes | memoryview | msgspec.Raw) -> Answer:
+        """One root field's JSON as columns.
+
+        Raises BadAnswer with the path and what is wrong there: a wrong type, a missing field, a
+        number out of range, a time that is none, or a null where the rows should be.
+        """
+        value, unknown = self._decode(raw)
+        if value is None and (self._table.shape.nodes or self._table.shape.repeated):
+            msg = f"{self._table.field} is null, and no error says why"
+            raise BadAnswer(msg)
+        columns, items = self._unfold(value)
+        for name in self._instants:
+            if name in columns:
+                columns[name] = [self._instant(name, text) for text in columns[name]]
+        page = self._page(value) if self._page else None
+        total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
+        echoed = frozenset(columns.get("granularity", ()))
+        return Answer(columns, items, echoed, total, limit, unknown)
+
+    def _decode(self, raw: bytes | memoryview | msgspec.Raw) -> tuple[Any, bool]:
+        try:
+            return self._strict.decode(raw), False
+        except msgspec.ValidationError as error:
+            if "unknown field" not in str(error):
+                raise self._bad(error) from error
+        except msgspec.DecodeError as error:
+            raise self._bad(error) from error
+        try:
+            return self._lenient.decode(raw), True
+        except msgspec.MsgspecError as error:
+            raise self._bad(error) from error
+
+    def _bad(self, error: Exception) -> BadAnswer:
+        return BadAnswer(f"{self._table.field}: {error}")
+
+    def _unfold(self, value: Any) -> tuple[Columns, int]:
+        items = value if self._table.shape.repeated else [value]
+        outermost: int | None = len(items) if self._table.shape.repeated else None
+        columns: Columns = {}
+        for level in self._levels:
+            for name, get in level.leaves:
+                columns[name] = [get(item) for item in items]
+            if level.below is None:
+                break
+            below = [level.below(item) or () for item in items]
+            counts = [len(children) for children in below]
+            columns = {name: _repeated(values, counts) for name, values in columns.items()}
+            items = list(chain.from_iterable(below))
+            outermost = len(items) if outermost is None else outermost
+        return columns, len(items) if outermost is None else outermost
+
+    def _instant(self, column: str, text: str | None) -> int | None:
+        if text is None:
+            return None
+        try:
+            return parse_instant(text)
+        except ValueError:
+            msg = f"{self._table.field}: {column} is not an ISO-8601 time but {text[:40]!r}"
+            raise BadAnswer(msg) from None
+
+
+def _repeated(values: list[Any], counts: list[int]) -> list[Any]:
+    if len(values) == 1:
+        return values * counts[0]
+    return list(chain.from_iterable(map(repeat, values, counts)))
+
+
+@lru_cache(maxsize=4096)
+def parse_instant(text: str) -> int:
+    """Microseconds since 1970 (UTC) of an ISO-8601 time; without a zone it is UTC.
+
+    Choreo gives seven fraction digits and the zone of the filter. Raises ValueError.
+    """
+    instant = datetime.fromisoformat(text)
+    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def within(columns: Columns, column: str, start: int, end: int) -> tuple[Columns, int]:
+    """The rows whose instant lies in [start, end) microseconds, and how many were dropped.
+
+    Whether the service's `to` is inclusive is unknown: a row outside of the asked day belongs to
+    another partition, and would be stored twice. A row without an instant stays.
+    """
+    instants = columns[column]
+    keep = [t is None or start <= t < end for t in instants]
+    dropped = keep.count(False)
+    if dropped:
+        columns = {name: list(_compress(values, keep)) for name, values in columns.items()}
+    return columns, dropped
+
+
+def _compress(values: list[Any], keep: list[bool]) -> Iterator[Any]:
+    return (value for value, kept in zip(values, keep, strict=True) if kept)

@@ -1,0 +1,3 @@
+class InsightsError(Exception): pass
+class ConfigurationError(InsightsError): pass
+class BadAnswer(InsightsError): pass

@@ -1,0 +1,157 @@
+"""Which partitions there should be, and what their objects are called. No AWS, no clock."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+
+from insights.catalogue import Table
+
+ROOT = "insights"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment of an organisation, with every id under which its data is kept.
+
+    `key_name` is its name made safe for an object's key, different for each environment of the
+    organisation.
+    """
+
+    id: str
+    name: str
+    type: str
+    ids: tuple[str, ...]
+    key_name: str
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One object of the dataset: a table, an organisation, an environment and a UTC day."""
+
+    table: Table = field(compare=False)
+    table_name: str
+    organization: str
+    environment: Environment | None
+    day: date
+
+    @property
+    def key(self) -> str:
+        """The object's key in the dataset bucket."""
+        name = safe_name(self.organization)
+        if self.environment:
+            name = f"{name}.{self.environment.key_name}"
+        return f"{day_prefix(self.table_name, self.day)}{name}.parquet"
+
+
+def table_prefix(table: str) -> str:
+    """Where a table's objects lie."""
+    return f"{ROOT}/{table}/"
+
+
+def day_prefix(table: str, day: date) -> str:
+    """Where a table's objects of a day lie."""
+    return f"{table_prefix(table)}day={day.isoformat()}/"
+
+
+def safe_name(name: str) -> str:
+    """A name as part of an object's key: letters, digits, `_` and `-` alone.
+
+    A name that needs a change gets a hash of the name at its end, so that no two names meet.
+    """
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name):
+        return name
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:64]
+    return "-".join(filter(None, (plain, hashlib.sha256(name.encode()).hexdigest()[:8])))
+
+
+# Data of a CHOREO environment from before the ids of today: the names in the US and the EU.
+# Names that stand in both lists of an environment are the same text in every organisation.
+LEGACY_IDS: Mapping[str, tuple[str, ...]] = {
+    "Development": (
+        "dev-us-east-azure",
+        "Dev-Internal",
+        "sandbox-dev",
+        "dev-eu-north-azure",
+        "Dev-Internal-EU-North",
+        "sandbox-dev-eu-north",
+    ),
+    "Production": (
+        "Production and Sandbox",
+        "Prod-Internal",
+        "sandbox-prod",
+        "prod-eu-north-azure",
+        "Prod-Internal-EU-North",
+        "sandbox-prod-eu-north",
+    ),
+}
+
+
+def environments(rows: Iterable[Mapping[str, str | None]]) -> tuple[Environment, ...]:
+    """The environments from the rows of the table `environments`, in the server's order.
+
+    To get all of its data, the union of an environment's ids must be asked for [Choreo].
+    """
+    found: list[Environment] = []
+    taken: set[str] = set()
+    for row in rows:
+        name, own = row["environment_name"] or "", row["environment_id"] or ""
+        ids = [own, row["external_env_id"], row["internal_env_id"], row["sandbox_env_id"]]
+        if row["type"] == "CHOREO":
+            ids += LEGACY_IDS.get(name, ())
+        key_name = safe_name(name)
+        if key_name in taken:
+            # Two environments of one name: the later keeps apart by its id.
+            key_name = f"{key_name}-{hashlib.sha256(own.encode()).hexdigest()[:8]}"
+        taken.add(key_name)
+        union = tuple(dict.fromkeys(filter(None, ids)))
+        found.append(Environment(own, name, row["type"] or "", union, key_name))
+    return tuple(found)
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    """The days from `last` back to `first`, both included: newest first."""
+    for back in range((last - first).days + 1):
+        yield last - timedelta(days=back)
+
+
+def wanted(
+    table: Table,
+    organization: str,
+    environment: Environment | None,
+    first: date,
+    last: date,
+    today: date,
+) -> Iterator[Partition]:
+    """The partitions of a table that should exist for these days, newest first.
+
+    A list is known for today alone. What the service keeps for some days only is wanted for
+    those; what it has only for some types of environment, for these.
+    """
+    if environment and table.environment_types:
+        if environment.type not in table.environment_types:
+            return
+    if not table.daily:
+        first = max(first, today)
+    elif table.kept_days is not None:
+        first = max(first, today - timedelta(days=table.kept_days))
+    for day in days(first, min(last, today)):
+        yield Partition(table, table.name, organization, environment, day)
+
+
+def is_final(written: datetime, day: date, settle_hours: float) -> bool:
+    """Whether an object written then holds all that will ever come late for its day."""
+    return written >= day_end(day) + timedelta(hours=settle_hours)
+
+
+def day_start(day: date) -> datetime:
+    """The first instant of a UTC day."""
+    return datetime.combine(day, time(), UTC)
+
+
+def day_end(day: date) -> datetime:
+    """The first instant after a UTC day."""
+    return day_start(day) + timedelta(days=1)
