@@ -2,12 +2,63 @@
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import msgspec
 
 from catalogue.compiler import compile_folder, schema
 from catalogue.errors import DocumentError
-from catalogue.glue import render as render_glue
-from insights.catalogue import Catalogue
-from insights.ledger import LEDGER_TABLES
+from catalogue.glue import render
+from insights.catalogue import Catalogue, Column, Table
+from insights.ledger import RUNS, RUNS_COLUMNS, RUNS_DESCRIPTION
 
 ROOT = Path(__file__).parent.parent
+
+
+def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
+    """Every derived file below `root` with its content. Raises DocumentError."""
+    against = schema()
+    shipped = compile_folder(root / "catalogue" / "tables", against)
+    own = compile_folder(root / "custom", against, taken=tuple(t.name for t in shipped))
+    ledger = (RUNS, RUNS_DESCRIPTION, RUNS_COLUMNS)
+    yield root / "layers/insights/insights/catalogue.json", _compiled(shipped)
+    yield root / "custom/catalogue.json", _compiled(own)
+    yield root / "tables.yaml", render([*map(_described, shipped), ledger])
+    yield root / "custom/tables.yaml", render(map(_described, own))
+
+
+def _compiled(tables: Sequence[Table]) -> str:
+    encoded = msgspec.json.encode(Catalogue(tuple(tables)))
+    return msgspec.json.format(encoded, indent=1).decode() + "\n"
+
+
+def _described(table: Table) -> tuple[str, str, Sequence[Column]]:
+    return table.name, table.description, table.columns
+
+
+def main() -> int:
+    """Writes the files, or with `--check` says which are stale; the exit code tells."""
+    parser = argparse.ArgumentParser(prog="python -m catalogue", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when stale")
+    arguments = parser.parse_args()
+    try:
+        files = list(generated())
+    except DocumentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    stale = [path for path, text in files if not path.exists() or path.read_text("utf-8") != text]
+    for path, text in files:
+        if path in stale and not arguments.check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    if stale and arguments.check:
+        names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+        sys.stderr.write(f"{names}: older than the documents. Run `make tables`\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -125,7 +125,8 @@ def _holds_list(node: Node) -> bool:
 
 def _column_type(named: str, definition: GraphQLField) -> tuple[ColumnType, bool]:
     """The type, and whether the reply has whole numbers although the column is a double."""
-    marks = {d.name.value for d in definition.ast_node.directives} if definition.ast_node else set()
+    directives = (definition.ast_node and definition.ast_node.directives) or ()
+    marks = {directive.name.value for directive in directives}
     if "instant" in marks:
         return "timestamp", False
     if "milliseconds" in marks:

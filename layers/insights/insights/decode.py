@@ -209,6 +209,11 @@ def parse_instant(text: str) -> int:
     """
     instant = datetime.fromisoformat(text)
     instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    return microseconds(instant)
+
+
+def microseconds(instant: datetime) -> int:
+    """Microseconds since 1970 (UTC) of an aware time."""
     return (instant - _EPOCH) // _MICROSECOND
 
 

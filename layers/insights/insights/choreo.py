@@ -1,0 +1,151 @@
+"""The Insights API over GraphQL: the one module that knows how Choreo is asked.
+
+Several questions travel in one request, each under an alias of its own. To read from another
+service, replace this module: `Choreo.ask` is all that the export needs of it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any
+
+import msgspec
+
+from insights.errors import InsightsError, PersonMustAct, Refused, Unauthenticated
+from insights.http import Http, Reply, sort_failure
+from insights.partitions import Environment, day_end, day_start
+from insights.questions import Ask
+from insights.tokens import Tokens
+
+# One re-read of the shared cache, and one new token.
+_NEW_TOKENS = 2
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+
+Outcome = msgspec.Raw | InsightsError
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+    path: list[str | int] | None = None
+
+
+class _Reply(msgspec.Struct):
+    data: dict[str, msgspec.Raw] | None = None
+    errors: list[_Error] | None = None
+
+
+_replies = msgspec.json.Decoder(_Reply)
+
+
+class Choreo:
+    """Asks the Insights API. Safe to share between threads."""
+
+    def __init__(self, http: Http, url: str, tokens: Tokens) -> None:
+        self._http = http
+        self._url = url
+        self._tokens = tokens
+
+    def ask(self, organization: str, asks: Sequence[Ask], deadline: float) -> list[Outcome]:
+        """Asks all in one request; for each the root field's JSON, or why there is none.
+
+        Raises Refused where the request may pass when it is smaller, Retriable, and
+        PersonMustAct or Unauthenticated where no request of the organisation will pass.
+        """
+        reply = self._post(organization, request_body(asks), deadline)
+        if reply.status in (400, 413, 422):
+            raise Refused(str(sort_failure(reply)))
+        if reply.status != 200:
+            raise sort_failure(reply)
+        return outcomes(reply.body, len(asks))
+
+    def _post(self, organization: str, body: bytes, deadline: float) -> Reply:
+        token = self._tokens.get(organization)
+        for left in range(_NEW_TOKENS, -1, -1):
+            reply = self._http.post(
+                self._url,
+                body=body,
+                headers={
+                    "Authorization": f"Bearer {token.access_token}",
+                    "Content-Type": "application/json",
+                    "Accept": "application/json",
+                },
+                deadline=deadline,
+            )
+            if reply.status != 401 or not left:
+                break
+            token = self._tokens.rejected(organization, token)
+        return reply
+
+
+def request_body(asks: Sequence[Ask]) -> bytes:
+    """The GraphQL request for these questions; equal values are one variable."""
+    names: dict[tuple[str, bytes], str] = {}
+    values: dict[str, Any] = {}
+    fields: list[str] = []
+    for number, ask in enumerate(asks):
+        mine: dict[str, str] = {}
+        for variable, kind in ask.table.variables.items():
+            value = ask.variables[variable]
+            key = (kind, msgspec.json.encode(value))
+            mine[variable] = names.setdefault(key, f"v{len(names)}")
+            values[mine[variable]] = value
+        root = _VARIABLE.sub(lambda match, mine=mine: f"${mine[match[1]]}", ask.table.root)
+        fields.append(f"t{number}:{root}")
+    declared = ",".join(f"${name}:{kind}" for (kind, _), name in names.items())
+    query = f"query insights_export{f'({declared})' if declared else ''}{{{' '.join(fields)}}}"
+    return msgspec.json.encode({"query": query, "variables": values})
+
+
+def outcomes(body: bytes, count: int) -> list[Outcome]:
+    """Splits a reply by alias; an error that names an alias is that one's alone.
+
+    Raises Refused where the reply is none, or an error concerns the whole request.
+    """
+    try:
+        reply = _replies.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"the reply is no GraphQL reply: {error}") from error
+    failed = dict(_failures(reply.errors or ()))
+    if reply.data is None and not failed:
+        raise Refused("the reply has neither data nor errors")
+    data: Mapping[str, msgspec.Raw] = reply.data or {}
+    if len(failed) < count and not data:
+        # A null root that may not be null empties the whole reply [GraphQL, section 6.4.4].
+        raise Refused("; ".join(map(str, failed.values())))
+    found: list[Outcome] = []
+    for number in range(count):
+        alias = f"t{number}"
+        missing = InsightsError("the reply does not hold the answer")
+        found.append(failed.get(alias) or data.get(alias) or missing)
+    return found
+
+
+def _failures(errors: Sequence[_Error]) -> Iterator[tuple[str, InsightsError]]:
+    for error in errors:
+        message = (error.message or "an error without a message")[:300]
+        if not error.path:
+            raise Refused(f"GraphQL says: {message}")
+        yield str(error.path[0]), InsightsError(f"GraphQL says: {message}")
+
+
+def day_values(
+    day: date, now: datetime, org_id: str, tenant: str, environment: Environment | None
+) -> dict[str, Any]:
+    """The variables that a document may use, but for its fan-out and pages.
+
+    Times have a `Z`: without one, or in another zone, the answers follow it [Choreo].
+    """
+    last = min(day_end(day), max(now, day_start(day)))
+    values: dict[str, Any] = {
+        "time": {"from": _instant(day_start(day)), "to": _instant(last)},
+        "org": {"orgId": org_id},
+    }
+    if environment:
+        ids = list(environment.ids)
+        values["data"] = {"orgId": org_id, "environmentIds": ids, "tenant": tenant}
+        values["tenantData"] = {"orgId": org_id, "environmentIds": ids}
+    return values
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,71 @@
+"""The ledger `runs`: what each run tried, as a table of the dataset."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from insights.catalogue import Column
+from insights.decode import microseconds
+from insights.parquet import encode
+from insights.partitions import day_prefix
+
+RUNS = "runs"
+RUNS_DESCRIPTION = "The ledger: a row for each partition that a run of the export tried."
+RUNS_COLUMNS: tuple[Column, ...] = (
+    Column("run", "string", "Id of the run: the request id of its invocation."),
+    Column("table", "string", "Table of the partition."),
+    Column("organization", "string", "Handle of the organisation."),
+    Column("environment", "string", "Name of the environment; null for lists of an organisation."),
+    Column("environment_id", "string", "Id of the environment."),
+    Column("status", "string", "exported or failed."),
+    Column("rows", "bigint", "Rows written; null where nothing was."),
+    Column("bytes", "bigint", "Size of the object written; null where nothing was."),
+    Column("requests", "bigint", "Requests that carried a question of the partition."),
+    Column("seconds", "double", "From the first question to the end."),
+    Column("started", "timestamp", "When the partition was begun (UTC)."),
+    Column("error", "string", "Why it failed."),
+    Column("exported_at", "timestamp", "When the row was written (UTC)."),
+)
+# In the file too, for readers that know nothing of the folder's name.
+_IN_FILE = (*RUNS_COLUMNS[:5], Column("day", "string", "The partition's UTC day."), *RUNS_COLUMNS[5:])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of a partition in a run; times in seconds."""
+
+    table: str
+    organization: str
+    environment: str | None
+    environment_id: str | None
+    day: date
+    status: Literal["exported", "failed"]
+    started: datetime
+    seconds: float
+    rows: int | None = None
+    bytes: int | None = None
+    requests: int = 0
+    error: str | None = None
+
+
+def objects(run: str, entries: Iterable[Entry], now: datetime) -> Iterable[tuple[str, bytes]]:
+    """The ledger's objects of a run by key: one for each day that it tried."""
+    by_day: dict[date, list[Entry]] = {}
+    for entry in entries:
+        by_day.setdefault(entry.day, []).append(entry)
+    for day, tried in by_day.items():
+        yield f"{day_prefix(RUNS, day)}{run}.parquet", _file(run, tried, now)
+
+
+def _file(run: str, entries: Sequence[Entry], now: datetime) -> bytes:
+    values = {
+        name: [getattr(entry, name) for entry in entries]
+        for name in ("table", "organization", "environment", "environment_id", "status")
+        + ("rows", "bytes", "requests", "seconds", "error")
+    }
+    values["run"] = [run] * len(entries)
+    values["day"] = [entry.day.isoformat() for entry in entries]
+    values["started"] = [microseconds(entry.started.astimezone(UTC)) for entry in entries]
+    values["exported_at"] = [microseconds(now)] * len(entries)
+    return encode(_IN_FILE, values, len(entries))

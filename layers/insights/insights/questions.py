@@ -1,0 +1,164 @@
+"""What must be asked for one partition, and the rows that the answers add up to. No network."""
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+from insights.catalogue import FanOut, Table
+from insights.decode import Answer, Columns
+from insights.errors import BadAnswer
+
+# The most ids that a filter takes [Choreo].
+IDS_A_FILTER = 5
+# What clients ask for; the largest allowed limit is unknown, the default is 5 [Choreo].
+PAGE_SIZE = 20
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A table's root field with a value for each of its variables.
+
+    `columns` are values that were fanned out over and that each row repeats.
+    """
+
+    table: Table
+    variables: Mapping[str, Any]
+    columns: Mapping[str, str]
+
+
+@dataclass
+class Rows:
+    """The rows of a partition by column."""
+
+    columns: Columns = field(default_factory=dict)
+    count: int = 0
+    answers_with_unknown_fields: int = 0
+
+    def add(self, answer: Answer, repeated: Mapping[str, str]) -> None:
+        """Appends an answer's rows, `repeated` being the same in each of them."""
+        count = len(next(iter(answer.columns.values()), ()))
+        for name, values in answer.columns.items():
+            self.columns.setdefault(name, []).extend(values)
+        for name in repeated.keys() - answer.columns.keys():
+            self.columns.setdefault(name, []).extend([repeated[name]] * count)
+        self.count += count
+        self.answers_with_unknown_fields += answer.unknown_fields
+
+
+Collecting = Generator[list[Ask], list[Answer], Rows]
+
+
+def collect(table: Table, given: Mapping[str, Any], api_ids: Sequence[str] = ()) -> Collecting:
+    """Yields what to ask next, is sent the answers in that order, and returns the rows.
+
+    `given` fills the variables that are the same for the whole partition. The first questions
+    are one for each member of the fan-out; what follows are pages.
+
+    Raises BadAnswer where the echoed granularity is another, or pages do not add up, also not
+    when they are asked for once more.
+    """
+    fixed = {name: value for name, value in given.items() if name in table.variables}
+    asks = [
+        Ask(table, {**fixed, **variables}, columns)
+        for variables, columns in _fanned_out(table.fan_out, api_ids)
+    ]
+    rows = Rows()
+    if not table.paged:
+        for ask, answer in zip(asks, (yield from _asked(asks)), strict=True):
+            rows.add(answer, ask.columns)
+        return rows
+    for ask, answers in zip(asks, (yield from _all_pages(asks)), strict=True):
+        for answer in answers:
+            rows.add(answer, ask.columns)
+    return rows
+
+
+def _fanned_out(
+    fans: Sequence[FanOut], api_ids: Sequence[str]
+) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """The variables and the repeated columns of each member of the fan-out."""
+    for values in product(*(_values(fan, api_ids) for fan in fans)):
+        variables = {fan.variable: value for fan, value in zip(fans, values, strict=True)}
+        columns = {fan.column: variables[fan.variable] for fan in fans if fan.column}
+        yield variables, columns
+
+
+def _values(fan: FanOut, api_ids: Sequence[str]) -> Sequence[Any]:
+    if fan.over == "values":
+        return fan.values
+    if fan.over == "api_id":
+        return api_ids
+    return [list(api_ids[i : i + IDS_A_FILTER]) for i in range(0, len(api_ids), IDS_A_FILTER)]
+
+
+def _asked(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[Answer]]:
+    answers = (yield asks) if asks else []
+    for ask, answer in zip(asks, answers, strict=True):
+        wanted = ask.table.granularity
+        if answer.granularities - {wanted}:
+            other = ", ".join(sorted(map(str, answer.granularities - {wanted})))
+            msg = f"{ask.table.field} answers by {other} where {wanted} was asked for"
+            raise BadAnswer(msg)
+    return answers
+
+
+def _page(ask: Ask, offset: int) -> Ask:
+    variables = {**ask.variables, "limit": PAGE_SIZE, "offset": offset}
+    return Ask(ask.table, variables, ask.columns)
+
+
+def _all_pages(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[list[Answer]]]:
+    """For each question its pages in order; those that do not add up are asked for again."""
+    pages: list[list[Answer]] = [[] for _ in asks]
+    open_ = list(range(len(asks)))
+    for last_try in (False, True):
+        found = yield from _pages_once([asks[i] for i in open_])
+        doubts = [_doubt(answers) for answers in found]
+        for i, answers in zip(open_, found, strict=True):
+            pages[i] = answers
+        open_ = [i for i, doubt in zip(open_, doubts, strict=True) if doubt]
+        if open_ and last_try:
+            doubt = next(filter(None, doubts))
+            raise BadAnswer(f"the pages of {asks[0].table.field} do not add up: {doubt}")
+        if not open_:
+            break
+    return pages
+
+
+def _pages_once(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[list[Answer]]]:
+    """The first pages, then all others at once: their number follows from the first."""
+    first = yield from _asked([_page(ask, 0) for ask in asks])
+    pages = [[answer] for answer in first]
+    rest = [
+        (i, offset)
+        for i, answer in enumerate(first)
+        # The server may allow less than was asked for: its first page shows its size.
+        for offset in range(answer.items, answer.total or 0, answer.items or 1)
+        if answer.items
+    ]
+    for (i, _), answer in zip(
+        rest, (yield from _asked([_page(asks[i], offset) for i, offset in rest])), strict=True
+    ):
+        pages[i].append(answer)
+    return pages
+
+
+def _doubt(answers: list[Answer]) -> str | None:
+    """Why these pages are not one whole list, or None."""
+    total, size = answers[0].total, answers[0].items
+    totals = {answer.total for answer in answers}
+    if len(totals) > 1:
+        return f"total was {' and then '.join(map(str, sorted(totals, key=str)))}"
+    items = sum(answer.items for answer in answers)
+    if items != total:
+        return f"{items} items came where total says {total}"
+    if any(answer.items != size for answer in answers[:-1]):
+        return f"a page before the last has not {size} items"
+    seen: set[tuple[Any, ...]] = set()
+    for answer in answers:
+        rows = set(zip(*answer.columns.values(), strict=True))
+        if seen & rows:
+            return "a row came on two pages"
+        seen |= rows
+    return None
