@@ -1,3 +1,43 @@
-class InsightsError(Exception): pass
-class ConfigurationError(InsightsError): pass
-class BadAnswer(InsightsError): pass
+"""Errors, named by what the caller should do. No message ever holds a token, a key or a secret."""
+
+# ruff: noqa: N818 - the names say what to do; that they are errors, their base says
+
+
+class InsightsError(Exception):
+    """The base of all errors of this project.
+
+    `status` is the HTTP status that the error was made from, None where there was none.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Retriable(InsightsError):
+    """The same may well succeed later.
+
+    `retry_after` is the number of seconds that the other side asked for, None where it did not.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message, status=status)
+        self.retry_after = retry_after
+
+
+class Unauthenticated(InsightsError):
+    """The credentials were refused: another token may help, the same one does not."""
+
+
+class PersonMustAct(InsightsError):
+    """Nothing that the software can do helps: the message says what a person should do."""
+
+
+class ConfigurationError(PersonMustAct):
+    """A setting or a secret is wrong: the message names it, its value and the remedy."""
+
+
+class BadAnswer(InsightsError):
+    """The other side answered what cannot be used, or refused this very request."""

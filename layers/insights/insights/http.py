@@ -1,0 +1,486 @@
+"""HTTP with limits on everything: time, size and the number of attempts.
+
+Redirects are not followed and cookies not kept: a token goes only where a setting sends it.
+"""
+
+import json
+import random
+import re
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from socket import SHUT_RDWR, socket
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import HTTPResponse
+
+from insights.errors import BadAnswer, InsightsError, PersonMustAct, Retriable, Unauthenticated
+
+Form = tuple[tuple[str, str], ...]
+
+MAX_BODY = 64 * 1024 * 1024
+# Longer waits than this are the caller's to plan: a function that sleeps is paid for.
+LONGEST_WAIT = 120.0
+_BACKOFF_BASE = 0.5
+_BACKOFF_CAP = 20.0
+
+
+class Timeouts(NamedTuple):
+    """Seconds: to connect, from one byte to the next, and for one whole attempt.
+
+    Choreo ends a request after a minute by default and after five at the most.
+    """
+
+    connect: float = 5.0
+    read: float = 65.0
+    total: float = 120.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP reply, read to its end and decompressed. Header names are case-insensitive."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status says success."""
+        return 200 <= self.status < 300
+
+
+class Http:
+    """A pooled client for threads to share.
+
+    `retries` counts further attempts after the first. `on_throttle` gets the seconds to wait
+    whenever the server says that it is asked too often, so that others can hold back as well.
+    """
+
+    def __init__(  # noqa: PLR0913 - the outside world, each part replaceable in tests
+        self,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        *,
+        retries: int = 3,
+        max_body: int = MAX_BODY,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        random: Callable[[], float] = random.random,
+        on_throttle: Callable[[float], None] | None = None,
+    ) -> None:
+        self._timeouts = timeouts
+        self._retries = retries
+        self._max_body = max_body
+        self._sleep = sleep
+        self._clock = clock
+        self._wall = wall
+        self._random = random
+        self._on_throttle = on_throttle
+        self._session = _session()
+
+    def post(
+        self,
+        url: str,
+        *,
+        data: Form | None = None,
+        json_body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+    ) -> Reply:
+        """Posts a form or JSON and gives the last reply, whatever its status.
+
+        429, 408, 5xx and failures of the transport are tried again, with full jitter or after
+        what the server asks for, never beyond `deadline` (on the clock of `clock`).
+
+        Raises Retriable where no reply came, BadAnswer for one that is too large, PersonMustAct
+        for a certificate that is not trusted. For a reply without success see `sort_failure`.
+        """
+        body: Form | bytes | None = data if json_body is None else json_body
+        sent = dict(headers or {})
+        if json_body is not None:
+            sent["Content-Type"] = "application/json"
+        for attempt in range(self._retries + 1):
+            reply: Reply | None = None
+            failure: Retriable | None = None
+            try:
+                reply = self._exchange(url, body, sent, deadline)
+            except Retriable as error:
+                failure = error
+            wait = self._wait(attempt, reply)
+            if wait is None or not self._has_time(wait, attempt, deadline):
+                break
+            self._sleep(wait)
+        if failure:
+            raise failure
+        assert reply is not None  # noqa: S101 - for the type checker: one of both is there
+        return reply
+
+    def _wait(self, attempt: int, reply: Reply | None) -> float | None:
+        """The seconds before the next attempt, None where there should be none."""
+        asked = None
+        if reply:
+            self._tell_throttled(reply)
+            if not is_retriable(reply.status):
+                return None
+            asked = retry_after(reply, self._wall())
+        if asked is not None:
+            # Not all who were told the same second come back in it.
+            return asked + self._random() * min(1.0, asked)
+        return self._random() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
+
+    def _tell_throttled(self, reply: Reply) -> None:
+        if self._on_throttle is None:
+            return
+        if reply.status == 429:
+            self._on_throttle(retry_after(reply, self._wall()) or 1.0)
+        elif (pause := _used_up(reply, self._wall())) is not None:
+            self._on_throttle(pause)
+
+    def _has_time(self, wait: float, attempt: int, deadline: float | None) -> bool:
+        if attempt >= self._retries or wait > LONGEST_WAIT:
+            return False
+        return deadline is None or self._clock() + wait < deadline
+
+    def _exchange(
+        self,
+        url: str,
+        body: Form | bytes | None,
+        headers: Mapping[str, str],
+        deadline: float | None,
+    ) -> Reply:
+        seconds = self._timeouts.total
+        if deadline is not None:
+            seconds = min(seconds, deadline - self._clock())
+        host = urlsplit(url).hostname
+        if seconds <= 0:
+            raise Retriable(f"{host}: no time was left for a request")
+        timeout = (min(self._timeouts.connect, seconds), min(self._timeouts.read, seconds))
+        with _Watch(seconds) as watch:
+            try:
+                with self._session.post(
+                    url,
+                    data=body,
+                    headers=headers,
+                    timeout=timeout,
+                    stream=True,
+                    allow_redirects=False,
+                ) as response:
+                    content = self._read(response, host)
+                    reply = Reply(response.status_code, response.headers, content)
+            except requests.RequestException as error:
+                if not watch.over:
+                    # The cause is left out: its text may hold what was sent.
+                    raise _transport_failure(host, error) from None
+        if watch.over:
+            msg = f"{host} took longer than {seconds:.3g} s to answer"
+            raise Retriable(msg)
+        return reply
+
+    def _read(self, response: requests.Response, host: str | None) -> bytes:
+        body = bytearray()
+        for piece in response.iter_content(65_536):
+            body += piece
+            if len(body) > self._max_body:
+                msg = f"{host} answered with more than {self._max_body} bytes: ask for less at once"
+                raise BadAnswer(msg, status=response.status_code)
+        return bytes(body)
+
+
+class _Watch:
+    """Ends an exchange when its time is over.
+
+    A socket's own timeout starts anew with every byte, so that a server which sends a byte now
+    and then would hold the function for as long as it likes.
+    """
+
+    current = threading.local()
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False
+        self._socket: socket | None = None
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Watch":
+        self.current.watch = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self.current.watch = None
+
+    def guard(self, connection: socket | None) -> None:
+        self._socket = connection
+        if self.over:
+            self._end()
+
+    def _end(self) -> None:
+        self.over = True
+        if self._socket is not None:
+            with suppress(OSError):  # it may be closed already
+                # Not the method of an SSL socket, which would drop the state under its reader.
+                socket.shutdown(self._socket, SHUT_RDWR)
+
+
+def _guard(connection: socket | None) -> None:
+    watch = getattr(_Watch.current, "watch", None)
+    if watch is not None:
+        watch.guard(connection)
+
+
+class _Connection(HTTPConnection):
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as its base
+        _guard(self.sock)
+        return super().getresponse()
+
+
+class _SecureConnection(HTTPSConnection):
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] # as its base
+        _guard(self.sock)
+        return super().getresponse()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+def _session() -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update(
+        {"User-Agent": "choreo-insights-export", "Accept-Encoding": "gzip, deflate"}
+    )
+    adapter = _Adapter(pool_connections=4, pool_maxsize=64, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _transport_failure(host: str | None, error: requests.RequestException) -> InsightsError:
+    """What happened, by the kinds of the errors alone."""
+    chain: list[BaseException] = [error]
+    while len(chain) < 10:
+        inner = chain[-1].__cause__ or chain[-1].__context__
+        if inner is None:
+            break
+        chain.append(inner)
+    kinds = " < ".join(type(link).__name__ for link in chain)
+    if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
+        msg = f"the certificate of {host} is not trusted: check the address in the settings"
+        return PersonMustAct(msg)
+    transient = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+    )
+    if isinstance(error, transient):
+        return Retriable(f"{host} could not be asked or did not answer to the end ({kinds})")
+    return InsightsError(f"the request to {host} could not be made ({kinds})")
+
+
+# What the server says about its failures
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What the body of a failure says: a code of the gateway, or an OAuth error as the code."""
+
+    code: str = ""
+    text: str = ""
+    next_access_time: str = ""
+
+
+def read_complaint(body: bytes, secrets: Iterable[str] = ()) -> Complaint:
+    """Reads the gateway's three shapes of an error, OAuth's and GraphQL's.
+
+    The text is shortened and redacted; it is empty where the body is none of these.
+    """
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return Complaint()
+    if not isinstance(value, dict):
+        return Complaint()
+    if isinstance(value.get("fault"), dict):
+        value = value["fault"]
+    code = _text(value, "code") or _text(value, "error")
+    head = _text(value, "message") or _text(value, "error_message") or _graphql_message(value)
+    rest = _text(value, "description") or _text(value, "error_description")
+    text = ": ".join(dict.fromkeys(filter(None, (head, rest))))
+    return Complaint(redact(code, secrets), redact(text, secrets), _text(value, "nextAccessTime"))
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    found = value.get(key)
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+
+
+def _graphql_message(value: Mapping[str, Any]) -> str:
+    errors = value.get("errors")
+    if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+        return _text(errors[0], "message")
+    return ""
+
+
+_JWT = re.compile(r"eyJ[\w-]*(\.[\w-]*)*", re.ASCII)
+_OPAQUE = re.compile(r"(?=[\w+/=.~-]*\d)(?=[\w+/=.~-]*[A-Za-z])[\w+/=.~-]{16,}", re.ASCII)
+
+
+def redact(text: str, secrets: Iterable[str] = (), most: int = 300) -> str:
+    """A foreign text made fit for a log: no secrets, nothing that looks like one, one short line.
+
+    The token service names the consumer key in its refusals, and a gateway may repeat a token.
+    """
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    text = text[:2_000]
+    text = _OPAQUE.sub("***", _JWT.sub("***", text))
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= most else text[:most] + "…"
+
+
+def sort_failure(
+    reply: Reply, secrets: Iterable[str] = (), what: str = "Insights"
+) -> InsightsError:
+    """The error for a reply without success, by what the caller should do about it.
+
+    `what` names the other side in the message. The error's `status` is the reply's.
+    """
+    complaint = read_complaint(reply.body, secrets)
+    said = " ".join(filter(None, (complaint.code, complaint.text))) or _kind_of_body(reply)
+    head = f"{what} answered HTTP {reply.status} ({said})"
+    status = reply.status
+    if status == 401:
+        return Unauthenticated(f"{head}: the token was refused", status=status)
+    if is_retriable(status):
+        return Retriable(head, retry_after=retry_after(reply, time.time()), status=status)
+    if status == 400:
+        return BadAnswer(f"{head}: the request itself was refused", status=status)
+    if 200 <= status < 300:
+        return BadAnswer(f"{head}, which cannot be used", status=status)
+    return PersonMustAct(f"{head}: {_remedy(status)}", status=status)
+
+
+def _remedy(status: int) -> str:
+    if status == 403:
+        return (
+            "subscribe the application to the API Insights in the developer portal, and check "
+            "that the setting Scope is what the API needs"
+        )
+    if status in (404, 410):
+        return "the address has moved or is mistyped: check it in the settings"
+    if status == 422:
+        return "the gateway refuses this GraphQL: compare the catalogue with the live schema"
+    if 300 <= status < 400:
+        return "it redirects, which is not followed: put the new address into the settings"
+    return "check the address and the credentials in the settings"
+
+
+def _kind_of_body(reply: Reply) -> str:
+    kind = redact(reply.headers.get("Content-Type", "no content type"), most=60)
+    return f"{kind}, {len(reply.body)} bytes, without a known error in it"
+
+
+# Waiting as asked
+
+
+def is_retriable(status: int) -> bool:
+    """Whether the same request may succeed later."""
+    return status in (408, 429) or 500 <= status < 600
+
+
+def retry_after(reply: Reply, now: float) -> float | None:
+    """The seconds that a refusal asks to wait, None where it does not say.
+
+    Read from `Retry-After` (seconds or an HTTP date), then the body's `nextAccessTime`, then
+    `x-ratelimit-reset`. Dates are compared with the server's own clock where it sends `Date`;
+    `now` (epoch seconds) is for where it does not.
+    """
+    if not is_retriable(reply.status):
+        return None
+    now = _server_time(reply, now)
+    header = reply.headers.get("Retry-After", "").strip()
+    if _is_number(header):
+        return float(header)
+    for instant in (
+        _http_date(header),
+        _next_access(read_complaint(reply.body).next_access_time),
+    ):
+        if instant is not None:
+            return max(0.0, instant - now)
+    return _reset(reply, now) if reply.status == 429 else None
+
+
+def _used_up(reply: Reply, now: float) -> float | None:
+    """The seconds until more requests are allowed, where a success says it was the last one."""
+    headers = reply.headers
+    if headers.get("x-ratelimit-remaining", "").strip() != "0":
+        return None
+    if headers.get("x-ratelimit-enforced", "").strip().lower() == "false":
+        return None
+    return _reset(reply, _server_time(reply, now))
+
+
+def _reset(reply: Reply, now: float) -> float | None:
+    """`x-ratelimit-reset`: whether seconds or an instant is not documented; the size tells."""
+    header = reply.headers.get("x-ratelimit-reset", "").strip()
+    if not _is_number(header):
+        return None
+    value = float(header)
+    if value > 1e11:
+        value /= 1000
+    return max(0.0, value - now) if value > 1e8 else value
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", text) is not None
+
+
+def _server_time(reply: Reply, now: float) -> float:
+    date = _http_date(reply.headers.get("Date", ""))
+    return now if date is None else date
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _next_access(text: str) -> float | None:
+    """Reads `2026-Feb-10 16:20:00+0000 UTC`."""
+    try:
+        return datetime.strptime(text.removesuffix(" UTC"), "%Y-%b-%d %H:%M:%S%z").timestamp()
+    except (ValueError, OverflowError):
+        return None
