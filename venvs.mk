@@ -1,0 +1,39 @@
+# Virtual environments, one for each lock in requirements/, kept apart because the tools pin
+# libraries against each other. `.venvs/NAME/.done` is there when NAME is installed.
+
+PYTHON ?= python3
+VENVS ?= .venvs
+UV ?= $(VENVS)/uv/bin/uv
+# uv takes the Python at hand: it never fetches one of its own.
+export UV_PYTHON_DOWNLOADS = never
+
+LOCKS := layers/insights/requirements dev localaws policy sam uv
+
+.SECONDARY: $(VENVS)/uv/.done
+
+$(VENVS)/uv/.done: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11: name a newer one, as in PYTHON=python3.12" >&2; exit 1; }
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(PYTHON) -m venv $(@D) || \
+	  { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: python3-venv)" >&2; exit 1; }
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --only-binary=:all: -r $<
+	@touch $@
+
+$(VENVS)/%/.done: requirements/%.txt $(VENVS)/uv/.done
+	@echo "installing $(@D)"
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
+	@VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<
+	@touch $@
+
+# Writes the locks anew from their .in files, for every platform, with hashes.
+.PHONY: lock
+lock: $(VENVS)/uv/.done
+	@for lock in $(LOCKS); do \
+	  case $$lock in */*) file=$$lock ;; *) file=requirements/$$lock ;; esac; \
+	  echo "locking $$file.txt"; \
+	  (cd $$(dirname $$file) && name=$$(basename $$file) && \
+	   $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	     --no-header --python-version 3.11 $(LOCK_OPTIONS) $$name.in -o $$name.txt) || exit 1; \
+	done
