@@ -1,0 +1,66 @@
+# `make` alone says what there is to do.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+-include venvs.mk
+-include check.mk
+
+VENVS ?= .venvs
+DEV = $(VENVS)/dev/.done
+LOCAL = $(DEV) $(VENVS)/sam/.done $(VENVS)/localaws/.done $(VENVS)/uv/.done
+RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
+# The tests of the whole run one at a time: they share one local deployment.
+PYTEST = $(VENVS)/dev/bin/python -m pytest
+WORKERS ?= auto
+
+.PHONY: help
+help: ## what there is to do
+	@grep -hE '^[a-z-]+:.*##' Makefile $(wildcard *.mk) | sort -u | \
+	  awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
+
+.PHONY: demo
+demo: $(LOCAL) ## shows the whole path on this machine: no Docker, no AWS account (KEEP=1 leaves it running)
+	@$(RUN) -m local demo
+
+.PHONY: test
+test: $(LOCAL) ## all tests
+	@$(PYTEST) -q -n $(WORKERS) tests --ignore=tests/integration
+	@$(PYTEST) -q tests/integration
+
+.PHONY: test-unit
+test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
+	@$(PYTEST) -q -n $(WORKERS) tests/unit
+
+.PHONY: local
+local: $(LOCAL) ## deploys to a local AWS and leaves it running (TOKEN_URL= REVOKE_URL= INSIGHTS_URL= PARAMETERS= IAM=0)
+	@$(RUN) -m local up
+
+.PHONY: local-down
+local-down: $(DEV) ## stops what `make local` left running
+	@$(RUN) -m local down
+
+.PHONY: deploy
+deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done ## builds and deploys to AWS (PARAMETERS="Organizations=acme ExportSince=2026-01-31")
+	@$(RUN) -m local deploy
+
+.PHONY: secret
+secret: $(DEV) ## stores an organisation's credentials: asks for them, or reads JSON (ORG=handle)
+	@$(RUN) -m local secret
+
+.PHONY: token
+token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG=handle)
+	@$(RUN) -m local token
+
+.PHONY: export
+export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}')
+	@$(RUN) -m local export
+
+.PHONY: tables
+tables: $(DEV) ## compiles the catalogue's documents, and writes all that follows from them
+	@$(RUN) -m catalogue
+
+.PHONY: clean
+clean: ## stops what runs locally, and removes all that was installed and built
+	@if [ -x $(VENVS)/dev/bin/python ]; then $(RUN) -m local down; fi
+	@rm -rf $(VENVS) .local .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

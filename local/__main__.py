@@ -1,0 +1,74 @@
+"""`python -m local COMMAND`: what the Makefile's commands do. Settings come as variables."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Never
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import demo, deploy, export, secret, token, up
+from local.errors import CommandError
+from local.places import Folder
+from local.state import State
+
+
+def _local_up() -> None:
+    folder = Folder.default()
+    state = up.up(folder)
+    assert state.aws  # noqa: S101 - narrows the type
+    print(f"The stack {deploy.STACK_NAME} runs on the local AWS at {state.aws.endpoint}.")
+    if state.sandbox:
+        print(f"It talks to the sandbox Choreo at {state.sandbox.url}.")
+    print(f"For the shell: . {folder.env}\nTo stop it: make local-down")
+
+
+def _local_down() -> None:
+    folder = Folder.default()
+    stopped = State.load(folder).stop(folder)
+    print("Stopped." if stopped else "Nothing was running.")
+
+
+def _demo() -> None:
+    demo.main(Folder.default())
+
+
+_COMMANDS = {
+    "up": _local_up,
+    "down": _local_down,
+    "demo": _demo,
+    "deploy": deploy.deploy_to_aws,
+    "secret": secret.main,
+    "token": token.main,
+    "export": export.main,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a command; its exit status."""
+    if len(arguments) != 1 or arguments[0] not in _COMMANDS:
+        print(f"usage: python -m local {'|'.join(_COMMANDS)}", file=sys.stderr)
+        return 2
+    # A program that a script put into the background ignores Ctrl-C unless it says otherwise.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        _COMMANDS[arguments[0]]()
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except (ClientError, BotoCoreError) as error:
+        print(f"AWS refused: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> Never:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,140 @@
+"""`sam build` and `sam deploy`, for the local AWS and for AWS."""
+
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.aws import REGION, LocalAws
+from local.errors import CommandError
+from local.places import ROOT, Folder, basic_environment, tool
+
+STACK_NAME = "choreo-insights"
+_DEPLOY = (
+    "--resolve-s3",
+    "--no-confirm-changeset",
+    "--no-fail-on-empty-changeset",
+    "--no-progressbar",
+    "--capabilities",
+    "CAPABILITY_IAM",
+    "CAPABILITY_AUTO_EXPAND",
+)
+
+
+def parameters(text: str) -> dict[str, str]:
+    """The template parameters in `Name=value Name='a value'`.
+
+    Raises CommandError for a word without a name and a `=`.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise CommandError(f"PARAMETERS={text}: {error}.") from error
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isalnum():
+            raise CommandError(
+                f"PARAMETERS: {word!r} is not Name=value. A value with spaces needs quotes:"
+                " PARAMETERS=\"ExportSchedule='rate(1 hour)'\"."
+            )
+        found[name] = value
+    return found
+
+
+def given_parameters() -> dict[str, str]:
+    """The template parameters in the environment variable PARAMETERS."""
+    return parameters(os.environ.get("PARAMETERS", ""))
+
+
+def build_locally(folder: Folder) -> None:
+    """Builds the template with a layer for the Python and the machine that run the local AWS."""
+    environment = _sam_environment(folder) | {
+        "LAYER_PLATFORM": "host",
+        "PYTHON": str(tool("localaws", "python")),
+        "UV": str(tool("uv", "uv")),
+    }
+    command = ["build", "--template-file", ROOT / "template.yaml", "--build-dir", folder.build]
+    _sam(folder, "build", [*command, *_no_settings(folder)], environment)
+
+
+def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
+    """Deploys what was built to the local AWS."""
+    environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
+    chosen = folder.path / "parameters.json"
+    chosen.write_text(json.dumps({**values, "Emulated": "true"}))
+    command = [
+        *("deploy", "--template-file", folder.build / "template.yaml"),
+        *("--stack-name", STACK_NAME, "--region", REGION, *_DEPLOY),
+        *("--parameter-overrides", f"file://{chosen}", *_no_settings(folder)),
+    ]
+    _sam(folder, "deploy", command, environment)
+
+
+def deploy_to_aws() -> None:
+    """Builds for Lambda and deploys to the AWS account of the terminal's credentials.
+
+    What PARAMETERS does not name keeps its value of the last deployment, or its default.
+    """
+    environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
+    for command in (["build"], ["deploy", *_deploy_options()]):
+        if subprocess.run([_sam_program(), *command], env=environment, check=False).returncode:
+            raise CommandError(f"sam {command[0]} failed; its output above says why.")
+
+
+def _deploy_options() -> list[str]:
+    options = [*_DEPLOY, "--stack-name", os.environ.get("STACK_NAME") or STACK_NAME]
+    if values := given_parameters():
+        overrides = [f'{name}="{_escaped(value)}"' for name, value in values.items()]
+        options += ["--parameter-overrides", *overrides]
+    return options
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _sam_program() -> str:
+    return str(tool("sam", "sam"))
+
+
+def _sam(
+    folder: Folder, step: str, command: list[str | Path], environment: Mapping[str, str]
+) -> None:
+    log = folder.log(f"sam-{step}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [_sam_program(), *map(str, command)],
+            cwd=ROOT,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise CommandError(f"sam {step} failed:\n{log.read_text(errors='replace')}")
+
+
+def _no_settings(folder: Folder) -> tuple[str, Path]:
+    """An empty settings file: those in samconfig.toml are for AWS."""
+    empty = folder.path / "samconfig.toml"
+    empty.write_text("version = 0.1\n")
+    return "--config-file", empty
+
+
+def _sam_environment(folder: Folder) -> dict[str, str]:
+    """sam's settings: no telemetry, and a record that it looked for a newer version already."""
+    home = folder.path / "sam"
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "metadata.json").write_text('{"lastVersionCheck": 99999999999}')
+    return basic_environment() | {
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(home),
+        "AWS_CONFIG_FILE": str(home / "no-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / "no-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }

@@ -1,0 +1,52 @@
+"""`make secret`: stores an organisation's credentials, outside every template."""
+
+import getpass
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.errors import CommandError
+from local.stack import Stack
+
+PREFIX = "choreo-insights"
+_QUESTIONS = {
+    "consumer_key": "Consumer key of the application",
+    "consumer_secret": "Consumer secret of the application",
+    "org_id": "UUID of the organisation",
+    "on_prem_key": "On-prem key (empty: none)",
+}
+
+
+def main() -> None:
+    """Asks for the credentials of ORG and stores them; from a pipe it reads them as JSON.
+
+    Raises CommandError where they are not usable.
+    """
+    handle = os.environ.get("ORG", "")
+    if not handle:
+        raise CommandError("ORG is not given: make secret ORG=handle")
+    given = ask() if sys.stdin.isatty() else read(sys.stdin.read())
+    stack = Stack.of_terminal()
+    prefix = os.environ.get("SECRET_PREFIX") or _prefix(stack)
+    print(f"Stored as {store(stack, prefix, handle, given)}.")
+
+
+def ask() -> dict[str, str]:
+    """Asks for each value without showing what is typed."""
+    answers = {name: getpass.getpass(f"{text}: ").strip() for name, text in _QUESTIONS.items()}
+    return {name: answer for name, answer in answers.items() if answer}
+
+
+def read(text: str) -> dict[str, Any]:
+    """The values in a JSON object. Raises CommandError; no message holds any of the text."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise CommandError(f"Give a JSON object with {', '.join(_QUESTIONS)}.")
+    return found

@@ -1,0 +1,132 @@
+"""A deployed stack, on AWS or on the local AWS: its outputs, and clients to reach its parts."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.deploy import STACK_NAME
+from local.errors import CommandError
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+
+# A function may run for fifteen minutes; a second call of it would be a second run.
+_PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
+
+
+class Stack:
+    """A deployed stack. `environment` holds the AWS settings, as a terminal's would."""
+
+    def __init__(self, name: str, environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._endpoint = environment.get("AWS_ENDPOINT_URL")
+        self._session = boto3.Session(
+            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
+            region_name=environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION"),
+        )
+
+    @classmethod
+    def of_terminal(cls) -> "Stack":
+        """The stack that the terminal's environment names by STACK_NAME and AWS settings."""
+        return cls(os.environ.get("STACK_NAME") or STACK_NAME, os.environ)
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs. Raises CommandError where there is no such stack."""
+        described = self._describe()
+        return {
+            output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])
+        }
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The stack's parameters. Raises CommandError where there is no such stack."""
+        described = self._describe()
+        return {
+            parameter["ParameterKey"]: parameter["ParameterValue"]
+            for parameter in described.get("Parameters", [])
+        }
+
+    def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Calls the function that an output names, and gives its reply.
+
+        Raises CommandError when it failed.
+        """
+        reply = self.functions.invoke(
+            FunctionName=self.outputs[function], Payload=json.dumps(event).encode()
+        )
+        payload: dict[str, Any] = json.load(reply["Payload"])
+        if "FunctionError" in reply:
+            reason = payload.get("errorMessage", "no reason given")
+            raise CommandError(f"{self.outputs[function]} failed: {reason}")
+        return payload
+
+    @cached_property
+    def functions(self) -> "LambdaClient":
+        """Lambda."""
+        return self._session.client("lambda", endpoint_url=self._endpoint, config=_PATIENT)
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """CloudFormation."""
+        return self._session.client("cloudformation", endpoint_url=self._endpoint)
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3."""
+        return self._session.client("s3", endpoint_url=self._endpoint)
+
+    @cached_property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager."""
+        return self._session.client("ssm", endpoint_url=self._endpoint)
+
+    @cached_property
+    def secrets(self) -> "SecretsManagerClient":
+        """Secrets Manager."""
+        return self._session.client("secretsmanager", endpoint_url=self._endpoint)
+
+    @cached_property
+    def athena(self) -> "AthenaClient":
+        """Athena."""
+        return self._session.client("athena", endpoint_url=self._endpoint)
+
+    @cached_property
+    def logs(self) -> "CloudWatchLogsClient":
+        """CloudWatch Logs."""
+        return self._session.client("logs", endpoint_url=self._endpoint)
+
+    @cached_property
+    def scheduler(self) -> "EventBridgeSchedulerClient":
+        """EventBridge Scheduler."""
+        return self._session.client("scheduler", endpoint_url=self._endpoint)
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """SQS."""
+        return self._session.client("sqs", endpoint_url=self._endpoint)
+
+    def _describe(self) -> Any:
+        try:
+            return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+        except (ClientError, BotoCoreError) as error:
+            raise CommandError(
+                f"The stack {self.name} cannot be read: {error}. Deploy it first, or name another"
+                " by STACK_NAME; for the local AWS, run `. .local/env`."
+            ) from error
