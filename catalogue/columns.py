@@ -7,7 +7,6 @@ from pathlib import Path
 from graphql import (
     FieldNode,
     GraphQLField,
-    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
@@ -80,9 +79,7 @@ class _Shaper:
             return prefix or ""
         return "_".join(filter(None, (prefix, snake(key))))
 
-    def _children(
-        self, field: FieldNode, kind: GraphQLObjectType, prefix: str
-    ) -> Iterator[Node]:
+    def _children(self, field: FieldNode, kind: GraphQLObjectType, prefix: str) -> Iterator[Node]:
         selections = field.selection_set.selections if field.selection_set else ()
         for selection in selections:
             if not isinstance(selection, FieldNode) or selection.name.value.startswith("__"):
@@ -138,6 +135,7 @@ def shape_and_columns(
     path: Path,
     root: FieldNode,
     definition: GraphQLField,
+    *,
     table: str,
     entity: str | None,
     fans: tuple[FanOut, ...],
@@ -169,5 +167,4 @@ def _leaf_types(node: Node) -> Iterator[tuple[str, ColumnType]]:
 
 def has_field(kind: object, name: str) -> bool:
     """Whether a type has a field of this name."""
-    composite = isinstance(kind, GraphQLObjectType | GraphQLInterfaceType)
-    return composite and name in kind.fields
+    return isinstance(kind, GraphQLObjectType) and name in kind.fields

@@ -64,16 +64,20 @@ FILLED = {
 
 def schema(folder: Path = FOLDER) -> GraphQLSchema:
     """The project's schema with the directives that a document may use."""
-    texts = [(folder / name).read_text("utf-8") for name in ("schema.graphql", "directives.graphql")]
+    texts = [
+        (folder / name).read_text("utf-8") for name in ("schema.graphql", "directives.graphql")
+    ]
     return build_schema("\n".join(texts))
 
 
-def compile_folder(folder: Path, against: GraphQLSchema, taken: tuple[str, ...] = ()) -> list[Table]:
+def compile_folder(
+    folder: Path, against: GraphQLSchema, taken: tuple[str, ...] = ()
+) -> list[Table]:
     """The tables of all documents in a folder, by name.
 
     Raises DocumentError for the first broken document, or one whose table is `taken`.
     """
-    tables = []
+    tables: list[Table] = []
     for path in sorted(folder.rglob("*.graphql")):
         table = compile_document(path, path.read_text("utf-8"), against)
         if table.name in (*taken, *(t.name for t in tables)):
@@ -101,7 +105,7 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     daily = "time" in variables
     entity = None if daily or not isinstance(selected, GraphQLObjectType) else snake(selected.name)
     fans = tuple(_fan_outs(variables, against))
-    shape, columns = shape_and_columns(path, root, field, name, entity, fans)
+    shape, columns = shape_and_columns(path, root, field, table=name, entity=entity, fans=fans)
     scope: Literal["environment", "organization"]
     scope = "environment" if {"data", "tenantData"} & variables.keys() else "organization"
     directives = {d.name.value: d for d in operation.directives or ()}
@@ -137,8 +141,8 @@ def _operation(path: Path, text: str, against: GraphQLSchema) -> OperationDefini
         document = parse(Source(text, str(path)))
     except GraphQLSyntaxError as error:
         raise located(path, error) from None
-    for error in validate(against, document):
-        raise located(path, error)
+    if faults := validate(against, document):
+        raise located(path, faults[0])
     if len(document.definitions) != 1:
         reason = "one document holds one query: no fragments and no second operation"
         raise DocumentError(path, reason, document.definitions[1])
@@ -202,9 +206,7 @@ def _minified(path: Path, root: FieldNode) -> str:
     return text
 
 
-def _granularity(
-    path: Path, root: FieldNode, field: GraphQLField, selected: object
-) -> str | None:
+def _granularity(path: Path, root: FieldNode, field: GraphQLField, selected: object) -> str | None:
     """The granularity that the document asks for; it must be there where the field takes one."""
     given = re.search(r'granularity:\s*"([^"]*)"', print_ast(root))
     if given and given[1] not in GRANULARITIES:

@@ -75,6 +75,11 @@ class Table(msgspec.Struct, frozen=True):
     off: str | None = None
 
     @property
+    def needs_apis(self) -> bool:
+        """Whether it is fanned out over the environment's APIs."""
+        return any(fan.over != "values" for fan in self.fan_out)
+
+    @property
     def time_column(self) -> str | None:
         """The first instant of a row, by which rows outside the asked day are dropped."""
         names = (c.name for c in self.columns if c.type == "timestamp" and c.name != "exported_at")
@@ -85,6 +90,10 @@ class Catalogue(msgspec.Struct, frozen=True):
     """All tables by name."""
 
     tables: tuple[Table, ...]
+
+    def table(self, name: str) -> Table:
+        """The table of this name. Raises ConfigurationError where there is none."""
+        return self.chosen((name,))[0]
 
     def chosen(self, names: tuple[str, ...] | None) -> tuple[Table, ...]:
         """The tables of these names (None: all that are not switched off), in catalogue order.

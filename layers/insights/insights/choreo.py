@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from insights.errors import InsightsError, PersonMustAct, Refused, Unauthenticated
+from insights.errors import InsightsError, Refused
 from insights.http import Http, Reply, sort_failure
 from insights.partitions import Environment, day_end, day_start
 from insights.questions import Ask
@@ -63,12 +63,8 @@ class Choreo:
         for left in range(_NEW_TOKENS, -1, -1):
             reply = self._http.post(
                 self._url,
-                body=body,
-                headers={
-                    "Authorization": f"Bearer {token.access_token}",
-                    "Content-Type": "application/json",
-                    "Accept": "application/json",
-                },
+                json_body=body,
+                headers={"Authorization": f"Bearer {token.access_token}"},
                 deadline=deadline,
             )
             if reply.status != 401 or not left:
@@ -89,11 +85,14 @@ def request_body(asks: Sequence[Ask]) -> bytes:
             key = (kind, msgspec.json.encode(value))
             mine[variable] = names.setdefault(key, f"v{len(names)}")
             values[mine[variable]] = value
-        root = _VARIABLE.sub(lambda match, mine=mine: f"${mine[match[1]]}", ask.table.root)
-        fields.append(f"t{number}:{root}")
+        fields.append(f"t{number}:{_renamed(ask.table.root, mine)}")
     declared = ",".join(f"${name}:{kind}" for (kind, _), name in names.items())
     query = f"query insights_export{f'({declared})' if declared else ''}{{{' '.join(fields)}}}"
     return msgspec.json.encode({"query": query, "variables": values})
+
+
+def _renamed(root: str, names: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda match: f"${names[match[1]]}", root)
 
 
 def outcomes(body: bytes, count: int) -> list[Outcome]:

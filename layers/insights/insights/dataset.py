@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from insights.partitions import day_prefix, table_prefix
 
 if TYPE_CHECKING:
+    from datetime import date, datetime
+
     from mypy_boto3_s3.client import S3Client
 
 

@@ -41,3 +41,11 @@ class ConfigurationError(PersonMustAct):
 
 class BadAnswer(InsightsError):
     """The other side answered what cannot be used, or refused this very request."""
+
+
+class Refused(BadAnswer):
+    """The other side refused this very request as a whole: a smaller one may pass."""
+
+
+class OutOfTime(InsightsError):
+    """The time ran out before this was done: it is left for the next run."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Any, Literal
 
 from insights.catalogue import Column
 from insights.decode import microseconds
-from insights.parquet import encode
+from insights.parquet import Constant, encode
 from insights.partitions import day_prefix
 
 RUNS = "runs"
@@ -28,7 +28,11 @@ RUNS_COLUMNS: tuple[Column, ...] = (
     Column("exported_at", "timestamp", "When the row was written (UTC)."),
 )
 # In the file too, for readers that know nothing of the folder's name.
-_IN_FILE = (*RUNS_COLUMNS[:5], Column("day", "string", "The partition's UTC day."), *RUNS_COLUMNS[5:])
+_IN_FILE = (
+    *RUNS_COLUMNS[:5],
+    Column("day", "string", "The partition's UTC day."),
+    *RUNS_COLUMNS[5:],
+)
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,13 @@ def objects(run: str, entries: Iterable[Entry], now: datetime) -> Iterable[tuple
 
 
 def _file(run: str, entries: Sequence[Entry], now: datetime) -> bytes:
-    values = {
-        name: [getattr(entry, name) for entry in entries]
-        for name in ("table", "organization", "environment", "environment_id", "status")
-        + ("rows", "bytes", "requests", "seconds", "error")
+    values: dict[str, list[Any] | Constant] = {
+        column.name: [getattr(entry, column.name) for entry in entries]
+        for column in _IN_FILE
+        if column.name in Entry.__dataclass_fields__
     }
-    values["run"] = [run] * len(entries)
+    values["run"] = Constant(run)
     values["day"] = [entry.day.isoformat() for entry in entries]
-    values["started"] = [microseconds(entry.started.astimezone(UTC)) for entry in entries]
-    values["exported_at"] = [microseconds(now)] * len(entries)
+    values["started"] = [microseconds(entry.started) for entry in entries]
+    values["exported_at"] = Constant(microseconds(now))
     return encode(_IN_FILE, values, len(entries))

@@ -27,7 +27,9 @@ class Constant:
         self.value = value
 
 
-def encode(columns: Sequence[Column], values: Mapping[str, list[Any] | Constant], rows: int) -> bytes:
+def encode(
+    columns: Sequence[Column], values: Mapping[str, list[Any] | Constant], rows: int
+) -> bytes:
     """A Parquet file of these columns, in their order, `rows` rows each.
 
     Instants are microseconds since 1970 in UTC. A column that has no values is null throughout.

@@ -122,6 +122,7 @@ def wanted(
     table: Table,
     organization: str,
     environment: Environment | None,
+    *,
     first: date,
     last: date,
     today: date,
@@ -131,9 +132,9 @@ def wanted(
     A list is known for today alone. What the service keeps for some days only is wanted for
     those; what it has only for some types of environment, for these.
     """
-    if environment and table.environment_types:
-        if environment.type not in table.environment_types:
-            return
+    types = table.environment_types
+    if environment and types and environment.type not in types:
+        return
     if not table.daily:
         first = max(first, today)
     elif table.kept_days is not None:

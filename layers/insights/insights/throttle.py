@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from insights.errors import Retriable
+from insights.errors import OutOfTime
 
 _WINDOW = 60.0
 
@@ -33,7 +33,7 @@ class Throttle:
     def wait(self, deadline: float | None = None) -> None:
         """Returns when one more request may be sent.
 
-        Raises Retriable at once where that would be after `deadline` (the clock's seconds).
+        Raises OutOfTime at once where that would be after `deadline` (the clock's seconds).
         """
         while (seconds := self._take(deadline)) > 0:
             self._sleep(seconds)
@@ -47,7 +47,7 @@ class Throttle:
                 free = max(free, self._sent[0] + _WINDOW)
             if deadline is not None and free > deadline:
                 msg = f"the request budget is used up for {free - now:.0f} s, more than is left"
-                raise Retriable(msg, retry_after=free - now)
+                raise OutOfTime(msg)
             if free <= now:
                 self._sent.append(now)
                 return 0.0
