@@ -25,8 +25,8 @@ def _local_up() -> None:
 
 def _local_down() -> None:
     folder = Folder.default()
-    stopped = State.load(folder).stop(folder)
-    print("Stopped." if stopped else "Nothing was running.")
+    stopped = [State.load(part).stop(part) for part in (folder, demo.folder_of(folder))]
+    print("Stopped." if any(stopped) else "Nothing was running.")
 
 
 def _demo() -> None:

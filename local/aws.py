@@ -3,10 +3,12 @@
 import socket
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from urllib.error import URLError
 
 from local import background
 from local.background import Background
+from local.errors import CommandError
 from local.places import ROOT, Folder, basic_environment, tool
 
 REGION = "eu-central-1"
@@ -52,8 +54,8 @@ def start(folder: Folder, *, iam: bool = True) -> LocalAws:
         port = free_port()
         process = background.start([program], _settings(folder, port, iam), log, ROOT)
         try:
-            background.wait_until_ready(process, lambda p=port: _ready(p), "The local AWS", log)
-        except background.CommandError:
+            background.wait_until_ready(process, partial(_ready, port), "The local AWS", log)
+        except CommandError:
             # Someone else may have taken the port between its choice and its use.
             if attempt + 1 == _ATTEMPTS or "already in use" not in background.tail(log):
                 raise

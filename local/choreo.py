@@ -57,9 +57,7 @@ def start_sandbox(folder: Folder) -> Sandbox:
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights"))),
         "PYTHONUNBUFFERED": "1",
     }
-    process = background.start(
-        [PYTHON, "-m", "sandbox", "--port", "0"], environment, log, ROOT
-    )
+    process = background.start([PYTHON, "-m", "sandbox", "--port", "0"], environment, log, ROOT)
     background.wait_until_ready(process, lambda: bool(_url(folder)), "The sandbox", log)
     return Sandbox(process, _url(folder))
 

@@ -1,2 +1,177 @@
+"""`make demo`: the whole path on one machine, from credentials to SQL over the dataset."""
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local import deploy, query, schedule, token, up
+from local.errors import CommandError
 from local.places import Folder
-def main(folder: Folder) -> None: ...
+from local.stack import Stack
+from local.state import State
+from local.steps import Steps
+
+Row = Mapping[str, str | None]
+
+
+def folder_of(folder: Folder) -> Folder:
+    """The demo's own folder, so that it leaves a stack of `make local` alone."""
+    return Folder(folder.path / "demo")
+
+
+def main(folder: Folder) -> None:
+    """Shows everything, then stops everything unless KEEP=1. Raises CommandError."""
+    folder = folder_of(folder)
+    state = State.load(folder)
+    state.stop(folder)
+    keep = os.environ.get("KEEP", "") not in ("", "0")
+    finished = False
+    try:
+        Demo(folder, state, Console()).run(keep=keep)
+        finished = True
+    finally:
+        if not (finished and keep):
+            # A second Ctrl-C must not leave half of it running.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            state.stop(folder)
+
+
+@dataclass
+class Demo:
+    """The steps of the demo, and what they show."""
+
+    folder: Folder
+    state: State
+    console: Console
+
+    def run(self, *, keep: bool) -> None:
+        """Does the steps, then shows what came of them."""
+        steps = Steps(self.console)
+        self.console.print("[bold]Choreo Insights, exported to S3: all of it on this machine[/]\n")
+        stack = self._deploy(steps)
+        tokens = self._mint(steps, stack)
+        self._export(steps, stack)
+        with steps.step("Athena: SQL over the dataset") as step:
+            written = query.run(stack, query.saved("written"))
+            answer = query.run(stack, query.saved("answer"))
+            step.note = "through the Glue tables"
+        steps.total()
+        self._show_tokens(tokens)
+        self._show_written(stack, written)
+        self._show_answer(answer)
+        self._show_more(stack, keep=keep)
+
+    def _deploy(self, steps: Steps) -> Stack:
+        with steps.step("Local AWS") as step:
+            up.start_aws(self.folder, self.state, iam=up.iam_wanted())
+            assert self.state.aws  # noqa: S101 - narrows the type
+            iam = "enforced" if self.state.aws.iam else "not enforced"
+            step.note = f"{self.state.aws.endpoint}, IAM {iam}"
+        with steps.step("Sandbox Choreo, with synthetic traffic") as step:
+            up.start_choreo(self.folder, self.state, {})
+            assert self.state.sandbox  # noqa: S101 - narrows the type
+            step.note = self.state.sandbox.url
+        with steps.step("sam build"):
+            deploy.build_locally(self.folder)
+        values = up.parameters(self.state, {}) | deploy.given_parameters()
+        with steps.step("sam deploy") as step:
+            deploy.deploy_locally(self.folder, self.state.aws, values)
+            up.write_env(self.folder, self.state.aws)
+            stack = Stack(deploy.STACK_NAME, self.state.aws.environment)
+            step.note = f"stack {stack.name}, {len(stack.outputs)} outputs"
+        with steps.step("Secrets stored") as step:
+            up.store_secrets(self.state, values)
+            step.note = values["Organizations"]
+        return stack
+
+    def _mint(self, steps: Steps, stack: Stack) -> dict[str, dict[str, Any]]:
+        with steps.step("Token function: ensure") as step:
+            tokens = token.call(stack, "ensure")
+            step.note = ", ".join(f"{name} {entry['status']}" for name, entry in tokens.items())
+            if any(entry["status"] == "failed" for entry in tokens.values()):
+                raise CommandError("\n".join(token.lines(tokens)))
+        return tokens
+
+    def _export(self, steps: Steps, stack: Stack) -> None:
+        with steps.step("Schedule: made to fire once, now") as step:
+            before = set(schedule.ended_runs(stack))
+            step.note = schedule.fire_once(stack)
+        with steps.step("Export function, called by the schedule") as step:
+
+            def progress() -> None:
+                step.note = f"{_count(stack)} objects in the dataset"
+
+            run = schedule.wait_for_run(stack, before, progress)
+            progress()
+            if not _count(stack):
+                raise CommandError("The export wrote nothing. Its log:\n" + "\n".join(run.lines))
+
+    def _show_tokens(self, tokens: dict[str, dict[str, Any]]) -> None:
+        table = Table(title="The tokens, in SSM under the stack's own key", title_justify="left")
+        for name in ("organisation", "expires", "fingerprint"):
+            table.add_column(name)
+        for handle, entry in tokens.items():
+            table.add_row(handle, entry["expires_at"], entry["fingerprint"])
+        self.console.print("\n", table)
+
+    def _show_written(self, stack: Stack, rows: Sequence[Row]) -> None:
+        place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
+        table = Table(title=f"Partitions written to {place}", title_justify="left")
+        table.add_column("table")
+        for name in ("partitions", "rows", "bytes"):
+            table.add_column(name, justify="right")
+        table.add_column("days")
+        for row in rows:
+            days = f"{row['first_day']} … {row['last_day']}"
+            numbers = (_number(row[name]) for name in ("partitions", "rows", "bytes"))
+            table.add_row(row["table"], *numbers, days)
+        self.console.print("\n", table)
+
+    def _show_answer(self, rows: Sequence[Row]) -> None:
+        title = "Asked by SQL: traffic by environment and UTC day (synthetic)"
+        table = Table(title=title, title_justify="left")
+        for name in ("organisation", "environment", "day"):
+            table.add_column(name)
+        for name in ("requests", "errors", "p95 ms of the slowest hour"):
+            table.add_column(name, justify="right")
+        for row in rows:
+            numbers = (_number(row[name]) for name in ("requests", "errors", "p95"))
+            table.add_row(row["organization"], row["environment"], row["day"], *numbers)
+        self.console.print("\n", table)
+
+    def _show_more(self, stack: Stack, *, keep: bool) -> None:
+        lines = ["", "[bold]Where to look next[/]"]
+        if keep:
+            lines += [
+                f"  . {self.folder.env}    the settings of this local AWS for your shell",
+                "  make token ACTION=status    the state of the tokens",
+                "  make export                 the export once more, by hand",
+                f"  {self.folder.path / 'logs'}    the logs of the local AWS and the sandbox",
+                "  make local-down             stops all of it",
+            ]
+        else:
+            lines.append("  KEEP=1 make demo            leaves everything running")
+        lines += [
+            "  make local                  the same stack, for development",
+            "  make deploy                 the same template, on AWS",
+            f"  {query.FOLDER}    the SQL that was asked",
+        ]
+        self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def _count(stack: Stack) -> int:
+    pages = stack.s3.get_paginator("list_objects_v2").paginate(
+        Bucket=stack.outputs["DatasetBucketName"], Prefix="insights/"
+    )
+    return sum(page["KeyCount"] for page in pages)
+
+
+def _number(text: str | None) -> str:
+    """A number from a query for a reader; a dash where there is none."""
+    return "-" if text is None else f"{float(text):,.0f}"

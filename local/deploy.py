@@ -56,6 +56,7 @@ def build_locally(folder: Folder) -> None:
         "PYTHON": str(tool("localaws", "python")),
         "UV": str(tool("uv", "uv")),
     }
+    command: list[str | Path]
     command = ["build", "--template-file", ROOT / "template.yaml", "--build-dir", folder.build]
     _sam(folder, "build", [*command, *_no_settings(folder)], environment)
 
@@ -63,9 +64,9 @@ def build_locally(folder: Folder) -> None:
 def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
     """Deploys what was built to the local AWS."""
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
-    chosen = folder.path / "parameters.json"
+    chosen = folder.path / "parameters.yaml"
     chosen.write_text(json.dumps({**values, "Emulated": "true"}))
-    command = [
+    command: list[str | Path] = [
         *("deploy", "--template-file", folder.build / "template.yaml"),
         *("--stack-name", STACK_NAME, "--region", REGION, *_DEPLOY),
         *("--parameter-overrides", f"file://{chosen}", *_no_settings(folder)),

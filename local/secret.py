@@ -50,3 +50,27 @@ def read(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CommandError(f"Give a JSON object with {', '.join(_QUESTIONS)}.")
     return found
+
+
+def store(stack: Stack, prefix: str, handle: str, given: Mapping[str, Any]) -> str:
+    """Stores an organisation's credentials, in place of earlier ones; gives the secret's name.
+
+    Raises CommandError where they lack something or are of another organisation.
+    """
+    content = json.dumps({"org_handle": handle, **given})
+    name = f"{prefix.rstrip('/')}/{handle}"
+    try:
+        stack.secrets.create_secret(Name=name, SecretString=content)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceExistsException":
+            raise
+        stack.secrets.put_secret_value(SecretId=name, SecretString=content)
+    return name
+
+
+def _prefix(stack: Stack) -> str:
+    """The prefix that the stack looks under; of a stack to come, the default."""
+    try:
+        return stack.parameters["SecretPrefix"]
+    except CommandError:
+        return PREFIX

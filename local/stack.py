@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -80,47 +80,50 @@ class Stack:
     @cached_property
     def functions(self) -> "LambdaClient":
         """Lambda."""
-        return self._session.client("lambda", endpoint_url=self._endpoint, config=_PATIENT)
+        return cast("LambdaClient", self._client("lambda", _PATIENT))
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
         """CloudFormation."""
-        return self._session.client("cloudformation", endpoint_url=self._endpoint)
+        return cast("CloudFormationClient", self._client("cloudformation"))
 
     @cached_property
     def s3(self) -> "S3Client":
         """S3."""
-        return self._session.client("s3", endpoint_url=self._endpoint)
+        return cast("S3Client", self._client("s3"))
 
     @cached_property
     def ssm(self) -> "SSMClient":
         """Systems Manager."""
-        return self._session.client("ssm", endpoint_url=self._endpoint)
+        return cast("SSMClient", self._client("ssm"))
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
         """Secrets Manager."""
-        return self._session.client("secretsmanager", endpoint_url=self._endpoint)
+        return cast("SecretsManagerClient", self._client("secretsmanager"))
 
     @cached_property
     def athena(self) -> "AthenaClient":
         """Athena."""
-        return self._session.client("athena", endpoint_url=self._endpoint)
+        return cast("AthenaClient", self._client("athena"))
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
         """CloudWatch Logs."""
-        return self._session.client("logs", endpoint_url=self._endpoint)
+        return cast("CloudWatchLogsClient", self._client("logs"))
 
     @cached_property
     def scheduler(self) -> "EventBridgeSchedulerClient":
         """EventBridge Scheduler."""
-        return self._session.client("scheduler", endpoint_url=self._endpoint)
+        return cast("EventBridgeSchedulerClient", self._client("scheduler"))
 
     @cached_property
     def sqs(self) -> "SQSClient":
         """SQS."""
-        return self._session.client("sqs", endpoint_url=self._endpoint)
+        return cast("SQSClient", self._client("sqs"))
+
+    def _client(self, service: Any, config: Config | None = None) -> Any:
+        return self._session.client(service, endpoint_url=self._endpoint, config=config)
 
     def _describe(self) -> Any:
         try:

@@ -1,6 +1,7 @@
 """What of a local deployment runs in the background, remembered between commands."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 
 from local.aws import LocalAws
@@ -42,4 +43,5 @@ class State:
         self.aws = self.sandbox = None
         folder.state.unlink(missing_ok=True)
         folder.env.unlink(missing_ok=True)
+        shutil.rmtree(folder.path / "aws", ignore_errors=True)
         return bool(running)

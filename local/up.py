@@ -21,7 +21,7 @@ def up(folder: Folder) -> State:
     external = choreo.external()
     given = deploy.given_parameters()
     state = State.load(folder)
-    start_aws(folder, state, iam=os.environ.get("IAM", "1") != "0")
+    start_aws(folder, state, iam=iam_wanted())
     assert state.aws  # noqa: S101 - narrows the type
     start_choreo(folder, state, external)
     values = parameters(state, external) | given
@@ -30,6 +30,11 @@ def up(folder: Folder) -> State:
     deploy.deploy_locally(folder, state.aws, values)
     write_env(folder, state.aws)
     return state
+
+
+def iam_wanted() -> bool:
+    """Whether the local AWS holds everyone to their policies: unless IAM=0."""
+    return os.environ.get("IAM", "1") != "0"
 
 
 def start_aws(folder: Folder, state: State, *, iam: bool) -> None:

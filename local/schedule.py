@@ -1,0 +1,91 @@
+"""The stack's schedule: firing it once, now, and following the run that it starts."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import ClientError
+
+from local.errors import CommandError
+from local.stack import Stack
+
+_RUN_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Run:
+    """An invocation of the export function that ended: what it logged."""
+
+    lines: tuple[str, ...]
+
+
+def fire_once(stack: Stack) -> str:
+    """Makes a one-time schedule for now with the stack's own target, role and retries.
+
+    Gives its name. Raises CommandError where the stack has no schedule of the export function.
+    """
+    listed = stack.scheduler.list_schedules()["Schedules"]
+    function = stack.outputs["ExportFunctionName"]
+    for entry in listed:
+        schedule = stack.scheduler.get_schedule(
+            Name=entry["Name"], GroupName=entry.get("GroupName", "default")
+        )
+        if function in schedule["Target"]["Arn"]:
+            break
+    else:
+        raise CommandError(f"No schedule calls {function}.")
+    at = datetime.now(UTC) + timedelta(seconds=1)
+    name = f"{entry['Name']}-once-{at:%H%M%S}"
+    stack.scheduler.create_schedule(
+        Name=name,
+        GroupName=entry.get("GroupName", "default"),
+        ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+        Target=schedule["Target"],
+        FlexibleTimeWindow={"Mode": "OFF"},
+        ActionAfterCompletion="DELETE",
+    )
+    return name
+
+
+def ended_runs(stack: Stack) -> dict[str, Run]:
+    """The export function's invocations so far that have ended, by request id."""
+    runs: dict[str, list[str]] = {}
+    ended = set()
+    current = ""
+    for line in _log(stack):
+        if line.startswith("START RequestId: "):
+            current = line.split()[2]
+        runs.setdefault(current, []).append(line)
+        if line.startswith("REPORT RequestId: "):
+            ended.add(line.split()[2])
+    return {run: Run(tuple(lines)) for run, lines in runs.items() if run in ended}
+
+
+def wait_for_run(stack: Stack, before: set[str], progress: Callable[[], None]) -> Run:
+    """Waits for an invocation that is not among those before, and for its end.
+
+    Raises CommandError when none has ended after ten minutes.
+    """
+    end = time.monotonic() + _RUN_SECONDS
+    while time.monotonic() < end:
+        for run, found in ended_runs(stack).items():
+            if run not in before:
+                return found
+        progress()
+        time.sleep(0.5)
+    raise CommandError(f"The schedule's run did not end within {_RUN_SECONDS} seconds.")
+
+
+def _log(stack: Stack) -> Iterator[str]:
+    function = stack.outputs["ExportFunctionName"]
+    settings = stack.functions.get_function_configuration(FunctionName=function)
+    group = settings.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
+    pages = stack.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
+    try:
+        for page in pages:
+            for event in page["events"]:
+                yield event["message"].rstrip("\n")
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
