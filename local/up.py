@@ -11,6 +11,8 @@ from local.stack import Stack
 from local.state import State
 
 _DAYS = 3
+# The limit that protects a real subscription would only slow down the sandbox.
+_SANDBOX_REQUESTS = "60000"
 
 
 def up(folder: Folder) -> State:
@@ -65,7 +67,8 @@ def parameters(state: State, external: dict[str, str]) -> dict[str, str]:
     values = {"ExportSince": since.isoformat()}
     if state.sandbox:
         organizations = ",".join(state.sandbox.secrets())
-        return values | state.sandbox.parameters | {"Organizations": organizations}
+        values |= {"Organizations": organizations, "RequestsPerMinute": _SANDBOX_REQUESTS}
+        return values | state.sandbox.parameters
     return values | external | {"Organizations": "acme"}
 
 

@@ -1,0 +1,125 @@
+"""What the user gives as variables is understood, or refused with what to do."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local import choreo, export, token, up
+from local.aws import LocalAws, free_port
+from local.background import Background
+from local.choreo import Sandbox
+from local.deploy import parameters
+from local.errors import CommandError
+from local.places import Folder, tool
+from local.secret import read
+from local.state import State
+
+URLS = {
+    "TOKEN_URL": "https://sts.example/oauth2/token",
+    "REVOKE_URL": "https://sts.example/oauth2/revoke",
+    "INSIGHTS_URL": "https://api.example/query-api",
+}
+GONE = Background(pid=2**22 + 1, born="1")
+
+
+@given(
+    st.dictionaries(
+        st.text("ABCabc019", min_size=1), st.text(st.characters(exclude_characters="\0"))
+    )
+)
+def test_parameters_are_read_as_a_shell_reads_words(values: dict[str, str]) -> None:
+    text = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
+    assert parameters(text) == values
+
+
+@pytest.mark.parametrize("text", ["Tables", "Tables apis", "=apis", "--x=1", "Tables='apis"])
+def test_parameters_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(CommandError, match="PARAMETERS"):
+        parameters(text)
+
+
+def test_another_server_needs_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in URLS:
+        monkeypatch.delenv(name, raising=False)
+    assert choreo.external() == {}
+    monkeypatch.setenv("TOKEN_URL", URLS["TOKEN_URL"])
+    with pytest.raises(CommandError, match="REVOKE_URL, INSIGHTS_URL is not given"):
+        choreo.external()
+    for name, url in URLS.items():
+        monkeypatch.setenv(name, url)
+    assert choreo.external() == {
+        "TokenUrl": URLS["TOKEN_URL"],
+        "RevokeUrl": URLS["REVOKE_URL"],
+        "InsightsUrl": URLS["INSIGHTS_URL"],
+    }
+
+
+def test_an_event_is_a_json_object() -> None:
+    assert export.event("") == {}
+    assert export.event('{"tables": ["apis"]}') == {"tables": ["apis"]}
+    for text in ("[]", "tables=apis"):
+        with pytest.raises(CommandError, match="EVENT"):
+            export.event(text)
+
+
+def test_a_secret_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(CommandError) as refused:
+        read('{"consumer_secret": "hush"')
+    assert "hush" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_the_token_reply_for_a_reader() -> None:
+    reply = {
+        "acme": {"status": "minted", "expires_at": "2026-01-31T12:00:00Z", "fingerprint": "ab12"},
+        "globex-east": {"status": "failed", "error": "invalid_client"},
+    }
+    assert token.lines(reply) == [
+        "acme         minted, expires 2026-01-31T12:00:00Z, fingerprint ab12",
+        "globex-east  failed, invalid_client",
+    ]
+
+
+def test_a_tool_that_is_not_installed_says_how() -> None:
+    with pytest.raises(CommandError, match=r"make \.venvs/none/\.done"):
+        tool("none", "such")
+
+
+def test_free_ports_differ_from_those_in_use() -> None:
+    assert 1024 <= free_port() <= 65535
+
+
+def test_what_runs_is_remembered_between_commands(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "local")
+    assert State.load(folder) == State()
+    state = State(LocalAws(GONE, 4566, iam=True), Sandbox(GONE, "http://127.0.0.1:1"))
+    state.save(folder)
+
+    assert State.load(folder) == state
+
+    assert state.stop(folder)
+    assert State.load(folder) == State()
+    assert not State.load(folder).stop(folder)
+
+
+def test_the_file_for_the_shell(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    up.write_env(folder, LocalAws(GONE, 4566, iam=True))
+
+    lines = folder.env.read_text().splitlines()
+
+    assert all(line.startswith("export ") for line in lines)
+    settings = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    assert settings["AWS_ENDPOINT_URL"] == "http://127.0.0.1:4566"
+    assert settings["STACK_NAME"] == "choreo-insights"
+    assert {"AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= settings.keys()
+
+
+def test_another_server_gets_no_organisation_of_the_sandbox() -> None:
+    values = up.parameters(State(), {"TokenUrl": URLS["TOKEN_URL"]})
+    assert values["TokenUrl"] == URLS["TOKEN_URL"]
+    assert json.dumps(values).count("sandbox") == 0
