@@ -126,7 +126,7 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         daily=daily,
         granularity=_granularity(path, root, field, selected),
         fan_out=fans,
-        paged=_paged(path, root, variables),
+        paged=_paged(path, root, selected, variables),
         environment_types=tuple(arguments.get("environments", {}).get("types", ())),
         kept_days=arguments.get("kept", {}).get("days"),
         on_prem_key="onPremKey" in directives or "onPremKey" in variables,
@@ -235,12 +235,15 @@ def _argument_names(field: GraphQLField) -> list[str]:
     return names
 
 
-def _paged(path: Path, root: FieldNode, variables: dict[str, VariableDefinitionNode]) -> bool:
+def _paged(
+    path: Path, root: FieldNode, selected: object, variables: dict[str, VariableDefinitionNode]
+) -> bool:
     page = _selected(root).get("pagination")
     names = {"limit", "offset"} & variables.keys()
-    if page is None and not names:
+    if not has_field(selected, "pagination") and not names:
         return False
     if len(names) < 2 or not {"total", "limit"} <= _selected(page).keys():
         reason = "pages need $limit: Int, $offset: Int and pagination {total limit}"
+        reason += ": a page has 5 rows unless told otherwise, and does not say that there are more"
         raise DocumentError(path, reason, root)
     return True

@@ -4,18 +4,24 @@ Several questions travel in one request, each under an alias of its own. To read
 service, replace this module: `Choreo.ask` is all that the export needs of it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from insights.errors import InsightsError, Refused
-from insights.http import Http, Reply, sort_failure
-from insights.partitions import Environment, day_end, day_start
-from insights.questions import Ask
-from insights.tokens import Tokens
+from insights.http import sort_failure
+from insights.partitions import day_end, day_start
+
+if TYPE_CHECKING:
+    from insights.http import Http, Reply
+    from insights.partitions import Environment
+    from insights.questions import Ask
+    from insights.tokens import Tokens
 
 # One re-read of the shared cache, and one new token.
 _NEW_TOKENS = 2

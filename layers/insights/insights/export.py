@@ -40,6 +40,11 @@ _SECONDS_FOR_REQUESTS = 75.0
 _MOST_FAILURES = 2_000
 
 
+def utc_now() -> datetime:
+    """The time, with its zone."""
+    return datetime.now(UTC)
+
+
 class Wish(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
     """The event: what to export. Everything may be left out; days are UTC."""
 
@@ -124,7 +129,7 @@ class Export:
         run_id: str,
         ends: float,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._config = config
         self._catalogue = catalogue

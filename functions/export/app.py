@@ -1,0 +1,89 @@
+"""The export function: brings the dataset in S3 up to date with Choreo Insights."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger
+from botocore.config import Config
+
+from insights.catalogue import load
+from insights.choreo import Choreo
+from insights.config import ExportConfig
+from insights.credentials import Secrets
+from insights.dataset import Dataset
+from insights.export import Export, bounds, utc_now
+from insights.http import Http
+from insights.metrics import publish
+from insights.throttle import Throttle
+from insights.tokens import Tokens
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+# Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
+_AWS = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32)
+
+
+class Clients:
+    """What outlives an invocation: settings, catalogue, pooled connections, cached tokens."""
+
+    def __init__(self) -> None:
+        self.config = ExportConfig.from_environment(os.environ)
+        self.catalogue = load()
+        self.catalogue.chosen(self.config.tables)
+        self.throttle = Throttle(self.config.requests_per_minute)
+        self.dataset = Dataset(boto3.client("s3", config=_AWS), self.config.dataset_bucket)
+        self.secrets = Secrets(
+            boto3.client("secretsmanager", config=_AWS), self.config.secret_prefix
+        )
+        tokens = Tokens(
+            boto3.client("ssm", config=_AWS),
+            boto3.client("lambda", config=_AWS),
+            self.config.token_function_name,
+            self.config.token_parameter_prefix,
+        )
+        http = Http(on_throttle=self.throttle.hold, before_attempt=self.throttle.wait)
+        self.choreo = Choreo(http, self.config.insights_url, tokens)
+
+
+@cache
+def _clients() -> Clients:
+    return Clients()
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Exports what the event asks for, `{}` being all that is missing; see `insights.export`."""
+    clients = _clients()
+    ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    limits = bounds(event, clients.config, clients.catalogue, utc_now().date())
+    report = Export(
+        clients.config,
+        clients.catalogue,
+        limits,
+        dataset=clients.dataset,
+        choreo=clients.choreo,
+        secrets=clients.secrets,
+        run_id=context.aws_request_id,
+        ends=ends,
+    ).run()
+    for failure in report.failures:
+        logger.error("partition failed", extra=failure)
+    reply = report.reply()
+    counts = {name: count for name, count in reply.items() if name != "failures"}
+    logger.info("exported", extra=counts)
+    publish(
+        clients.config.stack_name,
+        Exported=report.exported,
+        Failed=report.failed,
+        Rows=report.rows,
+        Bytes=report.bytes,
+        Requests=report.requests,
+    )
+    return reply

@@ -1,0 +1,156 @@
+"""Replies into columns."""
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insights.catalogue import Table
+from insights.decode import Reader, microseconds, parse_instant, within
+from insights.errors import BadAnswer
+
+SPAN = "2026-11-20T05:00:00.0000000Z"
+
+
+def read(table: Table, value: object):
+    return Reader(table).read(json.dumps(value).encode())
+
+
+def summary(**changes: object) -> dict[str, object]:
+    row = {"timeSpan": SPAN, "requestCount": 3, **changes}
+    return {"granularity": "1h", "summary": [{k: v for k, v in row.items() if v is not ...}]}
+
+
+def test_unfolds_nested_lists_into_rows(by_api: Table):
+    points = [{"timeSpan": SPAN, "count": 1}, {"timeSpan": SPAN, "count": 2}]
+    answer = read(
+        by_api,
+        [
+            {"apiId": "a", "granularity": "1h", "usage": points},
+            {"apiId": None, "granularity": "1h", "usage": None},
+            {"apiId": "b - 1.0", "granularity": "1h", "usage": points[:1]},
+        ],
+    )
+    assert answer.columns["api_id"] == ["a", "a", "b - 1.0"]
+    assert answer.columns["count"] == [1, 2, 1]
+    assert answer.items == 3
+    assert answer.granularities == {"1h"}
+
+
+@given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.lists(st.integers(0, 2**31)))))
+def test_every_leaf_is_one_row_with_its_parents_values(by_api: Table, items):
+    value = [
+        {
+            "apiId": api,
+            "granularity": "1h",
+            "usage": None
+            if counts is None
+            else [{"timeSpan": SPAN, "count": count} for count in counts],
+        }
+        for api, counts in items
+    ]
+    answer = read(by_api, value)
+    rows = [(api, count) for api, counts in items for count in counts or ()]
+    assert list(zip(answer.columns["api_id"], answer.columns["count"], strict=True)) == rows
+
+
+def test_a_root_that_is_null_is_no_empty_list(hourly: Table):
+    with pytest.raises(BadAnswer, match="getSuccessSummary is null"):
+        read(hourly, None)
+
+
+def test_an_unknown_field_is_ignored_and_told(hourly: Table):
+    answer = read(hourly, summary(colour="red"))
+    assert answer.unknown_fields
+    assert answer.columns["request_count"] == [3]
+    assert not read(hourly, summary()).unknown_fields
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"requestCount": "3"}, r"Expected `int`, got `str` - at `\$\.summary\[0\]\.requestCount`"),
+        ({"requestCount": 1.5}, "requestCount"),
+        ({"requestCount": None}, "requestCount"),
+        ({"requestCount": ...}, "requestCount"),
+        ({"requestCount": 2**63}, "requestCount"),
+        ({"requestCount": True}, "requestCount"),
+        ({"timeSpan": 5}, "timeSpan"),
+        ({"timeSpan": "yesterday"}, "time_span is not an ISO-8601 time but 'yesterday'"),
+    ],
+)
+def test_what_is_not_of_its_type_names_its_path(hourly: Table, changes, says):
+    with pytest.raises(BadAnswer, match=says):
+        read(hourly, summary(**changes))
+
+
+@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"granularity":"1h","summary":[NaN]}', b""])
+def test_what_is_no_json_or_another_shape_is_refused(hourly: Table, body: bytes):
+    with pytest.raises(BadAnswer):
+        Reader(hourly).read(msgspec.Raw(body))
+
+
+def test_whole_milliseconds_become_doubles_without_losing_digits(compiled):
+    table = compiled(
+        "slow",
+        """query q($time: TimeFilter!, $data: DataFilter!) {
+          topSlowestAPIs(filter: $time, dataFilter: $data, limit: 10) { apiId latency } }""",
+    )
+    assert {c.name: c.type for c in table.columns}["latency"] == "double"
+    assert read(table, [{"apiId": "a", "latency": 12}]).columns["latency"] == [12]
+    with pytest.raises(BadAnswer, match="latency"):
+        read(table, [{"apiId": "a", "latency": 2**53 + 1}])
+
+
+def test_a_plain_number_fills_a_column_of_the_tables_name(compiled):
+    table = compiled(
+        "total_traffic",
+        """query q($time: TimeFilter!, $data: DataFilter!) {
+          getTotalTraffic(filter: $time, dataFilter: $data) }""",
+    )
+    assert read(table, 7).columns == {"total_traffic": [7]}
+    assert read(table, None).columns == {"total_traffic": [None]}
+
+
+def test_a_list_of_texts_has_the_singular(compiled):
+    table = compiled(
+        "tenants",
+        "query q($tenantData: TenantDataFilter!) { listTenants(tenantDataFilter: $tenantData) }",
+    )
+    assert read(table, ["a", "b"]).columns == {"tenant": ["a", "b"]}
+
+
+def test_pages_tell_their_total(paged: Table):
+    usage = [{"apiId": "a", "apiMethod": "", "apiResourceTemplate": "/x", "count": 1}]
+    answer = read(paged, {"usage": usage, "pagination": {"total": 9, "limit": 1}})
+    assert (answer.items, answer.total, answer.limit) == (1, 9, 1)
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - zones come next
+    st.integers(-14 * 60, 14 * 60),
+    st.integers(0, 9),
+)
+def test_an_instant_is_the_same_in_every_zone(moment: datetime, minutes: int, tenth: int):
+    zoned = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    text = zoned.strftime(f"%Y-%m-%dT%H:%M:%S.{zoned.microsecond:06d}{tenth}")
+    sign = "-" if minutes < 0 else "+"
+    text += f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+    assert parse_instant(text) == microseconds(zoned.astimezone(UTC))
+
+
+def test_an_instant_without_a_zone_is_utc():
+    assert parse_instant("1970-01-01T00:00:01.0000000") == 1_000_000
+
+
+@given(st.lists(st.none() | st.integers(-50, 150)), st.integers(-10, 60), st.integers(60, 110))
+def test_rows_of_other_days_are_left_out_and_counted(instants, start, end):
+    columns = {"t": instants, "n": list(range(len(instants)))}
+    kept, dropped = within(columns, "t", start, end)
+    assert all(t is None or start <= t < end for t in kept["t"])
+    assert len(kept["n"]) == len(kept["t"]) == len(instants) - dropped
+    outside = [t for t in instants if t is not None and not start <= t < end]
+    assert len(outside) == dropped

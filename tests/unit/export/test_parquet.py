@@ -1,0 +1,70 @@
+"""Columns into Parquet and back."""
+
+import io
+from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insights.catalogue import Column
+from insights.parquet import Constant, encode
+
+COLUMNS = (
+    Column("text", "string"),
+    Column("count", "bigint"),
+    Column("ms", "double"),
+    Column("at", "timestamp"),
+    Column("yes", "boolean"),
+    Column("same", "string"),
+)
+INT64 = st.integers(-(2**63), 2**63 - 1)
+ROW = st.tuples(
+    st.none() | st.text(st.characters(codec="utf-8")),
+    st.none() | INT64,
+    st.none() | st.floats(allow_nan=False),
+    st.none() | INT64,
+    st.none() | st.booleans(),
+)
+
+
+def read(file: bytes):
+    return pq.read_table(io.BytesIO(file))
+
+
+@given(st.lists(ROW), st.none() | st.text(st.characters(codec="utf-8")))
+def test_every_value_comes_back_as_it_was(rows, same):
+    names = [c.name for c in COLUMNS[:5]]
+    values = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    table = read(encode(COLUMNS, {**values, "same": Constant(same)}, len(rows)))
+    assert table.column("at").cast("int64").to_pylist() == values.pop("at")
+    for name, column in values.items():
+        assert table.column(name).to_pylist() == column
+    assert table.column("same").to_pylist() == [same] * len(rows)
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_types_do_not_depend_on_the_rows(rows: int):
+    schema = read(encode(COLUMNS, {}, rows)).schema
+    assert [str(kind) for kind in schema.types] == [
+        "string", "int64", "double", "timestamp[us, tz=UTC]", "bool", "string",
+    ]  # fmt: skip
+
+
+def test_it_is_zstd_and_the_same_bytes_each_time():
+    values = {"count": list(range(1000)), "at": [0] * 1000}
+    file = encode(COLUMNS, values, 1000)
+    assert file == encode(COLUMNS, values, 1000)
+    metadata = pq.ParquetFile(io.BytesIO(file)).metadata
+    assert {metadata.row_group(0).column(i).compression for i in range(6)} == {"ZSTD"}
+
+
+def test_instants_are_utc():
+    table = read(encode(COLUMNS[3:4], {"at": [1_700_000_000_000_000]}, 1))
+    assert table.column("at").to_pylist() == [datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)]
+
+
+def test_a_column_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="count has 1 values for 2 rows"):
+        encode(COLUMNS, {"count": [1]}, 2)

@@ -1,0 +1,119 @@
+"""What is asked for a partition, and which answers add up to it."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insights.catalogue import Table
+from insights.decode import Answer
+from insights.errors import BadAnswer
+from insights.questions import PAGE_SIZE, Ask, Rows, collect
+
+GIVEN = {"time": {"from": "a", "to": "b"}, "data": {"orgId": "o"}, "org": {"orgId": "o"}}
+Page = Callable[[int, int], Answer]
+
+
+def drive(table: Table, answer: Callable[[Ask], Answer], api_ids: Sequence[str] = ()) -> Rows:
+    """Answers a table's questions until its rows are there."""
+    collecting = collect(table, GIVEN, api_ids)
+    answers: list[Answer] | None = None
+    while True:
+        try:
+            asks = next(collecting) if answers is None else collecting.send(answers)
+        except StopIteration as stop:
+            return stop.value
+        answers = [answer(ask) for ask in asks]
+
+
+def one(ask: Ask, granularity: str = "1h") -> Answer:
+    ids = ask.variables.get("apiIds", ["x"])
+    columns = {
+        "granularity": [granularity] * len(ids),
+        "api_id": list(ids),
+        "count": [1] * len(ids),
+    }
+    return Answer(columns, len(ids), frozenset({granularity}))
+
+
+@given(st.integers(0, 23))
+def test_ids_go_in_fives_and_none_is_forgotten(by_api: Table, count: int):
+    ids = [f"api-{i}" for i in range(count)]
+    asked: list[int] = []
+
+    def answer(ask: Ask) -> Answer:
+        asked.append(len(ask.variables["apiIds"]))
+        return one(ask)
+
+    rows = drive(by_api, answer, ids)
+    assert rows.columns.get("api_id", []) == ids
+    assert rows.count == count
+    assert len(asked) == -(-count // 5)
+    assert all(size <= 5 for size in asked)
+
+
+def test_each_value_that_is_fanned_out_over_is_a_column(compiled):
+    table = compiled(
+        "errors_by_status_code",
+        """query q($time: TimeFilter!, $data: DataFilter!, $apiId: String, $errorType: ErrorType!,
+                   $limit: Int, $offset: Int) {
+          getErrorsByStatusCode(timeFilter: $time dataFilter: $data
+            errorCountByStatusCodeFilter: { apiId: $apiId, errorType: $errorType,
+              paginationFilter: { limit: $limit, offset: $offset } }
+          ) { errors { errorCountByCode { statusCode count } } pagination { total limit } } }""",
+    )
+    rows = drive(table, lambda ask: Answer({"count": [1]}, 1, frozenset(), 1, 20), ["a", "b"])
+    pairs = list(zip(rows.columns["api_id"], rows.columns["error_type"], strict=True))
+    assert pairs == [("a", "PROXY"), ("a", "TARGET"), ("b", "PROXY"), ("b", "TARGET")]
+
+
+def test_another_granularity_than_asked_for_is_refused(hourly: Table):
+    with pytest.raises(BadAnswer, match="answers by 1d where 1h was asked for"):
+        drive(hourly, lambda ask: one(ask, "1d"))
+
+
+@given(total=st.integers(0, 130), size=st.integers(1, 30))
+def test_pages_are_asked_until_total_is_reached(paged: Table, total: int, size: int):
+    items = [f"r{i}" for i in range(total)]
+    asked = 0
+
+    def answer(ask: Ask) -> Answer:
+        nonlocal asked
+        asked += 1
+        start = ask.variables["offset"]
+        page = items[start : start + min(size, ask.variables["limit"])]
+        return Answer({"api_id": page}, len(page), frozenset(), total, size)
+
+    rows = drive(paged, answer)
+    assert rows.columns["api_id"] == items
+    assert asked == max(1, -(-total // min(size, PAGE_SIZE)))
+
+
+def pages(*tries: Sequence[tuple[int, list[str]]]) -> Callable[[Ask], Answer]:
+    """A server that gives (total, rows) page by page, another list at each try."""
+    left = [page for pages_of_try in tries for page in pages_of_try]
+
+    def answer(ask: Ask) -> Answer:
+        total, rows = left.pop(0)
+        return Answer({"api_id": rows}, len(rows), frozenset(), total, 2)
+
+    return answer
+
+
+GOOD = [(3, ["a", "b"]), (3, ["c"])]
+BAD = {
+    "shrinking": ([(3, ["a", "b"]), (2, [])], "total was 2 and then 3"),
+    "growing": ([(3, ["a", "b"]), (4, ["c", "d"])], "total was 3 and then 4"),
+    "short": ([(3, ["a", "b"]), (3, [])], "2 items came where total says 3"),
+    "twice": ([(3, ["a", "b"]), (3, ["b"])], "a row came on two pages"),
+    "empty": ([(3, [])], "0 items came where total says 3"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_pages_that_do_not_add_up_are_asked_for_once_more(paged: Table, name: str):
+    bad, says = BAD[name]
+    assert drive(paged, pages(bad, GOOD)).columns["api_id"] == ["a", "b", "c"]
+    with pytest.raises(BadAnswer, match=f"pages of getResourceUsage do not add up: {says}"):
+        drive(paged, pages(bad, bad))
