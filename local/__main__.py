@@ -7,7 +7,7 @@ from typing import Never
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import demo, deploy, export, secret, token, up
+from local import background, demo, deploy, export, secret, token, up
 from local.errors import CommandError
 from local.places import Folder
 from local.state import State
@@ -50,20 +50,29 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m local {'|'.join(_COMMANDS)}", file=sys.stderr)
         return 2
     # A program that a script put into the background ignores Ctrl-C unless it says otherwise.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in background.INTERRUPTS:
         signal.signal(number, _interrupt)
     try:
         _COMMANDS[arguments[0]]()
     except CommandError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return _failed(str(error), 1)
     except (ClientError, BotoCoreError) as error:
-        print(f"AWS refused: {error}", file=sys.stderr)
-        return 1
+        return _failed(f"AWS refused: {error}", 1)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        return 130
+        return _failed("Interrupted.", 130)
+    except BaseException:
+        background.stop_all()
+        raise
     return 0
+
+
+def _failed(message: str, status: int) -> int:
+    # A second Ctrl-C must not leave half of it running.
+    for number in background.INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
+    background.stop_all()
+    print(message, file=sys.stderr)
+    return status
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Never:

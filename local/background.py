@@ -3,14 +3,17 @@
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from local.errors import CommandError
 
+# What ends a command at the terminal.
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOP_SECONDS = 10
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -50,7 +53,7 @@ def start(
     It takes no part in the terminal's Ctrl-C: whoever starts it stops it.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with log.open("ab") as output, _uninterrupted():
         process = subprocess.Popen(
             [str(word) for word in command],
             env=dict(environment),
@@ -60,8 +63,28 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    _children[process.pid] = process
+        _children[process.pid] = process
     return Background(process.pid, _born(process.pid))
+
+
+def run(
+    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, folder: Path
+) -> int:
+    """Runs a program as `start` does and waits for its end; gives its exit status.
+
+    Where the wait is interrupted, it is stopped with all that it started.
+    """
+    started = start(command, environment, log, folder)
+    try:
+        return _children[started.pid].wait()
+    finally:
+        started.stop()
+
+
+def stop_all() -> None:
+    """Stops everything that this process started."""
+    for pid in list(_children):
+        Background(pid, _born(pid)).stop()
 
 
 def wait_until_ready(started: Background, ready: Callable[[], bool], what: str, log: Path) -> None:
@@ -82,6 +105,26 @@ def tail(log: Path, lines: int = 20) -> str:
     if not log.exists():
         return "(empty)"
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Puts Ctrl-C off to the end of a block: a program between birth and record would be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    put_off: list[int] = []
+    earlier = {
+        number: signal.signal(number, lambda number, _: put_off.append(number))
+        for number in INTERRUPTS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+    for interrupt in put_off:
+        signal.raise_signal(interrupt)
 
 
 def _signal_all(group: int, number: int) -> bool:

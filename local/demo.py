@@ -1,7 +1,6 @@
 """`make demo`: the whole path on one machine, from credentials to SQL over the dataset."""
 
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,21 +24,17 @@ def folder_of(folder: Folder) -> Folder:
 
 
 def main(folder: Folder) -> None:
-    """Shows everything, then stops everything unless KEEP=1. Raises CommandError."""
+    """Shows everything, then stops everything unless KEEP=1.
+
+    Raises CommandError; whoever catches it stops what was started.
+    """
     folder = folder_of(folder)
     state = State.load(folder)
     state.stop(folder)
     keep = os.environ.get("KEEP", "") not in ("", "0")
-    finished = False
-    try:
-        Demo(folder, state, Console()).run(keep=keep)
-        finished = True
-    finally:
-        if not (finished and keep):
-            # A second Ctrl-C must not leave half of it running.
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
-            state.stop(folder)
+    Demo(folder, state, Console()).run(keep=keep)
+    if not keep:
+        state.stop(folder)
 
 
 @dataclass

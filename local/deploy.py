@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from local import background
 from local.aws import REGION, LocalAws
 from local.errors import CommandError
 from local.places import ROOT, Folder, basic_environment, tool
@@ -105,19 +106,9 @@ def _sam(
     folder: Folder, step: str, command: list[str | Path], environment: Mapping[str, str]
 ) -> None:
     log = folder.log(f"sam-{step}")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        done = subprocess.run(
-            [_sam_program(), *map(str, command)],
-            cwd=ROOT,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if done.returncode:
-        raise CommandError(f"sam {step} failed:\n{log.read_text(errors='replace')}")
+    log.unlink(missing_ok=True)
+    if background.run([_sam_program(), *command], environment, log, ROOT):
+        raise CommandError(f"sam {step} failed:\n{background.tail(log, 60)}")
 
 
 def _no_settings(folder: Folder) -> tuple[str, Path]:

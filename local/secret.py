@@ -5,12 +5,18 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
+from insights.credentials import Secrets
+from insights.errors import ConfigurationError
 from local.errors import CommandError
 from local.stack import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 PREFIX = "choreo-insights"
 _QUESTIONS = {
@@ -57,8 +63,9 @@ def store(stack: Stack, prefix: str, handle: str, given: Mapping[str, Any]) -> s
 
     Raises CommandError where they lack something or are of another organisation.
     """
-    content = json.dumps({"org_handle": handle, **given})
-    name = f"{prefix.rstrip('/')}/{handle}"
+    prefix = prefix.rstrip("/")
+    name, content = f"{prefix}/{handle}", json.dumps({"org_handle": handle, **given})
+    _check(prefix, handle, content)
     try:
         stack.secrets.create_secret(Name=name, SecretString=content)
     except ClientError as error:
@@ -66,6 +73,28 @@ def store(stack: Stack, prefix: str, handle: str, given: Mapping[str, Any]) -> s
             raise
         stack.secrets.put_secret_value(SecretId=name, SecretString=content)
     return name
+
+
+def _check(prefix: str, handle: str, content: str) -> None:
+    """Refuses what the functions would refuse, before it takes the place of a good secret."""
+    if unknown := json.loads(content).keys() - {"org_handle", *_QUESTIONS}:
+        raise CommandError(
+            f"{', '.join(sorted(unknown))}: no such key. The keys are {', '.join(_QUESTIONS)}."
+        )
+    try:
+        Secrets(cast("SecretsManagerClient", _Draft(content)), prefix).get(handle)
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """Gives a secret that is not stored yet to who reads stored ones."""
+
+    content: str
+
+    def get_secret_value(self, **_: str) -> dict[str, str]:
+        return {"SecretString": self.content}
 
 
 def _prefix(stack: Stack) -> str:

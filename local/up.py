@@ -45,6 +45,7 @@ def start_aws(folder: Folder, state: State, *, iam: bool) -> None:
         return
     if state.aws:
         state.aws.process.stop()
+    folder.env.unlink(missing_ok=True)
     state.aws = aws.start(folder, iam=iam)
     state.save(folder)
 

@@ -107,9 +107,7 @@ def test_a_program_that_ends_early_is_reported_with_its_last_words(tmp_path: Pat
         wait_until_ready(started, lambda: False, "The program", log)
 
 
-def test_the_environment_is_not_inherited(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_is_not_inherited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     started, log = run(tmp_path, "import os; print(sorted(os.environ), flush=True)")
