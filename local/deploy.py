@@ -52,11 +52,17 @@ def given_parameters() -> dict[str, str]:
 
 def build_locally(folder: Folder) -> None:
     """Builds the template with a layer for the Python and the machine that run the local AWS."""
-    environment = _sam_environment(folder) | {
-        "LAYER_PLATFORM": "host",
-        "PYTHON": str(tool("localaws", "python")),
-        "UV": str(tool("uv", "uv")),
-    }
+    # It fetches packages: proxies, certificates and mirrors of the terminal are for it.
+    network = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = (
+        network
+        | _sam_environment(folder)
+        | {
+            "LAYER_PLATFORM": "host",
+            "PYTHON": str(tool("localaws", "python")),
+            "UV": str(tool("uv", "uv")),
+        }
+    )
     command: list[str | Path]
     command = ["build", "--template-file", ROOT / "template.yaml", "--build-dir", folder.build]
     _sam(folder, "build", [*command, *_no_settings(folder)], environment)
