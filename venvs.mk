@@ -7,7 +7,7 @@ UV ?= $(VENVS)/uv/bin/uv
 # uv takes the Python at hand: it never fetches one of its own.
 export UV_PYTHON_DOWNLOADS = never
 
-LOCKS := layers/insights/requirements dev localaws policy sam uv
+LOCKS := layers/insights/requirements dev localaws policy runtime sam uv
 
 .SECONDARY: $(VENVS)/uv/.done
 
@@ -27,9 +27,9 @@ $(VENVS)/%/.done: requirements/%.txt $(VENVS)/uv/.done
 	@VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<
 	@touch $@
 
-# Writes the locks anew from their .in files, for every platform, with hashes.
+# Every lock is for all platforms, with hashes, and names no package index.
 .PHONY: lock
-lock: $(VENVS)/uv/.done
+lock: $(VENVS)/uv/.done ## writes the locks in requirements/ anew from their .in files
 	@for lock in $(LOCKS); do \
 	  case $$lock in */*) file=$$lock ;; *) file=requirements/$$lock ;; esac; \
 	  echo "locking $$file.txt"; \
