@@ -1,0 +1,25 @@
+"""A clock that tests set, and that sleeping moves."""
+
+import threading
+
+
+class Clock:
+    """Call it for the time; pass `sleep` where something would wait."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Moves the time on."""
+        with self._lock:
+            self._now += seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Moves the time on and remembers by how much."""
+        self.sleeps.append(seconds)
+        self.advance(seconds)
