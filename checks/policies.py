@@ -1,0 +1,39 @@
+"""Parliament on the template's policies as AWS would get them: `python -m checks.policies`."""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+
+from checks.template import Policy, Template
+
+# Findings that are left: the property that holds the policy, the finding and the reason.
+_ACCEPTED = {
+    ("AssumeRolePolicyDocument", "MALFORMED"): "a trust policy has no resource: it is the role's",
+    ("KeyPolicy", "RESOURCE_STAR"): "in a key's policy the resource * is that key alone",
+}
+
+
+def findings(policy: Policy) -> list[str]:
+    """What parliament says of a policy, without what is accepted."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It imports its resources in a deprecated way.
+        import parliament  # type: ignore[import-not-found]  # noqa: PLC0415
+    analyzed = parliament.analyze_policy_string(json.dumps(policy.document))
+    return [
+        f"{policy.resource}.{policy.kind}: {found.issue}: {found.detail or found.location}"
+        for found in analyzed.findings
+        if (policy.kind, found.issue) not in _ACCEPTED
+    ]
+
+
+def main() -> int:
+    """Prints the findings; 1 where there are any."""
+    policies = list(Template(Path("template.yaml")).policies())
+    found = [finding for policy in policies for finding in findings(policy)]
+    print("\n".join(found) or f"parliament: no findings in {len(policies)} policies")
+    return 1 if found or not policies else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
