@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-from botocore.exceptions import ClientError
+from typing import TYPE_CHECKING
 
 from local.errors import CommandError
 from local.stack import Stack
+
+if TYPE_CHECKING:
+    from mypy_boto3_scheduler.type_defs import GetScheduleOutputTypeDef
 
 _RUN_SECONDS = 600
 
@@ -20,26 +22,27 @@ class Run:
     lines: tuple[str, ...]
 
 
+def of_export(stack: Stack) -> "GetScheduleOutputTypeDef":
+    """The schedule that calls the export function. Raises CommandError where there is none."""
+    function = stack.outputs["ExportFunctionName"]
+    for entry in stack.scheduler.list_schedules()["Schedules"]:
+        schedule = stack.scheduler.get_schedule(Name=entry["Name"], GroupName=entry["GroupName"])
+        if function in schedule["Target"]["Arn"]:
+            return schedule
+    raise CommandError(f"No schedule calls {function}.")
+
+
 def fire_once(stack: Stack) -> str:
     """Makes a one-time schedule for now with the stack's own target, role and retries.
 
     Gives its name. Raises CommandError where the stack has no schedule of the export function.
     """
-    listed = stack.scheduler.list_schedules()["Schedules"]
-    function = stack.outputs["ExportFunctionName"]
-    for entry in listed:
-        schedule = stack.scheduler.get_schedule(
-            Name=entry["Name"], GroupName=entry.get("GroupName", "default")
-        )
-        if function in schedule["Target"]["Arn"]:
-            break
-    else:
-        raise CommandError(f"No schedule calls {function}.")
+    schedule = of_export(stack)
     at = datetime.now(UTC) + timedelta(seconds=1)
-    name = f"{entry['Name']}-once-{at:%H%M%S}"
+    name = f"{schedule['Name']}-once-{at:%H%M%S}"
     stack.scheduler.create_schedule(
         Name=name,
-        GroupName=entry.get("GroupName", "default"),
+        GroupName=schedule["GroupName"],
         ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
         Target=schedule["Target"],
         FlexibleTimeWindow={"Mode": "OFF"},
@@ -53,7 +56,7 @@ def ended_runs(stack: Stack) -> dict[str, Run]:
     runs: dict[str, list[str]] = {}
     ended = set()
     current = ""
-    for line in _log(stack):
+    for line in log_lines(stack, "ExportFunctionName"):
         if line.startswith("START RequestId: "):
             current = line.split()[2]
         runs.setdefault(current, []).append(line)
@@ -77,15 +80,12 @@ def wait_for_run(stack: Stack, before: set[str], progress: Callable[[], None]) -
     raise CommandError(f"The schedule's run did not end within {_RUN_SECONDS} seconds.")
 
 
-def _log(stack: Stack) -> Iterator[str]:
-    function = stack.outputs["ExportFunctionName"]
+def log_lines(stack: Stack, output: str) -> Iterator[str]:
+    """The lines that the function which an output names has logged so far."""
+    function = stack.outputs[output]
     settings = stack.functions.get_function_configuration(FunctionName=function)
     group = settings.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
     pages = stack.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-    try:
-        for page in pages:
-            for event in page["events"]:
-                yield event["message"].rstrip("\n")
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
+    for page in pages:
+        for event in page["events"]:
+            yield event["message"].rstrip("\n")

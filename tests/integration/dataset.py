@@ -1,0 +1,81 @@
+"""What the dataset should hold, from the sandbox's generator, and what it holds."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from insights.catalogue import Table, load
+from insights.partitions import safe_name
+from sandbox import World
+from sandbox.expected import expected_rows
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A partition that should be there."""
+
+    table: str
+    organization: str
+    environment: str | None
+    day: date
+
+    @property
+    def key(self) -> str:
+        """Its object's key, as the contract says."""
+        name = self.organization + (f".{safe_name(self.environment)}" if self.environment else "")
+        return f"insights/{self.table}/day={self.day.isoformat()}/{name}.parquet"
+
+
+def places(world: World, since: date, today: date) -> Iterator[Place]:
+    """Every partition that a full export writes."""
+    for table in load().chosen(None):
+        for handle, organization in world.organizations.items():
+            environments: list[str | None] = [None]
+            if table.scope == "environment":
+                environments = [
+                    environment.name
+                    for environment in organization.environments
+                    if not table.environment_types or environment.type in table.environment_types
+                ]
+            for environment in environments:
+                for day in _days(table, since, today):
+                    yield Place(table.name, handle, environment, day)
+
+
+def _days(table: Table, since: date, today: date) -> Iterator[date]:
+    if not table.daily:
+        yield today
+        return
+    if table.kept_days is not None:
+        since = max(since, today - timedelta(days=table.kept_days))
+    for number in range((today - since).days + 1):
+        yield since + timedelta(days=number)
+
+
+def expected(world: World, place: Place, now: datetime) -> list[Row]:
+    """The rows that the generator says, in an order of their own."""
+    rows = expected_rows(world, place.table, place.organization, place.environment, place.day, now)
+    return in_order(rows)
+
+
+def found(body: bytes) -> list[Row]:
+    """The rows of an object without `exported_at`, in the same order."""
+    rows = pq.read_table(io.BytesIO(body)).to_pylist()
+    for row in rows:
+        assert row.pop("exported_at") is not None
+    return in_order([{name: _with_zone(value) for name, value in row.items()} for row in rows])
+
+
+def in_order(rows: list[Row]) -> list[Row]:
+    """Rows by all of their values."""
+    return sorted(rows, key=lambda row: repr(sorted(row.items())))
+
+
+def _with_zone(value: Any) -> Any:
+    return value.astimezone(UTC) if isinstance(value, datetime) else value

@@ -1,0 +1,236 @@
+"""The commands of the Makefile: what they do, what they leave behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.places import ROOT, Folder
+from local.stack import Stack
+from local.state import State
+from tests.integration import processes
+from tests.integration.conftest import Deployment
+
+linux = pytest.mark.skipif(not processes.HERE, reason="reads /proc")
+
+
+def settings(env: Path) -> dict[str, str]:
+    """What a shell has after `. env`."""
+    script = f". {env} && env -0"
+    text = subprocess.run(
+        ["/bin/sh", "-c", script], check=True, capture_output=True, text=True, env={}
+    ).stdout
+    return dict(line.split("=", 1) for line in text.split("\0") if line)
+
+
+def environment(folder: Folder, **variables: str) -> dict[str, str]:
+    """The terminal of a user who has no settings of AWS, but for those given."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights")))
+    return mine | {"LOCAL_DIR": str(folder.path), "PYTHONPATH": paths} | variables
+
+
+def command(
+    name: str, folder: Folder, *, stdin: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command as the Makefile does."""
+    return subprocess.run(
+        [sys.executable, "-m", "local", name],
+        cwd=ROOT,
+        env=environment(folder, **variables),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_everything_listens_on_this_machine_alone(deployment: Deployment) -> None:
+    if not processes.HERE:
+        pytest.skip("reads /proc")
+    aws = deployment.state.aws
+    assert aws
+    deployment.token("status")  # so that a function's process is among them
+
+    addresses = processes.listening(processes.of_group(aws.process.pid))
+
+    assert any(address.endswith(f":{aws.port:04X}") for address, _ in addresses)
+    assert {address for address, loopback in addresses if not loopback} == set()
+
+
+def test_token_shows_each_organisation(deployment: Deployment) -> None:
+    shell = settings(deployment.folder.env)
+    deployment.token("ensure")
+
+    done = command("token", deployment.folder, ACTION="status", **shell)
+
+    assert done.returncode == 0, done.stderr
+    for handle in deployment.world.organizations:
+        assert re.search(
+            rf"^{handle} +cached, expires .*Z, fingerprint \w{{16}}$", done.stdout, re.M
+        )
+
+
+def test_token_wants_an_action(deployment: Deployment) -> None:
+    done = command("token", deployment.folder, **settings(deployment.folder.env))
+
+    assert done.returncode == 1
+    assert "ensure, renew, revoke, status" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_export_shows_the_reply(deployment: Deployment) -> None:
+    event = json.dumps({"tables": ["environments"], "organizations": ["acme"], "force": True})
+
+    done = command("export", deployment.folder, EVENT=event, **settings(deployment.folder.env))
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["exported"] == 1
+
+
+def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:
+    shell = settings(deployment.folder.env)
+    content = {"consumer_key": "k", "consumer_secret": "hush", "org_id": "an id"}
+
+    first = command("secret", deployment.folder, stdin=json.dumps(content), ORG="initech", **shell)
+    content["consumer_secret"] = "hush-hush"
+    again = command("secret", deployment.folder, stdin=json.dumps(content), ORG="initech", **shell)
+
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
+    assert "hush" not in first.stdout + first.stderr + again.stdout + again.stderr
+    stored = deployment.stack.secrets.get_secret_value(SecretId="choreo-insights/initech")
+    assert json.loads(stored["SecretString"]) == content | {"org_handle": "initech"}
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        ("", "JSON object"),
+        ('{"consumer_key": "hush"}', "consumer_secret"),
+        ('{"consumer_key": "k", "consumer_secret": "hush"}', "org_id"),
+        ('{"consumer_key": "k", "consumer_secret": "hush", "org_id": "i", "key": "hush"}', "key"),
+        (
+            '{"consumer_key": "k", "consumer_secret": "hush", "org_id": "i", "org_handle": "no"}',
+            "another organisation",
+        ),
+    ],
+)
+def test_a_secret_that_is_of_no_use_is_not_stored(
+    deployment: Deployment, content: str, wrong: str
+) -> None:
+    shell = settings(deployment.folder.env)
+
+    done = command("secret", deployment.folder, stdin=content, ORG="hooli", **shell)
+
+    assert done.returncode == 1
+    assert wrong in done.stderr
+    assert "hush" not in done.stdout + done.stderr
+    listed = deployment.stack.secrets.list_secrets()["SecretList"]
+    assert "choreo-insights/hooli" not in {secret["Name"] for secret in listed}
+
+
+def test_without_a_stack_the_commands_say_what_to_do(
+    deployment: Deployment, folder: Folder
+) -> None:
+    shell = settings(deployment.folder.env) | {"STACK_NAME": "no-such-stack"}
+    done = command("token", folder, ACTION="status", **shell)
+
+    assert done.returncode == 1
+    assert "Deploy it first" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def stopped(folder: Folder) -> Iterator[Folder]:
+    """A folder whose local deployment is stopped at the end, whatever happened."""
+    yield folder
+    command("down", folder)
+
+
+@linux
+def test_local_with_a_server_of_ones_own(deployment: Deployment, stopped: Folder) -> None:
+    sandbox = deployment.sandbox
+    urls = {
+        "TOKEN_URL": sandbox.token_url,
+        "REVOKE_URL": sandbox.revoke_url,
+        "INSIGHTS_URL": sandbox.insights_url,
+    }
+    since = deployment.now.date().isoformat()
+    chosen = f"Organizations=acme ExportSince={since} ExportSchedule='rate(2 hours)'"
+
+    up = command("up", stopped, PARAMETERS=chosen, **urls)
+
+    assert up.returncode == 0, up.stderr
+    state = State.load(stopped)
+    assert state.sandbox is None
+    assert state.aws
+    assert state.aws.iam
+    shell = settings(stopped.env)
+    stack = Stack(shell["STACK_NAME"], shell)
+    assert stack.parameters["TokenUrl"] == sandbox.token_url
+    assert stack.parameters["ExportSchedule"] == "rate(2 hours)"
+    without = command("token", stopped, ACTION="ensure", **shell)
+    assert without.returncode == 1
+    assert "make secret ORG=acme" in without.stdout
+    secret = json.dumps(deployment.world.secret("acme"))
+    assert command("secret", stopped, stdin=secret, ORG="acme", **shell).returncode == 0
+    event = json.dumps({"tables": ["environments"]})
+    export = command("export", stopped, EVENT=event, **shell)
+    assert export.returncode == 0, export.stderr
+    assert json.loads(export.stdout)["exported"] == 1
+
+    group = processes.of_group(state.aws.process.pid)
+    down = command("down", stopped)
+
+    assert down.stdout == "Stopped.\n"
+    assert group
+    assert processes.of_group(state.aws.process.pid) == set()
+    assert processes.that_know(str(stopped.path)) == set()
+    assert not stopped.env.exists()
+
+
+@linux
+def test_the_demo_shows_everything_and_leaves_nothing(folder: Folder) -> None:
+    done = command("demo", folder)
+
+    assert done.returncode == 0, done.stderr
+    for shown in ("sam deploy", "fingerprint", "success_summary", "Production", "make deploy"):
+        assert shown in done.stdout
+    assert re.search(r"\d+\.\d s", done.stdout)
+    assert processes.that_know(str(folder.path)) == set()
+
+
+@linux
+@pytest.mark.parametrize("when", ["Sandbox Choreo", "sam build", "Schedule"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_leaves_nothing(
+    folder: Folder, when: str, number: signal.Signals
+) -> None:
+    if number == signal.SIGTERM and when != "sam build":
+        pytest.skip("one place is enough for the other signal")
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "demo"],
+        cwd=ROOT,
+        env=environment(folder, PYTHONUNBUFFERED="1"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as demo:
+        assert demo.stdout
+        output = []
+        for line in demo.stdout:
+            output.append(line)
+            if when in line:
+                demo.send_signal(number)
+                break
+        output += demo.stdout.readlines()
+
+    assert demo.returncode == 130, "".join(output)
+    assert "Interrupted." in output[-1]
+    assert processes.that_know(str(folder.path)) == set()
