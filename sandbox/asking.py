@@ -1,0 +1,283 @@
+"""What a query asks for: its filters, checked and turned into cells of traffic."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
+
+from sandbox.settings import Settings
+from sandbox.traffic import Alert, Cell, Traffic, id_of
+from sandbox.world import Api, Environment, Organization, Stream, World
+
+Args = Mapping[str, Any]
+Row = dict[str, Any]
+
+# Minutes of each granularity.
+GRANULARITIES = {"1m": 1, "15m": 15, "1h": 60, "1d": 1440, "7d": 10080}
+# Weeks begin on Monday; 1970 began on a Thursday.
+_WEEK_SHIFT = 3 * 1440
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class QueryError(Exception):
+    """What the service tells in `errors`, beside the data of other fields."""
+
+
+class BadRequestError(Exception):
+    """What the service answers with status 400, whatever else was asked for."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """The minutes [start, end) since 1970, and the zone that answers are given in."""
+
+    start: int
+    end: int
+    zone: timezone
+
+    def default_granularity(self) -> str:
+        """What the service takes where none is sent: the longer the range, the coarser."""
+        minutes = self.end - self.start
+        bounds = (("1m", 120), ("15m", 1440), ("1h", 7 * 1440), ("1d", 90 * 1440))
+        return next((name for name, most in bounds if minutes <= most), "7d")
+
+    def bucket(self, minute: int, length: int) -> int:
+        """Start of the bucket that a minute lies in, by the clock of the zone."""
+        shift = int(self.zone.utcoffset(None).total_seconds()) // 60
+        shift += _WEEK_SHIFT if length == GRANULARITIES["7d"] else 0
+        return (minute + shift) // length * length - shift
+
+    def text(self, minute: int) -> str:
+        """A minute as answers give it, with seven fraction digits."""
+        return _text(minute, self.zone)
+
+
+@lru_cache(maxsize=8192)
+def _text(minute: int, zone: timezone) -> str:
+    local = (_EPOCH + timedelta(minutes=minute)).astimezone(zone)
+    offset = "Z" if zone == UTC else local.strftime("%z")[:3] + ":" + local.strftime("%z")[3:]
+    return f"{local:%Y-%m-%dT%H:%M:%S}.0000000{offset}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An environment, and those of its ids that were asked for."""
+
+    environment: Environment
+    ids: frozenset[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all ids were asked for."""
+        return len(self.ids) == len(self.environment.ids)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and what the answer depends on beside the arguments."""
+
+    world: World
+    traffic: Traffic
+    settings: Settings
+    now: datetime
+    organization: Organization
+    # Set where an on-prem key was given in place of a token.
+    on_prem: Environment | None = None
+
+    def sources(self, args: Args) -> list[Source]:
+        """The environments that a `dataFilter` names. Raises QueryError."""
+        data = args["dataFilter"]
+        self.check_organization(data["orgId"])
+        if self.on_prem and data.get("projectId"):
+            raise QueryError("projectId must not be given together with an on-prem key")
+        ids = data.get("environmentIds") or []
+        sources = self.of_ids([data.get("environmentId"), *ids])
+        tenants = {t for e in self.organization.environments for t in e.tenants}
+        if data["tenant"] not in tenants:
+            raise QueryError(f"Invalid tenant: {data['tenant']}")
+        if data["tenant"] != "carbon.super":
+            return [Source(source.environment, frozenset()) for source in sources]
+        return sources
+
+    def check_organization(self, uuid: str) -> None:
+        """Raises QueryError where the token is not for this organisation."""
+        if uuid != self.organization.uuid:
+            raise QueryError(f"Not authorized to access the organization {uuid}")
+
+    def of_ids(self, given: Iterable[str | None]) -> list[Source]:
+        """The environments of these ids; unknown ids hold nothing. Raises QueryError for none."""
+        wanted = {i for i in given if i}
+        if not wanted:
+            raise QueryError("Either environmentId or environmentIds must be given")
+        found = []
+        for environment in self.organization.environments:
+            if self.on_prem not in (None, environment):
+                continue
+            ids = wanted.intersection(environment.ids)
+            if ids:
+                found.append(Source(environment, frozenset(ids)))
+        return found
+
+    def ids(self, given: Sequence[str | None] | None) -> frozenset[str] | None:
+        """A list of ids in a filter (None where it is left out or empty). Raises QueryError."""
+        if given and len(given) > self.settings.ids_max:
+            raise QueryError(f"A maximum of {self.settings.ids_max} ids is allowed in a filter")
+        return frozenset(i for i in given if i) if given else None
+
+    def granularity(self, given: str | None, span: Span) -> str:
+        """The granularity to answer with. Raises BadRequestError for one that is none."""
+        if given is None:
+            return span.default_granularity()
+        if given not in GRANULARITIES:
+            raise BadRequestError(f"granularity {given} is none of {', '.join(GRANULARITIES)}")
+        return given
+
+    def series(
+        self, sources: list[Source], span: Span, granularity: str, pick: "Pick"
+    ) -> dict[int, list[Cell]]:
+        """Cells by the start of their bucket, in order."""
+        length = GRANULARITIES[granularity]
+        end = span.end
+        if self.settings.to_inclusive and span.bucket(end, length) == end > span.start:
+            end += length
+        buckets: dict[int, list[Cell]] = {}
+        if self.settings.zero_buckets:
+            first = span.bucket(span.start, length)
+            buckets = {start: [] for start in range(first, end, length)}
+        for hour in range(span.start // 60, -(-end // 60)):
+            cells = self._hour(sources, hour, pick)
+            if not cells:
+                continue
+            start, stop = max(span.start, hour * 60), min(end, hour * 60 + 60)
+            while start < stop:
+                bucket = span.bucket(start, length)
+                following = min(stop, bucket + length)
+                parts = _parts(cells, start - hour * 60, following - hour * 60)
+                if parts:
+                    buckets.setdefault(bucket, []).extend(parts)
+                start = following
+        return buckets
+
+    def cells(self, sources: list[Source], span: Span, pick: "Pick") -> list[Cell]:
+        """All cells of a range, parts of hours included."""
+        cells: list[Cell] = []
+        for hour in range(span.start // 60, -(-span.end // 60)):
+            start, stop = max(span.start - hour * 60, 0), min(span.end - hour * 60, 60)
+            cells += _parts(self._hour(sources, hour, pick), start, stop)
+        return cells
+
+    def _hour(self, sources: list[Source], hour: int, pick: "Pick") -> list[Cell]:
+        cells: list[Cell] = []
+        for source in sources:
+            environment, ids = source.environment, source.ids
+            streams = None if pick.apis is None else streams_of(environment, pick.apis)
+            late = self.settings.late_hours
+            found = self.traffic.hour(environment, hour, self.now, late, streams)
+            if not source.complete:
+                found = [c for c in found if id_of(environment, c.stream.index, hour) in ids]
+            cells += found
+        if pick.apps is not None:
+            cells = [cell for cell in cells if cell.stream.application.id in pick.apps]
+        return cells
+
+    def alerts(self, sources: list[Source], span: Span) -> list[Alert]:
+        """The alerts of a range that are still kept."""
+        return [
+            alert
+            for source in sources
+            for held, alert in self.traffic.alerts(
+                source.environment, span.start, span.end, self.now
+            )
+            if held in source.ids
+        ]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Some APIs (by id, or as answers name them) and applications; None is all."""
+
+    apis: frozenset[str] | None = None
+    apps: frozenset[str] | None = None
+
+
+ALL = Pick()
+
+
+def one_api(given: str | None) -> Pick:
+    """A single API where one is asked for."""
+    return Pick(frozenset((given,))) if given else ALL
+
+
+@lru_cache(maxsize=2048)
+def streams_of(environment: Environment, apis: frozenset[str]) -> tuple[Stream, ...]:
+    """The streams of some APIs."""
+    return tuple(s for s in environment.streams if s.api.id in apis or s.api.shown in apis)
+
+
+def _parts(cells: Sequence[Cell], start: int, stop: int) -> Sequence[Cell]:
+    if (start, stop) == (0, 60):
+        return cells
+    parts = (cell.part(start, stop, 60) for cell in cells)
+    return [part for part in parts if part.total]
+
+
+def span_of(given: Args | None, now: datetime) -> Span:
+    """A `TimeFilter`; left out, the last day. Raises QueryError."""
+    if given is None:
+        end = int(now.timestamp()) // 60
+        return Span(end - 1440, end, UTC)
+    start, end_ = _moment(given["from"]), _moment(given["to"])
+    if end_ < start:
+        raise QueryError("Invalid time range: from is after to")
+    offset = start.utcoffset() or timedelta()
+    return Span(
+        int(start.timestamp()) // 60,
+        int(end_.timestamp()) // 60,
+        timezone(offset) if offset else UTC,
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise QueryError(f"Invalid time: {text}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def page(
+    asked: Asked, rows: list[Row], given: Args | None, default: Callable[[Row], Any], by: str
+) -> tuple[list[Row], Row]:
+    """One page of rows, and its `pagination`. Raises QueryError for a sort field that is none."""
+    given = given or {}
+    limit, offset = given.get("limit"), given.get("offset") or 0
+    limit = asked.settings.page_limit_default if limit is None else limit
+    limit = min(limit, asked.settings.page_limit_max)
+    if limit < 0 or offset < 0:
+        raise QueryError("limit and offset must not be negative")
+    sort_by, order = given.get("sortBy") or by, given.get("sortOrder") or "desc"
+    rows = sorted(rows, key=default)
+    if rows and sort_by not in rows[0]:
+        raise QueryError(f"Invalid sortBy: {sort_by}")
+    descending = order.lower() != "asc"
+    # Python sorts stably: rows that are equal keep the order of all their values.
+    rows.sort(key=lambda row: _sortable(row[sort_by]), reverse=descending)
+    return rows[offset : offset + limit], {
+        "total": len(rows),
+        "limit": limit,
+        "offset": offset,
+        "sortBy": sort_by,
+        "sortOrder": order,
+    }
+
+
+def _sortable(value: Any) -> tuple[int, Any]:
+    if isinstance(value, list):
+        return 0, 0
+    return (0, value) if value is not None else (-1, 0)
+
+
+def shown_apis(environment: Environment) -> dict[str, Api]:
+    """The APIs of an environment by the name that answers give them."""
+    return {api.shown: api for api in environment.apis}

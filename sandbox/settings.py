@@ -1,0 +1,73 @@
+"""What the facts leave open, and what an operator of the sandbox may turn."""
+
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+ErrorShape = Literal["error_message", "code", "fault"]
+ERROR_SHAPES = ("error_message", "code", "fault")
+
+
+@dataclass
+class Settings:
+    """Switches of a running sandbox. Each request works on the values it started with."""
+
+    # "A new token kills the old one" of the same key, scope and organisation.
+    one_token: bool = True
+    # A revoked JWT may go on working at the gateway until it expires.
+    revoked_tokens_work: bool = False
+    token_lifetime: int = 900
+    # Characters of an access token; 0 is the natural size of about 700.
+    token_size: int = 0
+    scope: str = "apim:api_manage"
+    error_shape: ErrorShape = "code"
+    page_limit_default: int = 5
+    page_limit_max: int = 20
+    ids_max: int = 5
+    zero_buckets: bool = False
+    to_inclusive: bool = False
+    # getAPIUsageOverTime without ids: one series without an id, or one for each API.
+    aggregate_without_ids: bool = False
+    introspection: bool = True
+    # Environment.region and API.displayName, seen in clients of 2026 only.
+    newer_fields: bool = False
+    # A part of the events of an hour arrives up to so many hours late; 0 is never late.
+    late_hours: int = 20
+    # None is the clock on the wall; any other instant stands still.
+    now: datetime | None = None
+    # Queries a minute before 429; None is no limit.
+    rate_limit: int | None = None
+
+    def clock(self) -> datetime:
+        """The instant that the data is seen at, with its zone."""
+        return self.now or datetime.now(UTC)
+
+    def update(self, values: dict[str, Any]) -> None:
+        """Sets several by name. Raises ValueError for an unknown name or a wrong type."""
+        known = {field.name for field in fields(self)}
+        for name, value in values.items():
+            if name not in known:
+                msg = f"{name!r} is no setting. The settings are: {', '.join(sorted(known))}"
+                raise ValueError(msg)
+            setattr(self, name, self._checked(name, value))
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if name == "now":
+            return None if value is None else _instant(value)
+        if name == "rate_limit" and value is None:
+            return None
+        if name == "error_shape" and value not in ERROR_SHAPES:
+            raise ValueError(f"error_shape {value!r} is none of {', '.join(ERROR_SHAPES)}")
+        expected = int if name == "rate_limit" else type(getattr(self, name))
+        if type(value) is not expected:
+            raise ValueError(f"{name} takes {expected.__name__}, not {value!r}")
+        return value
+
+    def as_dict(self) -> dict[str, Any]:
+        """All values, fit for JSON."""
+        return asdict(self) | {"now": self.now.isoformat() if self.now else None}
+
+
+def _instant(value: Any) -> datetime:
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,315 @@
+"""Who is there: organisations, environments, APIs, applications, and their streams of requests.
+
+Everything follows from the seed; names and numbers are synthetic.
+"""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from typing import Literal
+
+from sandbox import names
+
+EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
+
+# What the data of an environment of the shared data plane in the US was kept under earlier.
+LEGACY_IDS = {
+    "Development": ("dev-us-east-azure", "Dev-Internal", "sandbox-dev"),
+    "Production": ("Production and Sandbox", "Prod-Internal", "sandbox-prod"),
+}
+
+
+def digest(*parts: object) -> int:
+    """64 bits from the parts, the same on every machine and in every process."""
+    text = "\x1f".join(map(str, parts)).encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest())
+
+
+def _uuid(*parts: object) -> str:
+    text = "\x1f".join(map(str, parts)).encode()
+    return str(uuid.UUID(bytes=blake2b(text, digest_size=16).digest(), version=4))
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """An environment to be made; one without traffic still lists APIs and applications."""
+
+    name: str
+    type: EnvironmentType = "CHOREO"
+    traffic: bool = True
+
+
+@dataclass(frozen=True)
+class OrganizationSpec:
+    """An organisation to be made. `deleted` APIs come on top of `apis` and are in no list."""
+
+    handle: str
+    name: str | None = None
+    apis: int = 6
+    applications: int = 5
+    deleted: int = 1
+    environments: tuple[EnvironmentSpec, ...] = (
+        EnvironmentSpec("Development"),
+        EnvironmentSpec("Production"),
+        EnvironmentSpec("Headquarters, Zürich", "ON_PREM"),
+    )
+
+
+DEFAULT_ORGANIZATIONS = (
+    OrganizationSpec("acme", "Acme, Inc."),
+    OrganizationSpec(
+        "lotus",
+        "Lotus “Ceylon” Tées",
+        apis=5,
+        applications=4,
+        environments=(
+            EnvironmentSpec("Development"),
+            EnvironmentSpec('Produktion "Süd"', "CHOREO_PRIVATE"),
+            EnvironmentSpec("Staging", traffic=False),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Api:
+    """An API. `shown` is how answers name it: its id, or for some `name - version`."""
+
+    id: str
+    name: str
+    version: str
+    provider: str
+    backend: str
+    shown: str
+    deleted: bool
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application; requests of callers without one come from `UNKNOWN`."""
+
+    id: str
+    name: str
+    owner: str
+
+
+UNKNOWN = Application("UNKNOWN", "UNKNOWN", "UNKNOWN")
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """One caller of one resource of one API: all of its requests share these attributes."""
+
+    index: int
+    seed: int
+    api: Api
+    application: Application
+    method: str
+    template: str
+    platform: str
+    user_agent: str
+    country: str
+    # Requests in a busy hour; milliseconds of the backend; whether its answers are cached.
+    weight: int
+    latency: int
+    cached: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Environment:
+    """An environment and the ids under which shares of its data are kept."""
+
+    id: str
+    name: str
+    type: EnvironmentType
+    external_id: str
+    internal_id: str | None
+    sandbox_id: str | None
+    legacy_ids: tuple[str, ...]
+    seed: int
+    apis: tuple[Api, ...]
+    applications: tuple[Application, ...]
+    tenants: tuple[str, ...]
+    streams: tuple[Stream, ...]
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """All ids that hold data, each once."""
+        given = (self.id, self.external_id, self.internal_id, self.sandbox_id, *self.legacy_ids)
+        return tuple(dict.fromkeys(i for i in given if i))
+
+    @cached_property
+    def listed(self) -> tuple[Api, ...]:
+        """The APIs that are not deleted."""
+        return tuple(api for api in self.apis if not api.deleted)
+
+
+@dataclass(frozen=True, eq=False)
+class Organization:
+    """An organisation with its credentials, which are random looking but synthetic."""
+
+    number: str
+    uuid: str
+    handle: str
+    name: str
+    environments: tuple[Environment, ...]
+    consumer_key: str = field(repr=False)
+    consumer_secret: str = field(repr=False)
+    on_prem_key: str | None = field(repr=False)
+
+    def environment(self, name: str) -> Environment:
+        """The environment of this name. Raises KeyError."""
+        return next((e for e in self.environments if e.name == name), None) or _none(name)
+
+    @property
+    def on_prem(self) -> Environment | None:
+        """The environment that the on-prem key belongs to."""
+        return next((e for e in self.environments if e.type == "ON_PREM"), None)
+
+
+def _none(name: str) -> Environment:
+    raise KeyError(name)
+
+
+class World:
+    """All organisations, made from a seed."""
+
+    def __init__(
+        self,
+        seed: int = 1,
+        organizations: Iterable[OrganizationSpec] = DEFAULT_ORGANIZATIONS,
+    ) -> None:
+        self.seed = seed
+        self.organizations = {
+            spec.handle: _organization(seed, number, spec)
+            for number, spec in enumerate(organizations, start=101)
+        }
+
+    def organization(self, handle: str) -> Organization:
+        """The organisation of a handle. Raises KeyError."""
+        return self.organizations[handle]
+
+    def secret(self, handle: str) -> dict[str, str]:
+        """What the Secrets Manager holds for the organisation of this handle."""
+        organization = self.organizations[handle]
+        secret = {
+            "consumer_key": organization.consumer_key,
+            "consumer_secret": organization.consumer_secret,
+            "org_handle": handle,
+            "org_id": organization.uuid,
+        }
+        if organization.on_prem_key:
+            secret["on_prem_key"] = organization.on_prem_key
+        return secret
+
+
+def _organization(seed: int, number: int, spec: OrganizationSpec) -> Organization:
+    apis = tuple(_api(seed, spec, i) for i in range(spec.apis + spec.deleted))
+    applications = tuple(
+        Application(
+            _uuid(seed, spec.handle, "application", i),
+            names.application(i),
+            names.OWNERS[i % len(names.OWNERS)],
+        )
+        for i in range(spec.applications)
+    )
+    on_prem = any(e.type == "ON_PREM" for e in spec.environments)
+    return Organization(
+        number=str(number),
+        uuid=_uuid(seed, spec.handle, "organization"),
+        handle=spec.handle,
+        name=spec.name or spec.handle.capitalize(),
+        environments=tuple(
+            _environment(seed, spec.handle, e, apis, applications) for e in spec.environments
+        ),
+        consumer_key=f"key{digest(seed, spec.handle, 'key'):016x}",
+        consumer_secret=f"sec{digest(seed, spec.handle, 'secret'):016x}",
+        on_prem_key=f"opk{digest(seed, spec.handle, 'on-prem'):016x}" if on_prem else None,
+    )
+
+
+def _api(seed: int, spec: OrganizationSpec, index: int) -> Api:
+    deleted = index >= spec.apis
+    name, version = names.api(index)
+    if deleted:
+        name = f"Retired {name}"
+    key = _uuid(seed, spec.handle, "api", index)
+    # One living API in seven, and the deleted ones, are named in answers, not given by their id.
+    named = deleted or index % 7 == 2
+    return Api(
+        id=key,
+        name=name,
+        version=version,
+        provider=names.PROVIDERS[index % len(names.PROVIDERS)],
+        backend=f"https://backend-{index % 97}.example.internal/{version}",
+        shown=f"{name} - {version}" if named else key,
+        deleted=deleted,
+    )
+
+
+def _environment(
+    seed: int,
+    handle: str,
+    spec: EnvironmentSpec,
+    apis: tuple[Api, ...],
+    applications: tuple[Application, ...],
+) -> Environment:
+    def key(kind: str) -> str:
+        return _uuid(seed, handle, spec.name, kind)
+
+    own = key("environment")
+    shared = spec.type == "CHOREO"
+    return Environment(
+        id=own,
+        name=spec.name,
+        type=spec.type,
+        external_id=own if spec.type == "ON_PREM" else key("external"),
+        internal_id=key("internal") if shared else None,
+        sandbox_id=None if spec.type == "ON_PREM" else key("sandbox"),
+        legacy_ids=LEGACY_IDS.get(spec.name, ()) if shared else (),
+        seed=digest(seed, handle, spec.name),
+        apis=apis,
+        applications=applications,
+        tenants=("carbon.super", "partners.example")
+        if spec.type == "ON_PREM"
+        else ("carbon.super",),
+        streams=_streams((seed, handle, spec.name), apis, applications) if spec.traffic else (),
+    )
+
+
+def _streams(
+    place: tuple[object, ...], apis: tuple[Api, ...], applications: tuple[Application, ...]
+) -> tuple[Stream, ...]:
+    streams: list[Stream] = []
+    for api in apis:
+        for number in range(3 + digest(*place, api.id) % 3):
+            streams.append(_stream(place, len(streams), number, api, applications))
+    return tuple(streams)
+
+
+def _stream(
+    place: tuple[object, ...],
+    index: int,
+    number: int,
+    api: Api,
+    applications: tuple[Application, ...],
+) -> Stream:
+    seed = digest(*place, api.id, number)
+    method, template = names.RESOURCES[(seed >> 8) % len(names.RESOURCES)]
+    callers = (*applications, UNKNOWN)
+    return Stream(
+        index=index,
+        seed=seed,
+        api=api,
+        application=callers[seed % len(callers)],
+        method=method,
+        template=template,
+        platform=names.PLATFORMS[(seed >> 16) % len(names.PLATFORMS)],
+        user_agent=names.USER_AGENTS[(seed >> 24) % len(names.USER_AGENTS)],
+        country=names.COUNTRIES[(seed >> 32) % len(names.COUNTRIES)],
+        weight=4 + (seed >> 40) % 160,
+        latency=12 + (seed >> 48) % 700,
+        cached=(seed >> 58) % 3 == 0,
+    )
