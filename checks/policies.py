@@ -1,5 +1,7 @@
 """Parliament on the template's policies as AWS would get them: `python -m checks.policies`."""
 
+# ruff: noqa: T201 - a command for a terminal: it prints.
+
 import json
 import sys
 import warnings
