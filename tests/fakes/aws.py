@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
 
 _CONFIG = Config(max_pool_connections=256, retries={"total_max_attempts": 1})
+# One for all: it keeps the descriptions of the services, which take a second to read.
+_SESSION = boto3.Session("synthetic", "synthetic", region_name="eu-central-1")
 Function = Callable[[dict[str, Any]], Any]
 
 
@@ -49,7 +51,6 @@ class FakeAws:
         self.calls: Counter[str] = Counter()
         self.url = ""
         self._lock = threading.Lock()
-        self._session = boto3.Session("synthetic", "synthetic", region_name="eu-central-1")
 
     # What tests prepare and look at
 
@@ -73,19 +74,19 @@ class FakeAws:
 
     def ssm(self) -> "SSMClient":
         """A real client of this fake."""
-        client: SSMClient = self._session.client("ssm", endpoint_url=self.url, config=_CONFIG)
+        client: SSMClient = _SESSION.client("ssm", endpoint_url=self.url, config=_CONFIG)
         return client
 
     def secretsmanager(self) -> "SecretsManagerClient":
         """A real client of this fake."""
-        client: SecretsManagerClient = self._session.client(
+        client: SecretsManagerClient = _SESSION.client(
             "secretsmanager", endpoint_url=self.url, config=_CONFIG
         )
         return client
 
     def lambda_(self) -> "LambdaClient":
         """A real client of this fake."""
-        client: LambdaClient = self._session.client("lambda", endpoint_url=self.url, config=_CONFIG)
+        client: LambdaClient = _SESSION.client("lambda", endpoint_url=self.url, config=_CONFIG)
         return client
 
     # The wire

@@ -16,8 +16,8 @@ SECRET = "synthetic_secret_0815_ijklmnop"  # pragma: allowlist secret
 class FakeTokens:
     """Mints `mints` tokens. `script` holds answers that are given first, in order.
 
-    `gate`, when cleared, holds mints back until it is set; `most_at_once` tells how many were
-    under way together.
+    `gate`, when cleared, holds answers back until it is set; `asked` is released once for each
+    request; `most_at_once` tells how many were under way together.
     """
 
     def __init__(self) -> None:
@@ -32,6 +32,7 @@ class FakeTokens:
         self.forms: list[list[tuple[str, str]]] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.asked = threading.Semaphore(0)
         self.most_at_once = 0
         self.token_url = ""
         self.revoke_url = ""
@@ -47,6 +48,7 @@ class FakeTokens:
             self._now += 1
             self.most_at_once = max(self.most_at_once, self._now)
             scripted = self.script.pop(0) if self.script else None
+        self.asked.release()
         try:
             self.gate.wait()
             if scripted is not None:

@@ -1,6 +1,7 @@
 """A clock that tests set, and that sleeping moves."""
 
 import threading
+import time
 
 
 class Clock:
@@ -23,3 +24,14 @@ class Clock:
         """Moves the time on and remembers by how much."""
         self.sleeps.append(seconds)
         self.advance(seconds)
+
+
+class RealClock(Clock):
+    """The machine's own, for tests with many threads."""
+
+    def __call__(self) -> float:
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Really sleeps."""
+        time.sleep(seconds)

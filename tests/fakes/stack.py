@@ -103,9 +103,9 @@ class Stack:
 
 
 @contextmanager
-def running() -> Iterator[Stack]:
+def running(clock: Clock | None = None) -> Iterator[Stack]:
     """The fakes, listening until the block ends, with the token function deployed."""
     with fake_aws.running() as aws, choreo_tokens.running() as choreo:
-        stack = Stack(aws, choreo)
+        stack = Stack(aws, choreo, clock or Clock())
         aws.functions["token-function"] = stack.function
         yield stack
