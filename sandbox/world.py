@@ -84,6 +84,8 @@ class Api:
     backend: str
     shown: str
     deleted: bool
+    # Called so seldom that some hours have no traffic.
+    rare: bool
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,7 @@ def _api(seed: int, spec: OrganizationSpec, index: int) -> Api:
         backend=f"https://backend-{index % 97}.example.internal/{version}",
         shown=f"{name} - {version}" if named else key,
         deleted=deleted,
+        rare=index % 5 == 4,
     )
 
 
@@ -309,7 +312,7 @@ def _stream(
         platform=names.PLATFORMS[(seed >> 16) % len(names.PLATFORMS)],
         user_agent=names.USER_AGENTS[(seed >> 24) % len(names.USER_AGENTS)],
         country=names.COUNTRIES[(seed >> 32) % len(names.COUNTRIES)],
-        weight=4 + (seed >> 40) % 160,
+        weight=1 + (seed >> 40) % 3 if api.rare else 4 + (seed >> 40) % 160,
         latency=12 + (seed >> 48) % 700,
         cached=(seed >> 58) % 3 == 0,
     )

@@ -1,0 +1,1 @@
+"""Tables as the traffic itself tells them, without the query fields."""
