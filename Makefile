@@ -19,11 +19,11 @@ help: ## what there is to do
 	  awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 .PHONY: demo
-demo: $(LOCAL) ## shows the whole path on this machine: no Docker, no AWS account (KEEP=1 leaves it running)
+demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 	@$(RUN) -m local demo
 
 .PHONY: test
-test: $(LOCAL) ## all tests
+test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
 	@$(PYTEST) -q -n $(WORKERS) tests --ignore=tests/integration
 	@$(PYTEST) -q tests/integration
 
@@ -32,7 +32,7 @@ test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
 	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: local
-local: $(LOCAL) ## deploys to a local AWS and leaves it running (TOKEN_URL= REVOKE_URL= INSIGHTS_URL= PARAMETERS= IAM=0)
+local: $(LOCAL) ## deploys to a local AWS and leaves it running (PARAMETERS= IAM= TOKEN_URL= ...)
 	@$(RUN) -m local up
 
 .PHONY: local-down
@@ -40,15 +40,15 @@ local-down: $(DEV) ## stops what `make local` left running
 	@$(RUN) -m local down
 
 .PHONY: deploy
-deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done ## builds and deploys to AWS (PARAMETERS="Organizations=acme ExportSince=2026-01-31")
+deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done ## builds and deploys to AWS (PARAMETERS="Name=value ...")
 	@$(RUN) -m local deploy
 
 .PHONY: secret
-secret: $(DEV) ## stores an organisation's credentials: asks for them, or reads JSON (ORG=handle)
+secret: $(DEV) ## stores an organisation's credentials (ORG=handle)
 	@$(RUN) -m local secret
 
 .PHONY: token
-token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG=handle)
+token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG=)
 	@$(RUN) -m local token
 
 .PHONY: export
@@ -56,7 +56,7 @@ export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}')
 	@$(RUN) -m local export
 
 .PHONY: tables
-tables: $(DEV) ## compiles the catalogue's documents, and writes all that follows from them
+tables: $(DEV) ## compiles the catalogue's documents
 	@$(RUN) -m catalogue
 
 .PHONY: clean

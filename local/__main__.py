@@ -9,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local import background, demo, deploy, export, secret, token, up
 from local.errors import CommandError
-from local.places import Folder
+from local.places import STACK_NAME, Folder
 from local.state import State
 
 
@@ -17,7 +17,7 @@ def _local_up() -> None:
     folder = Folder.default()
     state = up.up(folder)
     assert state.aws  # noqa: S101 - narrows the type
-    print(f"The stack {deploy.STACK_NAME} runs on the local AWS at {state.aws.endpoint}.")
+    print(f"The stack {STACK_NAME} runs on the local AWS at {state.aws.endpoint}.")
     if state.sandbox:
         print(f"It talks to the sandbox Choreo at {state.sandbox.url}.")
     print(f"For the shell: . {folder.env}\nTo stop it: make local-down")

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from local import deploy, query, schedule, token, up
 from local.errors import CommandError
-from local.places import Folder
+from local.places import STACK_NAME, Folder
 from local.stack import Stack
 from local.state import State
 from local.steps import Steps
@@ -78,7 +78,7 @@ class Demo:
         with steps.step("sam deploy") as step:
             deploy.deploy_locally(self.folder, self.state.aws, values)
             up.write_env(self.folder, self.state.aws)
-            stack = Stack(deploy.STACK_NAME, self.state.aws.environment)
+            stack = Stack(STACK_NAME, self.state.aws.environment)
             step.note = f"stack {stack.name}, {len(stack.outputs)} outputs"
         with steps.step("Secrets stored") as step:
             up.store_secrets(self.state, values)

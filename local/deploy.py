@@ -10,9 +10,9 @@ from pathlib import Path
 from local import background
 from local.aws import REGION, LocalAws
 from local.errors import CommandError
-from local.places import ROOT, Folder, basic_environment, tool
+from local.places import ROOT, STACK_NAME, Folder, basic_environment, tool
+from local.stack import Stack
 
-STACK_NAME = "choreo-insights"
 _DEPLOY = (
     "--resolve-s3",
     "--no-confirm-changeset",
@@ -85,16 +85,37 @@ def deploy_to_aws() -> None:
     """Builds for Lambda and deploys to the AWS account of the terminal's credentials.
 
     What PARAMETERS does not name keeps its value of the last deployment, or its default.
+    Raises CommandError when sam fails.
     """
+    given = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
-    for command in (["build"], ["deploy", *_deploy_options()]):
+    environment |= layer_settings(_earlier_parameters() | given)
+    for command in (["build"], ["deploy", *_deploy_options(given)]):
         if subprocess.run([_sam_program(), *command], env=environment, check=False).returncode:
             raise CommandError(f"sam {command[0]} failed; its output above says why.")
 
 
-def _deploy_options() -> list[str]:
+def layer_settings(values: Mapping[str, str]) -> dict[str, str]:
+    """What the layer's rule needs to build for the functions' processor and Python."""
+    found = {}
+    if architecture := values.get("Architecture"):
+        found["LAYER_PLATFORM"] = "aarch64" if architecture == "arm64" else architecture
+    if runtime := values.get("Runtime"):
+        found["LAYER_PYTHON"] = runtime.removeprefix("python")
+    return found
+
+
+def _earlier_parameters() -> dict[str, str]:
+    """The parameters of the stack as it is; none before the first deployment."""
+    try:
+        return Stack.of_terminal().parameters
+    except CommandError:
+        return {}
+
+
+def _deploy_options(values: Mapping[str, str]) -> list[str]:
     options = [*_DEPLOY, "--stack-name", os.environ.get("STACK_NAME") or STACK_NAME]
-    if values := given_parameters():
+    if values:
         overrides = [f'{name}="{_escaped(value)}"' for name, value in values.items()]
         options += ["--parameter-overrides", *overrides]
     return options

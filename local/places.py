@@ -8,6 +8,7 @@ from pathlib import Path
 from local.errors import CommandError
 
 ROOT = Path(__file__).resolve().parent.parent
+STACK_NAME = "choreo-insights"
 
 
 def tool(venv: str, name: str) -> Path:

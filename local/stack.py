@@ -10,8 +10,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.deploy import STACK_NAME
 from local.errors import CommandError
+from local.places import STACK_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient

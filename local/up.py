@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from local import aws, choreo, deploy, secret
 from local.aws import LocalAws
-from local.places import Folder
+from local.places import STACK_NAME, Folder
 from local.stack import Stack
 from local.state import State
 
@@ -77,7 +77,7 @@ def store_secrets(state: State, values: dict[str, str]) -> None:
     """Stores the secrets of the sandbox's organisations. Another server's are for the user."""
     if not state.sandbox or not state.aws:
         return
-    stack = Stack(deploy.STACK_NAME, state.aws.environment)
+    stack = Stack(STACK_NAME, state.aws.environment)
     prefix = values.get("SecretPrefix", secret.PREFIX)
     for handle, content in state.sandbox.secrets().items():
         secret.store(stack, prefix, handle, content)
@@ -85,6 +85,6 @@ def store_secrets(state: State, values: dict[str, str]) -> None:
 
 def write_env(folder: Folder, local: LocalAws) -> None:
     """Writes what a shell needs to use the deployment."""
-    settings = local.environment | {"STACK_NAME": deploy.STACK_NAME}
+    settings = local.environment | {"STACK_NAME": STACK_NAME}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
     folder.env.write_text("".join(lines))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local import background, deploy, schedule, secret, up
-from local.places import Folder
+from local.places import STACK_NAME, Folder
 from local.stack import Stack
 from local.state import State
 from sandbox import SandboxServer, World
@@ -81,7 +81,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         try:
             up.start_aws(folder, state, iam=True)
             assert state.aws
-            stack = Stack(deploy.STACK_NAME, state.aws.environment)
+            stack = Stack(STACK_NAME, state.aws.environment)
             for handle in sandbox.world.organizations:
                 secret.store(stack, secret.PREFIX, handle, sandbox.world.secret(handle))
             deploy.build_locally(folder)

@@ -12,7 +12,7 @@ from local import choreo, export, token, up
 from local.aws import LocalAws, free_port
 from local.background import Background
 from local.choreo import Sandbox
-from local.deploy import parameters
+from local.deploy import layer_settings, parameters
 from local.errors import CommandError
 from local.places import Folder, tool
 from local.secret import read
@@ -40,6 +40,15 @@ def test_parameters_are_read_as_a_shell_reads_words(values: dict[str, str]) -> N
 def test_parameters_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(CommandError, match="PARAMETERS"):
         parameters(text)
+
+
+def test_the_layer_is_built_for_what_the_functions_run_on() -> None:
+    assert layer_settings({}) == {}
+    assert layer_settings({"Architecture": "arm64"}) == {"LAYER_PLATFORM": "aarch64"}
+    assert layer_settings({"Architecture": "x86_64", "Runtime": "python3.14"}) == {
+        "LAYER_PLATFORM": "x86_64",
+        "LAYER_PYTHON": "3.14",
+    }
 
 
 def test_another_server_needs_all_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
