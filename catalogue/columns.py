@@ -14,7 +14,7 @@ from graphql import (
 )
 
 from catalogue.errors import DocumentError
-from insights.catalogue import Column, ColumnType, FanOut, Node
+from insights.catalogue import RESOLVED, Column, ColumnType, FanOut, Node
 
 # What the exporter adds to every row.
 COMMON = (
@@ -22,6 +22,12 @@ COMMON = (
     Column("environment", "string", "Name of the environment."),
     Column("environment_id", "string", "Id of the environment."),
     Column("exported_at", "timestamp", "When the row was asked for (UTC)."),
+)
+RESOLVED_ID = Column(
+    RESOLVED,
+    "string",
+    "Id of the API where `api_id` leaves no doubt: it is an id, or the name and version of one "
+    "API that is listed. Null else.",
 )
 # A page speaks of itself, not of the row.
 NO_COLUMNS = ("pagination",)
@@ -139,8 +145,11 @@ def shape_and_columns(
     table: str,
     entity: str | None,
     fans: tuple[FanOut, ...],
+    resolve: bool,
 ) -> tuple[Node, tuple[Column, ...]]:
     """The reply's shape, and the table's columns in order: fan-out, selection, common ones.
+
+    With `resolve`, a selected `apiId` gets the API's real id in a column beside it.
 
     Raises DocumentError for two lists side by side, a list of lists, or two columns of one name.
     """
@@ -148,11 +157,16 @@ def shape_and_columns(
     shape = shaper.node(root, definition, None)
     meanings = shaper.meanings
     types = dict(_leaf_types(shape))
-    columns = [Column(name, types[name], meaning) for name, meaning in meanings.items()]
-    for fan in fans:
-        if fan.column and fan.column not in meanings:
-            meaning = f"What was asked for as ${fan.variable}."
-            columns.insert(0, Column(fan.column, "string", meaning))
+    columns = [
+        Column(name, "string", f"What was asked for as ${fan.variable}.")
+        for fan in fans
+        for name in fan.columns
+        if name not in meanings
+    ]
+    for name, meaning in meanings.items():
+        columns.append(Column(name, types[name], meaning))
+        if name == "api_id" and resolve and entity is None:
+            columns.append(RESOLVED_ID)
     names = [column.name for column in columns]
     columns += [column for column in COMMON if column.name not in names]
     return shape, tuple(columns)

@@ -13,14 +13,19 @@ what it fans out, its selection and the schema give the columns:
 | `$apiId: ID!` or `String` | each of these ids; fills the column `api_id`               |
 | `$limit: Int` `$offset`   | page after page until `pagination.total` is reached        |
 | `$onPremKey: String!`     | the organisation's on-prem key, where its secret holds one |
+| `$groupByValues: …!`      | each set of values of the `groupByFields` beside it        |
 | of an enum's type         | each value of the enum; fills a column of its name         |
+
+A document named `<table>.<anything>.graphql` is another way to ask for that table, for when the
+first one fails.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from graphql import (
     FieldNode,
     GraphQLEnumType,
@@ -28,6 +33,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLSyntaxError,
+    ListValueNode,
     OperationDefinitionNode,
     OperationType,
     Source,
@@ -43,7 +49,8 @@ from graphql.utilities import value_from_ast_untyped
 
 from catalogue.columns import has_field, shape_and_columns, snake
 from catalogue.errors import DocumentError, located
-from insights.catalogue import FanOut, Table
+from insights.catalogue import FanOut, Node, Table
+from insights.decode import GROUPS
 
 FOLDER = Path(__file__).parent
 GRANULARITIES = ("1m", "15m", "1h", "1d", "7d")
@@ -59,6 +66,7 @@ FILLED = {
     "limit": ("Int", "Int!"),
     "offset": ("Int", "Int!"),
     "onPremKey": ("String!",),
+    "groupByValues": ("[String]!",),
 }
 
 
@@ -77,19 +85,38 @@ def compile_folder(
 
     Raises DocumentError for the first broken document, or one whose table is `taken`.
     """
-    tables: list[Table] = []
-    for path in sorted(folder.rglob("*.graphql")):
+    tables: dict[str, Table] = {}
+    for path in sorted(folder.rglob("*.graphql"), key=lambda path: (path.stem, path)):
         table = compile_document(path, path.read_text("utf-8"), against)
-        if table.name in (*taken, *(t.name for t in tables)):
+        first = tables.get(table.name)
+        if "." in path.stem and not first:
+            raise DocumentError(path, f"it is another way to ask for {table.name!r}: there is none")
+        if first and "." in path.stem:
+            tables[table.name] = _with_other_way(path, first, table)
+        elif first or table.name in taken:
             raise DocumentError(path, f"there is a table {table.name!r} already: rename the file")
-        tables.append(table)
-    return tables
+        else:
+            tables[table.name] = table
+    return [tables[name] for name in sorted(tables)]
+
+
+def _with_other_way(path: Path, first: Table, other: Table) -> Table:
+    """The first table with another way to ask for it, which must give the same rows."""
+    if first.otherwise:
+        raise DocumentError(path, f"there is another way to ask for {first.name!r} already")
+    if [(c.name, c.type) for c in first.columns] != [(c.name, c.type) for c in other.columns]:
+        raise DocumentError(path, f"its columns are not those of {first.document}")
+    if (first.scope, first.daily) != (other.scope, other.daily):
+        raise DocumentError(
+            path, f"it is not asked for the same days and places as {first.document}"
+        )
+    return msgspec.structs.replace(first, otherwise=other)
 
 
 def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     """One document as a table. Raises DocumentError with file, line, reason and remedy."""
-    name = path.stem
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
+    name = path.stem.partition(".")[0]
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)?", path.stem) or name in RESERVED:
         reason = "the file's name becomes the table's: lower case, digits and underscores"
         raise DocumentError(path, f"{reason}, and none of {', '.join(RESERVED)}")
     operation = _operation(path, text, against)
@@ -104,10 +131,12 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     selected = get_named_type(field.type)
     daily = "time" in variables
     entity = None if daily or not isinstance(selected, GraphQLObjectType) else snake(selected.name)
-    fans = tuple(_fan_outs(variables, against))
-    shape, columns = shape_and_columns(path, root, field, table=name, entity=entity, fans=fans)
     scope: Literal["environment", "organization"]
     scope = "environment" if {"data", "tenantData"} & variables.keys() else "organization"
+    fans = tuple(_fan_outs(path, root, variables, against))
+    shape, columns = shape_and_columns(
+        path, root, field, table=name, entity=entity, fans=fans, resolve=scope == "environment"
+    )
     directives = {d.name.value: d for d in operation.directives or ()}
     arguments = {
         key: {a.name.value: value_from_ast_untyped(a.value) for a in d.arguments or ()}
@@ -129,9 +158,17 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         paged=_paged(path, root, selected, variables),
         environment_types=tuple(arguments.get("environments", {}).get("types", ())),
         kept_days=arguments.get("kept", {}).get("days"),
-        on_prem_key="onPremKey" in directives or "onPremKey" in variables,
+        on_prem_key=_on_prem_key(variables, directives),
         off=arguments.get("off", {}).get("reason"),
     )
+
+
+def _on_prem_key(
+    variables: Container[str], directives: Container[str]
+) -> Literal["argument", "header"] | None:
+    if "onPremKey" in directives:
+        return "header"
+    return "argument" if "onPremKey" in variables else None
 
 
 def _operation(path: Path, text: str, against: GraphQLSchema) -> OperationDefinitionNode:
@@ -176,17 +213,46 @@ def _check_variable(path: Path, variable: VariableDefinitionNode, against: Graph
 
 
 def _fan_outs(
-    variables: dict[str, VariableDefinitionNode], against: GraphQLSchema
+    path: Path,
+    root: FieldNode,
+    variables: dict[str, VariableDefinitionNode],
+    against: GraphQLSchema,
 ) -> Iterator[FanOut]:
     for name, variable in variables.items():
         if name == "apiIds":
             yield FanOut(name, "api_ids")
         elif name == "apiId":
-            yield FanOut(name, "api_id", column="api_id")
+            yield FanOut(name, "api_id", columns=("api_id",))
+        elif name == "groupByValues":
+            yield _groups(path, root, variables)
         else:
             kind = against.type_map.get(print_ast(variable.type).rstrip("!"))
             if isinstance(kind, GraphQLEnumType):
-                yield FanOut(name, "values", tuple(kind.values), snake(name))
+                yield FanOut(name, "values", tuple(kind.values), (snake(name),))
+
+
+def _groups(path: Path, root: FieldNode, variables: Container[str]) -> FanOut:
+    """A fan-out over what `getGroupByValues` says there is for the same fields."""
+    given = next((a.value for a in root.arguments or () if a.name.value == "groupByFields"), None)
+    fields = value_from_ast_untyped(given) if isinstance(given, ListValueNode) else []
+    if not 1 <= len(fields) <= 3 or "data" not in variables:
+        reason = "$groupByValues needs $data: DataFilter!, and groupByFields with one to three"
+        raise DocumentError(path, f"{reason} fields, as in groupByFields: [API_NAME]", root)
+    names = " ".join(fields)
+    source = Table(
+        name="group_by_values",
+        document=path.name,
+        description="",
+        field="getGroupByValues",
+        root=f"getGroupByValues(dataFilter:$data groupByFields:[{names}]groupByValues:[])",
+        variables={"data": "DataFilter!"},
+        shape=Node("getGroupByValues", True, True, "string", column=GROUPS, tuples=True),
+        columns=(),
+        scope="environment",
+        daily=False,
+    )
+    columns = tuple(field.lower() for field in fields)
+    return FanOut("groupByValues", "groups", columns=columns, source=source)
 
 
 def _description(text: str) -> str:

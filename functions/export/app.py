@@ -11,19 +11,22 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
+from insights.bounds import Bounds
 from insights.catalogue import load
 from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Secrets
 from insights.dataset import Dataset
-from insights.export import Export, bounds, utc_now
+from insights.export import Export, utc_now
 from insights.http import Http
-from insights.metrics import publish
+from insights.metrics import emit
 from insights.throttle import Throttle
 from insights.tokens import Tokens
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+METRICS = ("exported", "failed", "rows", "bytes", "requests")
 
 logger = Logger()
 # Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
@@ -49,7 +52,7 @@ class Clients:
             self.config.token_parameter_prefix,
         )
         http = Http(on_throttle=self.throttle.hold, before_attempt=self.throttle.wait)
-        self.choreo = Choreo(http, self.config.insights_url, tokens)
+        self.choreo = Choreo(http, self.config.insights_url, tokens, self.secrets)
 
 
 @cache
@@ -62,11 +65,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Exports what the event asks for, `{}` being all that is missing; see `insights.export`."""
     clients = _clients()
     ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    limits = bounds(event, clients.config, clients.catalogue, utc_now().date())
+    bounds = Bounds.from_event(event, clients.config, clients.catalogue, utc_now().date())
     report = Export(
         clients.config,
         clients.catalogue,
-        limits,
+        bounds,
         dataset=clients.dataset,
         choreo=clients.choreo,
         secrets=clients.secrets,
@@ -75,15 +78,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ).run()
     for failure in report.failures:
         logger.error("partition failed", extra=failure)
-    reply = report.reply()
-    counts = {name: count for name, count in reply.items() if name != "failures"}
+    counts = report.counts()
     logger.info("exported", extra=counts)
-    publish(
-        clients.config.stack_name,
-        Exported=report.exported,
-        Failed=report.failed,
-        Rows=report.rows,
-        Bytes=report.bytes,
-        Requests=report.requests,
-    )
-    return reply
+    metrics = {name.capitalize(): counts[name] for name in METRICS}
+    emit(clients.config.stack_name, {**metrics, "UnknownFields": report.unknown_fields})
+    return report.reply()

@@ -14,6 +14,9 @@ from insights.errors import ConfigurationError
 ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean"]
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 
+# The column beside `api_id`.
+RESOLVED = "api_id_resolved"
+
 
 class Column(msgspec.Struct, frozen=True):
     """A column of a table: its name, its type in the words of Glue, and what it means."""
@@ -26,8 +29,9 @@ class Column(msgspec.Struct, frozen=True):
 class Node(msgspec.Struct, frozen=True):
     """A place in a reply: a value that fills `column`, or an object or list with `nodes`.
 
-    `repeated` is true for a list. A leaf has a `type` and a `column`; a `granularity` that is
-    compared with the one asked for is such a leaf too. `nullable` speaks of the place itself.
+    `repeated` is true for a list, `tuples` for a list of lists whose inner ones are values. A leaf
+    has a `type` and a `column`; a `granularity` that is compared with the one asked for is such a
+    leaf too. `nullable` speaks of the place itself.
     """
 
     key: str
@@ -37,24 +41,30 @@ class Node(msgspec.Struct, frozen=True):
     integer: bool = False
     column: str | None = None
     nodes: tuple["Node", ...] = ()
+    tuples: bool = False
 
 
 class FanOut(msgspec.Struct, frozen=True):
     """What a document is asked once for: a variable and where its values come from.
 
     `over` is `api_ids` (the ids of the environment's APIs in fives, the most a filter takes),
-    `api_id` (one by one) or `values` (those of an enum, in `values`). `column` repeats the
-    value in each row; a list of ids fills none.
+    `api_id` (one by one), `values` (those of an enum, in `values`) or `groups` (the sets of
+    values that the question `source` is answered with). `columns` repeat what was asked for in
+    each row; a list of ids fills none.
     """
 
     variable: str
-    over: Literal["api_ids", "api_id", "values"]
+    over: Literal["api_ids", "api_id", "values", "groups"]
     values: tuple[str, ...] = ()
-    column: str | None = None
+    columns: tuple[str, ...] = ()
+    source: "Table | None" = None
 
 
 class Table(msgspec.Struct, frozen=True):
-    """One document, compiled. `root` is its root field with `$name` for each variable."""
+    """One document, compiled. `root` is its root field with `$name` for each variable.
+
+    `otherwise` is another way to ask for the same, for when this one fails.
+    """
 
     name: str
     document: str
@@ -71,13 +81,20 @@ class Table(msgspec.Struct, frozen=True):
     paged: bool = False
     environment_types: tuple[EnvironmentType, ...] = ()
     kept_days: int | None = None
-    on_prem_key: bool = False
+    on_prem_key: Literal["argument", "header"] | None = None
     off: str | None = None
+    otherwise: "Table | None" = None
 
     @property
     def needs_apis(self) -> bool:
-        """Whether it is fanned out over the environment's APIs."""
-        return any(fan.over != "values" for fan in self.fan_out)
+        """Whether the environment's APIs must be known: to fan out, or to resolve ids."""
+        fanned = any(fan.over in ("api_ids", "api_id") for fan in self.fan_out)
+        return fanned or self.resolves_apis
+
+    @property
+    def resolves_apis(self) -> bool:
+        """Whether its answers name APIs, which may be ids, `name - version` or null."""
+        return any(column.name == RESOLVED for column in self.columns)
 
     @property
     def time_column(self) -> str | None:

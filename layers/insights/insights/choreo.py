@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from insights.errors import InsightsError, Refused
+from insights.errors import ConfigurationError, InsightsError, Refused
 from insights.http import sort_failure
 from insights.partitions import day_end, day_start
 
 if TYPE_CHECKING:
+    from insights.credentials import Credentials, Secrets
+    from insights.driver import Asker
     from insights.http import Http, Reply
     from insights.partitions import Environment
     from insights.questions import Ask
@@ -46,37 +48,48 @@ _replies = msgspec.json.Decoder(_Reply)
 class Choreo:
     """Asks the Insights API. Safe to share between threads."""
 
-    def __init__(self, http: Http, url: str, tokens: Tokens) -> None:
+    def __init__(self, http: Http, url: str, tokens: Tokens, secrets: Secrets) -> None:
         self._http = http
         self._url = url
         self._tokens = tokens
+        self._secrets = secrets
 
-    def ask(self, organization: str, asks: Sequence[Ask], deadline: float) -> list[Outcome]:
+    def ask(self, asker: Asker, asks: Sequence[Ask], deadline: float) -> list[Outcome]:
         """Asks all in one request; for each the root field's JSON, or why there is none.
 
         Raises Refused where the request may pass when it is smaller, Retriable, and
-        PersonMustAct or Unauthenticated where no request of the organisation will pass.
+        PersonMustAct or Unauthenticated where no request of the asker will pass.
         """
-        reply = self._post(organization, request_body(asks), deadline)
+        body = request_body(asks)
+        if asker.with_on_prem_key:
+            reply = self._post(body, self._on_prem_key(asker.organization), deadline)
+        else:
+            reply = self._post_with_token(asker.organization, body, deadline)
         if reply.status in (400, 413, 422):
             raise Refused(str(sort_failure(reply)))
         if reply.status != 200:
             raise sort_failure(reply)
         return outcomes(reply.body, len(asks))
 
-    def _post(self, organization: str, body: bytes, deadline: float) -> Reply:
+    def _post_with_token(self, organization: str, body: bytes, deadline: float) -> Reply:
         token = self._tokens.get(organization)
-        for left in range(_NEW_TOKENS, -1, -1):
-            reply = self._http.post(
-                self._url,
-                json_body=body,
-                headers={"Authorization": f"Bearer {token.access_token}"},
-                deadline=deadline,
-            )
-            if reply.status != 401 or not left:
+        reply = self._post(body, token.access_token, deadline)
+        for _ in range(_NEW_TOKENS):
+            if reply.status != 401:
                 break
             token = self._tokens.rejected(organization, token)
+            reply = self._post(body, token.access_token, deadline)
         return reply
+
+    def _post(self, body: bytes, bearer: str, deadline: float) -> Reply:
+        headers = {"Authorization": f"Bearer {bearer}"}
+        return self._http.post(self._url, json_body=body, headers=headers, deadline=deadline)
+
+    def _on_prem_key(self, organization: str) -> str:
+        key = self._secrets.get(organization).on_prem_key
+        if not key:
+            raise ConfigurationError(f"{organization}: its secret holds no on_prem_key")
+        return key
 
 
 def request_body(asks: Sequence[Ask]) -> bytes:
@@ -109,10 +122,10 @@ def outcomes(body: bytes, count: int) -> list[Outcome]:
     try:
         reply = _replies.decode(body)
     except msgspec.MsgspecError as error:
-        raise Refused(f"the reply is no GraphQL reply: {error}") from error
+        raise Refused(f"the reply is no GraphQL reply: {error}", reply=body) from error
     failed = dict(_failures(reply.errors or ()))
     if reply.data is None and not failed:
-        raise Refused("the reply has neither data nor errors")
+        raise Refused("the reply has neither data nor errors", reply=body)
     data: Mapping[str, msgspec.Raw] = reply.data or {}
     if len(failed) < count and not data:
         # A null root that may not be null empties the whole reply [GraphQL, section 6.4.4].
@@ -134,16 +147,17 @@ def _failures(errors: Sequence[_Error]) -> Iterator[tuple[str, InsightsError]]:
 
 
 def day_values(
-    day: date, now: datetime, org_id: str, tenant: str, environment: Environment | None
+    day: date, credentials: Credentials, tenant: str, environment: Environment | None
 ) -> dict[str, Any]:
     """The variables that a document may use, but for its fan-out and pages.
 
     Times have a `Z`: without one, or in another zone, the answers follow it [Choreo].
     """
-    last = min(day_end(day), max(now, day_start(day)))
+    org_id = credentials.org_id
     values: dict[str, Any] = {
-        "time": {"from": _instant(day_start(day)), "to": _instant(last)},
+        "time": {"from": _instant(day_start(day)), "to": _instant(day_end(day))},
         "org": {"orgId": org_id},
+        "onPremKey": credentials.on_prem_key,
     }
     if environment:
         ids = list(environment.ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,5 +52,16 @@ class Dataset:
             Key=key,
             Body=body,
             ContentType="application/vnd.apache.parquet",
+            ChecksumAlgorithm="CRC32",
+        )
+
+    def quarantine(self, key: str, reply: bytes) -> None:
+        """Keeps a reply as it came, compressed."""
+        self._s3.put_object(
+            Bucket=self._bucket,
+            Key=key,
+            Body=gzip.compress(reply, mtime=0),
+            ContentType="application/json",
+            ContentEncoding="gzip",
             ChecksumAlgorithm="CRC32",
         )

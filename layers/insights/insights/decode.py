@@ -18,6 +18,9 @@ from insights.errors import BadAnswer
 
 Columns = dict[str, list[Any]]
 
+# What the sets of values of a custom report are called while they are asked for.
+GROUPS = "groups"
+
 _PLAIN = {"bigint": int, "double": float, "string": str, "timestamp": str, "boolean": bool}
 # A count outside of 64 bits cannot be stored as what it is.
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
@@ -63,7 +66,7 @@ def _type_of(node: Node, path: str, *, strict: bool) -> Any:
             gc=False,
         )
     else:
-        kind = _leaf(node)
+        kind = list[str | None] if node.tuples else _leaf(node)
     if node.repeated:
         # A null among the items is an error that the server did not report.
         kind = list[kind]
@@ -140,6 +143,13 @@ class Reader:
         Raises BadAnswer with the path and what is wrong there: a wrong type, a missing field, a
         number out of range, a time that is none, or a null where the rows should be.
         """
+        try:
+            return self._read(raw)
+        except BadAnswer as error:
+            error.reply = bytes(raw)
+            raise
+
+    def _read(self, raw: bytes | memoryview | msgspec.Raw) -> Answer:
         value, unknown = self._decode(raw)
         if value is None and (self._table.shape.nodes or self._table.shape.repeated):
             msg = f"{self._table.field} is null, and no error says why"

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from insights.decode import Answer
 from insights.errors import (
@@ -25,13 +25,20 @@ from insights.questions import Ask, Collecting, Rows
 
 log = logging.getLogger(__name__)
 
-# How many questions in a row may fail alone before an organisation is given up for the run.
+# How many questions in a row may fail alone before an asker is given up for the run.
 _GIVE_UP_AFTER = 4
 # Encoded partitions that wait for S3 take memory: no more is begun beyond so many.
 _STORES = 8
 
-# Asks an organisation's questions in one request: an answer or an error for each.
-Asking = Callable[[str, Sequence[Ask], float], list[Answer | InsightsError]]
+# Asks an asker's questions in one request: an answer or an error for each.
+Asking = Callable[["Asker", Sequence[Ask], float], list[Answer | InsightsError]]
+
+
+class Asker(NamedTuple):
+    """Whose questions may share a request: those of one organisation with one credential."""
+
+    organization: str
+    with_on_prem_key: bool = False
 
 
 @dataclass
@@ -41,7 +48,7 @@ class Job:
     `finished` runs in the driver's thread and may add jobs. `order`: the smallest goes first.
     """
 
-    organization: str
+    asker: Asker
     order: tuple[int, ...]
     begin: Callable[[], Collecting]
     finished: Callable[["Job", Rows | InsightsError], None]
@@ -56,7 +63,7 @@ class Job:
 
 @dataclass
 class _Lane:
-    """An organisation's questions, and what was learned about asking them."""
+    """An asker's questions, and what was learned about asking them."""
 
     limit: int
     waiting: deque[tuple[Job, int, Ask]] = field(default_factory=deque)
@@ -81,7 +88,9 @@ class Driver:
         stop_taking: float,
         deadline: float,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime],
     ) -> None:
+        self._now = now
         self._ask = ask
         self._concurrency = concurrency
         self._batch_size = batch_size
@@ -90,7 +99,7 @@ class Driver:
         self._clock = clock
         self._jobs: list[tuple[tuple[int, ...], int, Job]] = []
         self._count = itertools.count()
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[Asker, _Lane] = {}
         self._futures: dict[Future[Any], Callable[[Future[Any]], None]] = {}
         self._asking = 0
         self.requests = 0
@@ -120,8 +129,8 @@ class Driver:
                 for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
                     self._futures.pop(future)(future)
 
-    def _lane(self, organization: str) -> _Lane:
-        return self._lanes.setdefault(organization, _Lane(self._batch_size))
+    def _lane(self, asker: Asker) -> _Lane:
+        return self._lanes.setdefault(asker, _Lane(self._batch_size))
 
     def _begin_jobs(self) -> None:
         """Begins as many jobs as keep all requests full: memory follows from that number."""
@@ -131,10 +140,10 @@ class Driver:
             if waiting >= enough or len(self._futures) - self._asking >= _STORES:
                 return
             job = heapq.heappop(self._jobs)[2]
-            if broken := self._lane(job.organization).broken:
+            if broken := self._lane(job.asker).broken:
                 self._finish(job, broken)
                 continue
-            job.started = datetime.now(UTC)
+            job.started = self._now()
             job.collecting = job.begin()
             self._step(job, job.collecting, None)
 
@@ -157,7 +166,7 @@ class Driver:
                 return
             job.answers = [None] * len(asks)
             job.missing = len(asks)
-            self._lane(job.organization).waiting.extend(
+            self._lane(job.asker).waiting.extend(
                 (job, number, ask) for number, ask in enumerate(asks)
             )
 
@@ -167,29 +176,29 @@ class Driver:
             job.finished(job, result)
 
     def _send(self) -> None:
-        """Fills the free requests, the organisation with the fewest under way first."""
+        """Fills the free requests, the asker with the fewest under way first."""
         while self._asking < self._concurrency:
-            lanes = [(lane.in_flight, name) for name, lane in self._lanes.items() if lane.waiting]
+            lanes = [(lane.in_flight, key) for key, lane in self._lanes.items() if lane.waiting]
             if not lanes:
                 return
-            name = min(lanes)[1]
-            lane = self._lanes[name]
+            asker = min(lanes)[1]
+            lane = self._lanes[asker]
             batch: list[tuple[Job, int, Ask]] = []
             while lane.waiting and len(batch) < lane.limit:
                 item = lane.waiting.popleft()
                 if not item[0].over:
                     batch.append(item)
             if batch:
-                self._send_batch(name, lane, batch)
+                self._send_batch(asker, lane, batch)
 
-    def _send_batch(self, name: str, lane: _Lane, batch: list[tuple[Job, int, Ask]]) -> None:
+    def _send_batch(self, asker: Asker, lane: _Lane, batch: list[tuple[Job, int, Ask]]) -> None:
         for job in {id(job): job for job, _, _ in batch}.values():
             job.requests += 1
         self.requests += 1
         lane.in_flight += 1
         self._asking += 1
         asks = [ask for _, _, ask in batch]
-        future = self._requests.submit(self._ask, name, asks, self._deadline)
+        future = self._requests.submit(self._ask, asker, asks, self._deadline)
         self._futures[future] = lambda done: self._received(lane, batch, done)
 
     def _received(self, lane: _Lane, batch: list[tuple[Job, int, Ask]], done: Future[Any]) -> None:
@@ -216,7 +225,7 @@ class Driver:
             self._step(job, job.collecting, [found for found in answers if found])
 
     def _failed(self, lane: _Lane, batch: list[tuple[Job, int, Ask]], error: InsightsError) -> None:
-        """Decides what a request's failure means for its questions and for the organisation."""
+        """Decides what a request's failure means for its questions and for the asker."""
         if self._clock() >= self._deadline:
             error = OutOfTime(f"there was no time left: {error}")
         elif isinstance(error, PersonMustAct | Unauthenticated):
@@ -234,7 +243,7 @@ class Driver:
             self._finish(job, error)
 
     def _break(self, lane: _Lane, error: InsightsError) -> None:
-        """No request of this organisation will pass: the rest is not asked in this run."""
+        """No request of this asker will pass: the rest is not asked in this run."""
         lane.broken = error
         waiting, lane.waiting = lane.waiting, deque()
         for job, _, _ in waiting:

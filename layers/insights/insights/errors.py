@@ -40,7 +40,16 @@ class ConfigurationError(PersonMustAct):
 
 
 class BadAnswer(InsightsError):
-    """The other side answered what cannot be used, or refused this very request."""
+    """The other side answered what cannot be used, or refused this very request.
+
+    `reply` is what it answered, for the quarantine.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, reply: bytes | None = None
+    ) -> None:
+        super().__init__(message, status=status)
+        self.reply = reply
 
 
 class Refused(BadAnswer):

@@ -2,34 +2,34 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from insights.bounds import Bounds
 from insights.catalogue import Catalogue, Table
 from insights.choreo import Choreo, day_values
 from insights.config import ExportConfig
-from insights.credentials import Secrets
+from insights.credentials import Credentials, Secrets
 from insights.dataset import Dataset, Stored
-from insights.decode import Answer, Reader, microseconds, within
-from insights.driver import Driver, Job
-from insights.errors import BadAnswer, ConfigurationError, InsightsError, OutOfTime
+from insights.decode import Answer, Reader
+from insights.driver import Asker, Driver, Job
+from insights.errors import BadAnswer, InsightsError, OutOfTime
+from insights.files import Apis, File, file_of, records
 from insights.ledger import Entry, objects
-from insights.parquet import Constant, encode
 from insights.partitions import (
     Environment,
     Partition,
-    day_end,
-    day_start,
     environments,
     is_final,
+    quarantine_key,
     wanted,
 )
-from insights.questions import Ask, Rows, collect
+from insights.questions import Ask, Collecting, Rows, collect
 
 log = logging.getLogger(__name__)
 
@@ -45,57 +45,6 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Wish(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """The event: what to export. Everything may be left out; days are UTC."""
-
-    tables: list[str] | None = None
-    organizations: list[str] | None = None
-    from_: date | None = None
-    to: date | None = None
-    force: bool = False
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """A checked wish: what this run may export."""
-
-    tables: tuple[Table, ...]
-    organizations: tuple[str, ...]
-    first: date
-    last: date
-    force: bool
-
-
-def bounds(event: object, config: ExportConfig, catalogue: Catalogue, today: date) -> Bounds:
-    """Checks an event against the settings and the catalogue.
-
-    Raises ConfigurationError with the key, its value and what is allowed.
-    """
-    try:
-        wish = msgspec.convert(event, Wish)
-    except msgspec.ValidationError as error:
-        known = "tables, organizations, from, to (YYYY-MM-DD) and force"
-        raise ConfigurationError(f"the event is wrong: {error}. It may hold {known}") from error
-    for key in ("tables", "organizations"):
-        if getattr(wish, key) == []:
-            raise ConfigurationError(f"{key} is an empty list: leave it out to export all")
-    for handle in wish.organizations or ():
-        if handle not in config.organizations:
-            known = ", ".join(config.organizations)
-            msg = f"organizations: {handle!r} is not among the parameter Organizations ({known})"
-            raise ConfigurationError(msg)
-    first, last = wish.from_ or config.export_since, wish.to or today
-    if first > last:
-        raise ConfigurationError(f"from ({first}) lies after to ({last})")
-    return Bounds(
-        catalogue.chosen(tuple(wish.tables) if wish.tables else config.tables),
-        tuple(dict.fromkeys(wish.organizations or config.organizations)),
-        first,
-        min(last, today),
-        wish.force,
-    )
-
-
 @dataclass
 class Report:
     """What a run did, in the words of the contract."""
@@ -108,10 +57,17 @@ class Report:
     bytes: int = 0
     requests: int = 0
     failures: list[dict[str, str | None]] = field(default_factory=list)
+    # Answers with fields that nobody asked for: the service has changed.
+    unknown_fields: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """The counts of the reply."""
+        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests")
+        return {name: getattr(self, name) for name in names}
 
     def reply(self) -> dict[str, Any]:
         """The function's reply; of very many failures the first are named, all are counted."""
-        return {**vars(self), "failures": self.failures[:_MOST_FAILURES]}
+        return {**self.counts(), "failures": self.failures[:_MOST_FAILURES]}
 
 
 class Export:
@@ -121,7 +77,7 @@ class Export:
         self,
         config: ExportConfig,
         catalogue: Catalogue,
-        limits: Bounds,
+        bounds: Bounds,
         *,
         dataset: Dataset,
         choreo: Choreo,
@@ -133,18 +89,17 @@ class Export:
     ) -> None:
         self._config = config
         self._catalogue = catalogue
-        self._limits = limits
+        self._bounds = bounds
         self._dataset = dataset
         self._choreo = choreo
         self._secrets = secrets
         self._run_id = run_id
         self._now = now
         self._today = now().date()
-        self._org_ids: dict[str, str] = {}
+        self._credentials: dict[str, Credentials] = {}
         self._readers: dict[str, Reader] = {}
         self._stored: dict[str, dict[str, Stored]] = {}
         self._entries: list[Entry] = []
-        self._environment_counts: dict[str, int] = {}
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
         left = deadline - clock()
@@ -155,15 +110,16 @@ class Export:
             stop_taking=deadline - min(_SECONDS_FOR_REQUESTS, left / 4),
             deadline=deadline,
             clock=clock,
+            now=now,
         )
 
     def run(self) -> Report:
-        """Brings the dataset up to date within the limits. What fails is in the report."""
-        for table in self._limits.tables:
+        """Brings the dataset up to date within the bounds. What fails is in the report."""
+        for table in self._bounds.tables:
             self._stored[table.name] = self._dataset.listing(
-                table.name, self._limits.first, self._limits.last
+                table.name, self._bounds.first, self._bounds.last
             )
-        for organization in self._limits.organizations:
+        for organization in self._bounds.organizations:
             self._discover(organization)
         self._driver.run()
         self.report.requests = self._driver.requests
@@ -177,132 +133,138 @@ class Export:
         table = self._catalogue.table("environments")
         partition = Partition(table, table.name, organization, None, self._today)
         try:
-            self._org_ids[organization] = self._secrets.get(organization).org_id
+            self._credentials[organization] = self._secrets.get(organization)
         except InsightsError as error:
             self._fail(partition, None, error)
             return
 
+        def found(rows: Rows) -> None:
+            self._add_organization(organization, environments(records(rows)))
+
+        self._add_list(partition, found, order=(0,))
+
+    def _add_list(
+        self, partition: Partition, found: Callable[[Rows], None], order: tuple[int, ...]
+    ) -> None:
+        """Asks for a list that others wait for, and stores it where it is wanted itself."""
+        chosen = partition.table_name in self._stored
+        store = chosen and self._bounds.first <= partition.day <= self._bounds.last
+
         def finished(job: Job, result: Rows | InsightsError) -> None:
             if isinstance(result, InsightsError):
                 self._fail(partition, job, result)
                 return
-            if self._is_wanted(partition):
-                self._store(partition, job, result)
-            self._add_organization(organization, environments(_records(result)))
+            if store:
+                self._store(partition, job, result, Apis())
+            found(result)
 
-        self._driver.add(self._job(partition, (), finished, order=(0,)))
+        self._driver.add(self._job(partition, Apis(), finished, order))
 
     def _add_organization(self, organization: str, found: Sequence[Environment]) -> None:
-        for table in self._limits.tables:
+        for table in self._bounds.tables:
             if table.scope == "organization" and table.name != "environments":
-                self._add(table, organization, None, ())
+                self._add(table, organization, None, Apis())
         for environment in found:
-            for table in self._limits.tables:
-                if table.scope == "environment" and not table.needs_apis and table.name != "apis":
-                    self._add(table, organization, environment, ())
-            self._list_apis(organization, environment)
+            needing = []
+            for table in self._bounds.tables:
+                if table.needs_apis:
+                    needing.append(table)
+                elif table.scope == "environment" and table.name != "apis":
+                    self._add(table, organization, environment, Apis())
+            self._list_apis(organization, environment, needing)
 
-    def _list_apis(self, organization: str, environment: Environment) -> None:
+    def _list_apis(
+        self, organization: str, environment: Environment, needing: Sequence[Table]
+    ) -> None:
         table = self._catalogue.table("apis")
-        partition = Partition(table, table.name, organization, environment, self._today)
-        dependent = [t for t in self._limits.tables if t.needs_apis]
-        wanted_itself = self._is_wanted(partition)
-        if not (wanted_itself or dependent):
+        if not needing and table.name not in self._stored:
             return
 
-        def finished(job: Job, result: Rows | InsightsError) -> None:
-            if isinstance(result, InsightsError):
-                self._fail(partition, job, result)
-                reason = InsightsError(f"the APIs could not be listed: {result}")
-                for needing in dependent:
-                    for other in self._missing(needing, organization, environment):
-                        self._fail(other, None, reason)
-                return
-            if wanted_itself:
-                self._store(partition, job, result)
-            ids = tuple(dict.fromkeys(result.columns.get("api_id", ())))
-            for needing in dependent:
-                self._add(needing, organization, environment, ids)
+        def found(rows: Rows) -> None:
+            apis = Apis.listed(rows)
+            for table in needing:
+                self._add(table, organization, environment, apis)
 
-        self._driver.add(self._job(partition, (), finished, order=(1,)))
+        partition = Partition(table, table.name, organization, environment, self._today)
+        self._add_list(partition, found, order=(1,))
 
     # Which partitions
-
-    def _is_wanted(self, partition: Partition) -> bool:
-        chosen = partition.table_name in self._stored
-        return chosen and self._limits.first <= partition.day <= self._limits.last
 
     def _missing(
         self, table: Table, organization: str, environment: Environment | None
     ) -> Iterator[Partition]:
         """The wanted partitions that are not final."""
-        limits = self._limits
+        bounds = self._bounds
+        if table.on_prem_key and not self._credentials[organization].on_prem_key:
+            return
         for partition in wanted(
             table,
             organization,
             environment,
-            first=limits.first,
-            last=limits.last,
+            first=bounds.first,
+            last=bounds.last,
             today=self._today,
         ):
             stored = self._stored[table.name].get(partition.key)
             settled = stored and is_final(stored.written, partition.day, self._config.settle_hours)
-            if settled and not limits.force:
+            if settled and not bounds.force:
                 self.report.settled += 1
             else:
                 yield partition
 
     def _add(
-        self,
-        table: Table,
-        organization: str,
-        environment: Environment | None,
-        api_ids: Sequence[str],
+        self, table: Table, organization: str, environment: Environment | None, apis: Apis
     ) -> None:
         for partition in self._missing(table, organization, environment):
+            self._add_partition(partition, apis)
 
-            def finished(
-                job: Job, result: Rows | InsightsError, partition: Partition = partition
-            ) -> None:
-                if isinstance(result, InsightsError):
-                    self._fail(partition, job, result)
-                else:
-                    self._store(partition, job, result)
+    def _add_partition(self, partition: Partition, apis: Apis) -> None:
+        otherwise = partition.table.otherwise
 
-            newest_first = (2, -partition.day.toordinal())
-            self._driver.add(self._job(partition, api_ids, finished, newest_first))
+        def finished(job: Job, result: Rows | InsightsError) -> None:
+            if not isinstance(result, InsightsError):
+                self._store(partition, job, result, apis)
+            elif otherwise and not isinstance(result, OutOfTime):
+                self._add_partition(replace(partition, table=otherwise), apis)
+            else:
+                self._fail(partition, job, result)
+
+        newest_first = (2, -partition.day.toordinal())
+        self._driver.add(self._job(partition, apis, finished, newest_first))
 
     def _job(
         self,
         partition: Partition,
-        api_ids: Sequence[str],
+        apis: Apis,
         finished: Callable[[Job, Rows | InsightsError], None],
         order: tuple[int, ...],
     ) -> Job:
-        def begin() -> Any:
+        def begin() -> Collecting:
             values = day_values(
                 partition.day,
-                self._now(),
-                self._org_ids[partition.organization],
+                self._credentials[partition.organization],
                 self._config.tenant,
                 partition.environment,
             )
-            return collect(partition.table, values, api_ids)
+            return collect(partition.table, values, apis.ids)
 
-        return Job(partition.organization, order, begin, finished)
+        with_key = partition.table.on_prem_key == "header"
+        return Job(Asker(partition.organization, with_key), order, begin, finished)
 
     def _ask(
-        self, organization: str, asks: Sequence[Ask], deadline: float
+        self, asker: Asker, asks: Sequence[Ask], deadline: float
     ) -> list[Answer | InsightsError]:
+        outcomes = self._choreo.ask(asker, asks, deadline)
         return [
             found if isinstance(found, InsightsError) else self._read(ask.table, found)
-            for ask, found in zip(asks, self._choreo.ask(organization, asks, deadline), strict=True)
+            for ask, found in zip(asks, outcomes, strict=True)
         ]
 
     def _read(self, table: Table, raw: msgspec.Raw) -> Answer | InsightsError:
-        reader = self._readers.get(table.name)
+        key = f"{table.name} {table.field}"
+        reader = self._readers.get(key)
         if reader is None:
-            reader = self._readers[table.name] = Reader(table)
+            reader = self._readers[key] = Reader(table)
         try:
             return reader.read(raw)
         except BadAnswer as error:
@@ -310,25 +272,25 @@ class Export:
 
     # What became of them
 
-    def _store(self, partition: Partition, job: Job, rows: Rows) -> None:
-        started = job.started or self._now()
+    def _store(self, partition: Partition, job: Job, rows: Rows, apis: Apis) -> None:
+        def do() -> File:
+            file = file_of(partition, rows, apis, job.started or self._now())
+            self._dataset.put(partition.key, file.body)
+            return file
 
-        def do() -> tuple[int, int]:
-            count, body = _file(partition, rows, started)
-            self._dataset.put(partition.key, body)
-            return count, len(body)
-
-        def then(done: Future[tuple[int, int]]) -> None:
+        def then(done: Future[File]) -> None:
             if error := done.exception():
                 log.error("%s could not be written", partition.key, exc_info=error)
-                reason = f"S3 did not take the object: {_short(error)}"
-                self._fail(partition, job, InsightsError(reason))
+                self._fail(partition, job, InsightsError(f"it was not written: {_short(error)}"))
                 return
-            count, size = done.result()
+            file = done.result()
             self.report.exported += 1
-            self.report.rows += count
-            self.report.bytes += size
-            self._note(partition, job, rows=count, size=size)
+            self.report.rows += file.rows
+            self.report.bytes += len(file.body)
+            self.report.unknown_fields += rows.answers_with_unknown_fields
+            if file.dropped:
+                log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
+            self._note(partition, job, rows=file.rows, size=len(file.body))
 
         self._driver.store(do, then)
 
@@ -336,19 +298,33 @@ class Export:
         if isinstance(error, OutOfTime):
             self.report.remaining += 1
             return
+        reason = str(error)
+        if isinstance(error, BadAnswer) and error.reply:
+            reason += f". The reply is kept under {self._quarantine(partition, error.reply)}"
         environment = partition.environment
         failure = {
             "table": partition.table_name,
             "organization": partition.organization,
             "environment": environment.name if environment else None,
             "day": partition.day.isoformat(),
-            "reason": str(error),
+            "reason": reason,
         }
         self.report.failed += 1
         self.report.failures.append(failure)
         # What was not asked, because an earlier failure made that pointless, is not in the ledger.
         if job is None or job.requests:
-            self._note(partition, job, error=str(error))
+            self._note(partition, job, error=reason)
+
+    def _quarantine(self, partition: Partition, reply: bytes) -> str:
+        """Keeps what could not be converted, beside the dataset."""
+        key = quarantine_key(partition, self._run_id)
+
+        def then(done: Future[None]) -> None:
+            if error := done.exception():
+                log.error("%s could not be written", key, exc_info=error)
+
+        self._driver.store(lambda: self._dataset.quarantine(key, reply), then)
+        return key
 
     def _note(
         self,
@@ -377,36 +353,6 @@ class Export:
                 error=error,
             )
         )
-
-
-def _records(rows: Rows) -> Iterator[Mapping[str, Any]]:
-    for values in zip(*rows.columns.values(), strict=True):
-        yield dict(zip(rows.columns, values, strict=True))
-
-
-def _file(partition: Partition, rows: Rows, asked: datetime) -> tuple[int, bytes]:
-    """The partition's rows, without those of other days, as a Parquet file."""
-    table, environment = partition.table, partition.environment
-    columns, count = rows.columns, rows.count
-    if table.daily and table.time_column and count:
-        start, end = day_start(partition.day), day_end(partition.day)
-        columns, dropped = within(
-            columns, table.time_column, microseconds(start), microseconds(end)
-        )
-        count -= dropped
-        if dropped:
-            log.info("%s: %s rows of other days left out", partition.key, dropped)
-    values: dict[str, list[Any] | Constant] = {
-        **columns,
-        "organization": Constant(partition.organization),
-        "exported_at": Constant(microseconds(asked)),
-    }
-    if environment:
-        values["environment"] = Constant(environment.name)
-        values["environment_id"] = Constant(environment.id)
-    elif "environment_name" in columns:
-        values["environment"] = columns["environment_name"]
-    return count, encode(table.columns, values, count)
 
 
 def _short(error: BaseException) -> str:

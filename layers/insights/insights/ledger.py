@@ -63,7 +63,7 @@ def objects(run: str, entries: Iterable[Entry], now: datetime) -> Iterable[tuple
 
 
 def _file(run: str, entries: Sequence[Entry], now: datetime) -> bytes:
-    values: dict[str, list[Any] | Constant] = {
+    values: dict[str, Sequence[Any] | Constant] = {
         column.name: [getattr(entry, column.name) for entry in entries]
         for column in _IN_FILE
         if column.name in Entry.__dataclass_fields__

@@ -28,7 +28,7 @@ class Constant:
 
 
 def encode(
-    columns: Sequence[Column], values: Mapping[str, list[Any] | Constant], rows: int
+    columns: Sequence[Column], values: Mapping[str, Sequence[Any] | Constant], rows: int
 ) -> bytes:
     """A Parquet file of these columns, in their order, `rows` rows each.
 
@@ -56,12 +56,12 @@ def encode(
     return file.getvalue()
 
 
-def _array(column: Column, given: list[Any] | Constant, rows: int) -> Array:
+def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
     kind = _TYPES[column.type]
     if isinstance(given, Constant) and rows:
         one = _array(column, [given.value], 1)
         return one.take(Array(array("q", bytes(8 * rows))))
-    values = given if isinstance(given, list) else []
+    values = [] if isinstance(given, Constant) else given
     if column.type == "timestamp":
         # arro3 turns a text that is no time into null without a word; whole numbers cannot fail.
         return Array(values, DataType.int64()).cast(kind)

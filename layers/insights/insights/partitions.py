@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from insights.catalogue import Table
 
 ROOT = "insights"
+QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,19 @@ class Partition:
     @property
     def key(self) -> str:
         """The object's key in the dataset bucket."""
+        return f"{day_prefix(self.table_name, self.day)}{self.place}.parquet"
+
+    @property
+    def place(self) -> str:
+        """Organisation and environment as part of a key."""
         name = safe_name(self.organization)
-        if self.environment:
-            name = f"{name}.{self.environment.key_name}"
-        return f"{day_prefix(self.table_name, self.day)}{name}.parquet"
+        return f"{name}.{self.environment.key_name}" if self.environment else name
+
+
+def quarantine_key(partition: Partition, run: str) -> str:
+    """Where a reply of this partition that could not be converted is kept."""
+    folder = f"{QUARANTINE}/{partition.table_name}/day={partition.day.isoformat()}"
+    return f"{folder}/{partition.place}.{run}.json.gz"
 
 
 def table_prefix(table: str) -> str:

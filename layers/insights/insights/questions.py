@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from insights.catalogue import FanOut, Table
-from insights.decode import Answer, Columns
+from insights.decode import GROUPS, Answer, Columns
 from insights.errors import BadAnswer
 
 # The most ids that a filter takes [Choreo].
@@ -24,7 +24,7 @@ class Ask:
 
     table: Table
     variables: Mapping[str, Any]
-    columns: Mapping[str, str]
+    columns: Mapping[str, str | None]
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Rows:
     count: int = 0
     answers_with_unknown_fields: int = 0
 
-    def add(self, answer: Answer, repeated: Mapping[str, str]) -> None:
+    def add(self, answer: Answer, repeated: Mapping[str, str | None]) -> None:
         """Appends an answer's rows, `repeated` being the same in each of them."""
         count = len(next(iter(answer.columns.values()), ()))
         for name, values in answer.columns.items():
@@ -59,10 +59,11 @@ def collect(table: Table, given: Mapping[str, Any], api_ids: Sequence[str] = ())
     when they are asked for once more.
     """
     fixed = {name: value for name, value in given.items() if name in table.variables}
-    asks = [
-        Ask(table, {**fixed, **variables}, columns)
-        for variables, columns in _fanned_out(table.fan_out, api_ids)
-    ]
+    members = []
+    for fan in table.fan_out:
+        groups = yield from _groups(fan, given)
+        members.append(list(_members(fan, api_ids, groups)))
+    asks = [Ask(table, *_joined(fixed, chosen)) for chosen in product(*members)]
     rows = Rows()
     if not table.paged:
         for ask, answer in zip(asks, (yield from _asked(asks)), strict=True):
@@ -74,22 +75,49 @@ def collect(table: Table, given: Mapping[str, Any], api_ids: Sequence[str] = ())
     return rows
 
 
-def _fanned_out(
-    fans: Sequence[FanOut], api_ids: Sequence[str]
-) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    """The variables and the repeated columns of each member of the fan-out."""
-    for values in product(*(_values(fan, api_ids) for fan in fans)):
-        variables = {fan.variable: value for fan, value in zip(fans, values, strict=True)}
-        columns = {fan.column: variables[fan.variable] for fan in fans if fan.column}
-        yield variables, columns
+# A member of a fan-out: its variable's name and value, and the columns that repeat it.
+_Member = tuple[str, Any, Mapping[str, str | None]]
 
 
-def _values(fan: FanOut, api_ids: Sequence[str]) -> Sequence[Any]:
-    if fan.over == "values":
-        return fan.values
-    if fan.over == "api_id":
-        return api_ids
-    return [list(api_ids[i : i + IDS_A_FILTER]) for i in range(0, len(api_ids), IDS_A_FILTER)]
+def _groups(
+    fan: FanOut, given: Mapping[str, Any]
+) -> Generator[list[Ask], list[Answer], list[list[str | None]]]:
+    """The sets of values to fan out over, where they must be asked for."""
+    if fan.source is None:
+        return []
+    variables = {name: given[name] for name in fan.source.variables}
+    answers = yield [Ask(fan.source, variables, {})]
+    groups: list[list[str | None]] = answers[0].columns[GROUPS]
+    if any(len(group) != len(fan.columns) for group in groups):
+        msg = f"{fan.source.field} gives sets that have not {len(fan.columns)} values"
+        raise BadAnswer(msg)
+    return list(map(list, dict.fromkeys(map(tuple, groups))))
+
+
+def _members(
+    fan: FanOut, api_ids: Sequence[str], groups: Sequence[list[str | None]]
+) -> Iterator[_Member]:
+    if fan.over == "api_ids":
+        for i in range(0, len(api_ids), IDS_A_FILTER):
+            yield fan.variable, list(api_ids[i : i + IDS_A_FILTER]), {}
+    elif fan.over == "groups":
+        for group in groups:
+            yield fan.variable, group, dict(zip(fan.columns, group, strict=True))
+    else:
+        for value in api_ids if fan.over == "api_id" else fan.values:
+            yield fan.variable, value, dict.fromkeys(fan.columns, value)
+
+
+def _joined(
+    fixed: Mapping[str, Any], chosen: Sequence[_Member]
+) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """The variables and the repeated columns of one combination of members."""
+    variables = dict(fixed)
+    columns: dict[str, str | None] = {}
+    for name, value, repeated in chosen:
+        variables[name] = value
+        columns.update(repeated)
+    return variables, columns
 
 
 def _asked(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[Answer]]:

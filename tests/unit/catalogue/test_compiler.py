@@ -197,7 +197,7 @@ def test_a_broken_document_is_refused_with_file_line_and_reason(name: str):
         compiled(text)
 
 
-@pytest.mark.parametrize("name", ["runs", "Über", "2days", "a-b", "day.of"])
+@pytest.mark.parametrize("name", ["runs", "Über", "2days", "a-b", "day.of.it", "day."])
 def test_a_file_name_that_is_no_tables_is_refused(name: str):
     with pytest.raises(DocumentError, match="the file's name becomes the table's"):
         compiled(OVER_TIME, name)

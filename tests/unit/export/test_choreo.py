@@ -1,7 +1,7 @@
 """Many questions in one GraphQL request, and the reply taken apart again."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 
 import msgspec
 import pytest
@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 
 from catalogue.compiler import schema
 from insights.choreo import day_values, outcomes, request_body
+from insights.credentials import Credentials
 from insights.errors import InsightsError, Refused
 from insights.partitions import Environment
 from insights.questions import Ask
 
 PRODUCTION = Environment("e1", "Production", "CHOREO", ("e1", "e2"), "Production")
-NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
+CREDENTIALS = Credentials("acme", "org-uuid", "key", "secret")
 
 
 def asks(*tables, **more):
-    values = day_values(date(2026, 11, 20), NOW, "org-uuid", "carbon.super", PRODUCTION)
+    values = day_values(date(2026, 11, 20), CREDENTIALS, "carbon.super", PRODUCTION)
     return [Ask(table, {**values, **more}, {}) for table in tables]
 
 
@@ -33,7 +34,7 @@ def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
     values = list(map(json.dumps, body["variables"].values()))
     assert (
         values.count(
-            json.dumps({"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-20T10:30:00.000Z"})
+            json.dumps({"from": "2026-11-20T00:00:00.000Z", "to": "2026-11-21T00:00:00.000Z"})
         )
         == 1
     )
@@ -45,8 +46,8 @@ def test_ids_of_two_questions_stay_apart(by_api):
     assert [v for v in body["variables"].values() if isinstance(v, list)] == [["a"], ["b"]]
 
 
-def test_values_of_a_past_day_end_with_the_day_and_times_have_a_zone():
-    values = day_values(date(2026, 11, 19), NOW, "org-uuid", "carbon.super", PRODUCTION)
+def test_times_are_the_whole_day_and_have_a_zone():
+    values = day_values(date(2026, 11, 19), CREDENTIALS, "carbon.super", PRODUCTION)
     assert values["time"] == {"from": "2026-11-19T00:00:00.000Z", "to": "2026-11-20T00:00:00.000Z"}
     assert values["data"]["environmentIds"] == ["e1", "e2"]
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from insights.catalogue import Table
 from insights.decode import Answer
-from insights.driver import Driver, Job
+from insights.driver import Asker, Driver, Job
 from insights.errors import (
     InsightsError,
     OutOfTime,
@@ -40,11 +41,12 @@ class Harness:
             stop_taking=100,
             deadline=200,
             clock=lambda: self.time,
+            now=lambda: datetime(2026, 11, 20, tzinfo=UTC),
         )
 
-    def _ask(self, organization, asks, deadline):
+    def _ask(self, asker, asks, deadline):
         self.sizes.append(len(asks))
-        return self.asking(organization, asks)
+        return self.asking(asker.organization, asks)
 
     def job(self, name: str, rounds: Sequence[int] = (1,), organization: str = "acme", order=(0,)):
         def begin() -> Collecting:
@@ -60,7 +62,7 @@ class Harness:
             assert name not in self.results
             self.results[name] = result
 
-        self.driver.add(Job(organization, order, begin, finished))
+        self.driver.add(Job(Asker(organization), order, begin, finished))
 
     def run(self, jobs: int, organization: str = "acme") -> None:
         for number in range(jobs):

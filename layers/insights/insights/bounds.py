@@ -1,0 +1,61 @@
+"""What a run may export: the event, checked against the settings and the catalogue."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import msgspec
+
+from insights.catalogue import Catalogue, Table
+from insights.config import ExportConfig
+from insights.errors import ConfigurationError
+
+
+class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    tables: list[str] | None = None
+    organizations: list[str] | None = None
+    from_: date | None = None
+    to: date | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Tables, organisations and UTC days, both included; `force` exports what is final too."""
+
+    tables: tuple[Table, ...]
+    organizations: tuple[str, ...]
+    first: date
+    last: date
+    force: bool
+
+    @classmethod
+    def from_event(
+        cls, event: object, config: ExportConfig, catalogue: Catalogue, today: date
+    ) -> "Bounds":
+        """Reads an event; what it leaves out is everything.
+
+        Raises ConfigurationError with the key, its value and what is allowed.
+        """
+        try:
+            wish = msgspec.convert(event, _Event)
+        except msgspec.ValidationError as error:
+            known = "tables, organizations, from, to (YYYY-MM-DD) and force"
+            raise ConfigurationError(f"the event is wrong: {error}. It may hold {known}") from error
+        for key in ("tables", "organizations"):
+            if getattr(wish, key) == []:
+                raise ConfigurationError(f"{key} is an empty list: leave it out to export all")
+        for handle in wish.organizations or ():
+            if handle not in config.organizations:
+                known = ", ".join(config.organizations)
+                msg = f"organizations: {handle!r} is not in the parameter Organizations ({known})"
+                raise ConfigurationError(msg)
+        first, last = wish.from_ or config.export_since, wish.to or today
+        if first > last:
+            raise ConfigurationError(f"from ({first}) lies after to ({last})")
+        return cls(
+            catalogue.chosen(tuple(wish.tables) if wish.tables else config.tables),
+            tuple(dict.fromkeys(wish.organizations or config.organizations)),
+            first,
+            min(last, today),
+            wish.force,
+        )

@@ -1,0 +1,306 @@
+"""Whole runs against the sandbox Choreo, with a dataset in memory."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from insights.bounds import Bounds
+from insights.catalogue import RESOLVED, load
+from insights.choreo import Choreo
+from insights.config import ExportConfig
+from insights.credentials import Credentials
+from insights.errors import ConfigurationError, Unauthenticated
+from insights.export import Export, Report
+from insights.http import Http, Timeouts
+from insights.partitions import safe_name
+from sandbox import SandboxServer, Settings, World
+from sandbox.expected import expected_rows
+from tests.unit.export.memory import MemoryDataset
+
+NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
+TODAY = NOW.date()
+CATALOGUE = load()
+
+
+class PlainTokens:
+    """Tokens straight from the sandbox, with a limit on new ones."""
+
+    def __init__(self, sandbox: SandboxServer) -> None:
+        self._sandbox = sandbox
+        self._held: dict[str, Any] = {}
+
+    def get(self, organization: str) -> Any:
+        if organization not in self._held:
+            secret = self._sandbox.world.secret(organization)
+            reply = requests.post(
+                self._sandbox.token_url,
+                data={"grant_type": "client_credentials", "orgHandle": organization,
+                      "scope": "apim:api_manage"},
+                auth=(secret["consumer_key"], secret["consumer_secret"]),
+                timeout=60,
+            )  # fmt: skip
+            reply.raise_for_status()
+            self._held[organization] = Bearer(reply.json()["access_token"])
+        return self._held[organization]
+
+    def rejected(self, organization: str, token: Any) -> Any:
+        if self._held.get(organization) == token:
+            raise Unauthenticated("refused")
+        return self.get(organization)
+
+
+class Bearer(str):
+    """A token as the export sees it."""
+
+    @property
+    def access_token(self) -> str:
+        return str(self)
+
+
+class PlainSecrets:
+    """Secrets straight from the sandbox."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.missing: set[str] = set()
+
+    def get(self, handle: str) -> Credentials:
+        if handle in self.missing:
+            raise ConfigurationError(f"there is no secret for {handle!r}")
+        return Credentials(**self._world.secret(handle))
+
+
+class Place:
+    """A sandbox and an empty dataset."""
+
+    def __init__(self, sandbox: SandboxServer) -> None:
+        self.sandbox = sandbox
+        self.dataset = MemoryDataset()
+        self.secrets = PlainSecrets(sandbox.world)
+        self.tokens = PlainTokens(sandbox)
+        self.now = NOW
+        self.seconds = 600.0
+        self.config = ExportConfig(
+            organizations=("acme", "lotus"),
+            secret_prefix="choreo-insights",
+            token_parameter_prefix="/probe/token",
+            stack_name="probe",
+            insights_url=sandbox.insights_url,
+            tenant="carbon.super",
+            token_function_name="token",
+            dataset_bucket="dataset",
+            export_since=TODAY - timedelta(days=2),
+            settle_hours=24,
+            tables=None,
+            concurrency=2,
+            requests_per_minute=10_000,
+            batch_size=20,
+        )
+
+    def run(self, event: dict[str, Any] | None = None) -> Report:
+        self.dataset.now = self.now
+        self.sandbox.settings.update({"now": self.now.isoformat()})
+        http = Http(Timeouts(5, 5, 10), retries=1, sleep=lambda _: None)
+        return Export(
+            self.config,
+            CATALOGUE,
+            Bounds.from_event(event or {}, self.config, CATALOGUE, self.now.date()),
+            dataset=self.dataset,
+            choreo=Choreo(http, self.sandbox.insights_url, self.tokens, self.secrets),
+            secrets=self.secrets,
+            run_id=f"run-{self.now:%d%H%M}",
+            ends=time.monotonic() + self.seconds,
+            now=lambda: self.now,
+        ).run()
+
+    def expected(self, table: str, organization: str, environment: str | None, day: date) -> list:
+        world = self.sandbox.world
+        return expected_rows(world, table, organization, environment, day, self.now)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[SandboxServer]:
+    with SandboxServer(World(seed=11), Settings()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def place(server: SandboxServer) -> Iterator[Place]:
+    yield Place(server)
+    server.faults.clear()
+
+
+def canonical(rows: list[dict[str, Any]]) -> list[str]:
+    """Rows in an order of their own, without what the sandbox does not know."""
+    without = [{k: v for k, v in r.items() if k not in ("exported_at", RESOLVED)} for r in rows]
+    return sorted(json.dumps(row, default=str, sort_keys=True) for row in without)
+
+
+def environment_names(place: Place, organization: str) -> list[str]:
+    return [e.name for e in place.sandbox.world.organization(organization).environments]
+
+
+@pytest.fixture(scope="module")
+def whole(server: SandboxServer) -> Place:
+    """Everything exported once."""
+    place = Place(server)
+    report = place.run()
+    assert report.failures == []
+    place.report = report
+    return place
+
+
+@pytest.mark.parametrize("table", [t.name for t in CATALOGUE.tables if not t.off])
+def test_the_rows_are_those_that_the_sandbox_made(whole: Place, table: str):
+    compiled = CATALOGUE.table(table)
+    keys = [k for k in whole.dataset.objects if k.startswith(f"insights/{table}/")]
+    assert keys
+    days = [TODAY - timedelta(days=n) for n in range(3)] if compiled.daily else [TODAY]
+    found = set()
+    for organization in whole.config.organizations:
+        secret = whole.sandbox.world.secret(organization)
+        if compiled.on_prem_key and "on_prem_key" not in secret:
+            continue
+        per_environment = compiled.scope == "environment"
+        names = environment_names(whole, organization) if per_environment else [None]
+        for name in names:
+            if name and compiled.environment_types:
+                kind = whole.sandbox.world.organization(organization).environment(name).type
+                if kind not in compiled.environment_types:
+                    continue
+            for day in days:
+                where = f"{organization}.{safe_name(name)}" if name else organization
+                key = f"insights/{table}/day={day}/{where}.parquet"
+                rows = whole.dataset.rows(key)
+                expected = whole.expected(table, organization, name, day)
+                assert canonical(rows) == canonical(expected), key
+                found.add(key)
+    assert set(keys) == found
+
+
+def test_the_report_adds_up(whole: Place):
+    report = whole.report
+    data = {k: v for k, v in whole.dataset.objects.items() if "/runs/" not in k}
+    assert report.exported == len(data)
+    assert report.bytes == sum(len(body) for _, body in data.values())
+    assert report.rows == sum(len(whole.dataset.rows(key)) for key in data)
+    assert report.settled == report.failed == report.remaining == 0
+
+
+def test_the_ledger_has_a_row_for_each_partition(whole: Place):
+    rows = list(whole.dataset.table("runs"))
+    assert len(rows) == whole.report.exported
+    assert {row["status"] for row in rows} == {"exported"}
+    for row in rows:
+        assert row["run"] == "run-201030"
+        assert date.fromisoformat(row["day"]) in [TODAY - timedelta(days=n) for n in range(3)]
+        assert row["requests"] >= 1
+        assert row["bytes"] > 0
+        assert row["error"] is None
+    assert sum(row["rows"] for row in rows) == whole.report.rows
+
+
+def test_an_environment_without_traffic_has_empty_files(whole: Place):
+    empty = [
+        key
+        for key in whole.dataset.objects
+        if "/api_usage_over_time/" in key and not whole.dataset.rows(key)
+    ]
+    assert empty
+
+
+def test_few_requests_are_made(whole: Place):
+    assert whole.report.requests < whole.report.exported / 3
+
+
+def test_what_is_final_is_not_asked_for_again(place: Place):
+    event = {"tables": ["success_summary"], "organizations": ["acme"]}
+    place.now = NOW + timedelta(days=1)
+    first = place.run(event)
+    place.now = NOW + timedelta(days=2)
+    second = place.run(event)
+    count = len(environment_names(place, "acme"))
+    assert (first.exported, first.settled) == (4 * count, 0)
+    # Of five days, those two were final that had ended 24 hours before the first run.
+    assert (second.exported, second.settled) == (3 * count, 2 * count)
+    forced = place.run({**event, "force": True})
+    assert (forced.exported, forced.settled) == (5 * count, 0)
+
+
+def test_a_deleted_object_is_asked_for_again(place: Place):
+    place.now = NOW + timedelta(days=5)
+    event = {"tables": ["error_summary"], "from": "2026-11-18", "to": "2026-11-20"}
+    place.run(event)
+    key = next(key for key in place.dataset.objects if "/error_summary/" in key)
+    written = place.dataset.objects.pop(key)
+    report = place.run(event)
+    assert report.exported == 1
+    assert place.dataset.objects[key] == written
+
+
+def test_one_tables_failure_is_its_own(place: Place):
+    place.sandbox.faults.add("field_error", field="getErrorSummary", times=None)
+    report = place.run({"from": str(TODAY)})
+    assert {failure["table"] for failure in report.failures} == {"error_summary"}
+    assert report.failed == len(report.failures) == 2 * 3
+    assert report.exported > report.failed
+    failed = [row for row in place.dataset.table("runs") if row["status"] == "failed"]
+    assert len(failed) == report.failed
+    assert all(row["error"] and row["rows"] is None for row in failed)
+
+
+def test_an_organisation_without_a_secret_does_not_stop_the_other(place: Place):
+    place.secrets.missing.add("acme")
+    report = place.run({"tables": ["apis"]})
+    assert report.exported == len(environment_names(place, "lotus"))
+    assert report.failures == [
+        {"table": "environments", "organization": "acme", "environment": None,
+         "day": str(TODAY), "reason": "there is no secret for 'acme'"}
+    ]  # fmt: skip
+
+
+def test_what_s3_does_not_take_is_a_failure_of_that_partition(place: Place):
+    place.run({"tables": ["applications"]})
+    key = next(key for key in place.dataset.objects if "/applications/" in key)
+    place.dataset.broken.add(key)
+    report = place.run({"tables": ["applications"]})
+    assert report.failed == 1
+    assert "no space" in report.failures[0]["reason"]
+
+
+def test_without_time_all_is_left_for_the_next_run(place: Place):
+    place.seconds = 0
+    report = place.run()
+    assert report.exported == report.failed == report.requests == 0
+    assert report.remaining > 0
+
+
+@pytest.mark.parametrize(
+    ("event", "says"),
+    [
+        ({"tables": ["weather"]}, "'weather' is no table. The tables are: api"),
+        ({"tables": []}, "tables is an empty list"),
+        ({"organizations": ["umbrella"]}, r"'umbrella' is not in the parameter Organizations"),
+        ({"from": "yesterday"}, r"the event is wrong: .*\$\.from"),
+        ({"from": "2026-11-20", "to": "2026-11-19"}, "from .2026-11-20. lies after to"),
+        ({"form": "2026-11-20"}, "unknown field `form`"),
+        ({"force": "yes"}, r"\$\.force"),
+        ([], "the event is wrong"),
+    ],
+)
+def test_a_wrong_event_is_refused(place: Place, event, says):
+    with pytest.raises(ConfigurationError, match=says):
+        Bounds.from_event(event, place.config, CATALOGUE, TODAY)
+
+
+def test_the_tables_of_the_settings_are_the_default(place: Place):
+    config = replace(place.config, tables=("apis",))
+    bounds = Bounds.from_event({}, config, CATALOGUE, TODAY)
+    assert [table.name for table in bounds.tables] == ["apis"]
+    assert (bounds.first, bounds.last) == (config.export_since, TODAY)
