@@ -78,12 +78,12 @@ def test_a_secret_without_a_key(aws: FakeAws, secrets: Secrets, key: str, value:
         secrets.get("acme")
 
 
-@pytest.mark.parametrize("text", ["synthetic-secret", '["synthetic-secret"]', "{", '"x"'])
+@pytest.mark.parametrize("text", ["synthetic-secret", '["synthetic-secret"]', "{", '"x"', ""])
 def test_a_secret_that_is_no_object_is_not_quoted(
     aws: FakeAws, secrets: Secrets, text: str
 ) -> None:
     aws.put_secret("choreo-insights/acme", text)
-    with pytest.raises(ConfigurationError, match="not a JSON object") as raised:
+    with pytest.raises(ConfigurationError, match="no JSON object") as raised:
         secrets.get("acme")
     shown = "".join(traceback.format_exception(raised.value))
     assert "synthetic-secret" not in shown

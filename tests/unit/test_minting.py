@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insights.errors import BadAnswer, ConfigurationError, InsightsError, PersonMustAct, Retriable
@@ -112,6 +112,7 @@ def test_lifetime(expires_in: object, seconds: float) -> None:
     assert _lifetime(expires_in) == seconds
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()))
 def test_any_lifetime_is_positive_and_bounded(expires_in: object) -> None:
     assert 0 < _lifetime(expires_in) <= 30 * 86_400

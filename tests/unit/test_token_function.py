@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insights.errors import PersonMustAct
@@ -163,6 +163,7 @@ def test_events_that_are_not_the_contracts(event: object, said: str) -> None:
         Request.read(event)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

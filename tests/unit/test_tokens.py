@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
@@ -259,6 +259,7 @@ def test_a_missing_function_is_named(stack: Stack) -> None:
 # Tokens themselves
 
 
+@settings(deadline=None)
 @given(
     lifetime=st.floats(min_value=1, max_value=30 * 86_400),
     now=st.floats(min_value=0, max_value=31 * 86_400),
@@ -274,6 +275,7 @@ def test_the_margin(lifetime: float, now: float) -> None:
         assert lifetime - now <= 60 + 1e-6
 
 
+@settings(deadline=None)
 @given(
     text=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
     minted_at=st.floats(min_value=0, max_value=4e9),
@@ -290,6 +292,7 @@ def test_a_stored_token_comes_back_and_never_lives_longer(
     assert -1e-5 <= token.minted_at - back.minted_at <= 0.002
 
 
+@settings(deadline=None)
 @given(st.integers(min_value=0, max_value=253_402_300_799))
 def test_instants_come_back(seconds: int) -> None:
     assert epoch(instant(seconds)) == seconds

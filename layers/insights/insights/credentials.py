@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import ConfigurationError
+from insights.http import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,20 +82,11 @@ class Secrets:
             raise aws_failure(error, f"reading secret {name!r}") from error
         except BotoCoreError as error:
             raise aws_failure(error, f"reading secret {name!r}") from error
-        values = _parsed(answer.get("SecretString"))
-        if values is None:
-            msg = f"secret {name!r} is not a JSON object: {remedy}"
-            # Without its cause, which quotes what it could not read.
+        values = parse_object(answer.get("SecretString", ""))
+        if not values:
+            msg = f"secret {name!r} is no JSON object with credentials: {remedy}"
             raise ConfigurationError(msg)
         return _credentials(name, handle, values, answer.get("VersionId", ""))
-
-
-def _parsed(text: str | None) -> dict[str, Any] | None:
-    try:
-        values = json.loads(text or "")
-    except ValueError:
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def _credentials(name: str, handle: str, values: dict[str, Any], version: str) -> Credentials:

@@ -32,6 +32,7 @@ Form = tuple[tuple[str, str], ...]
 MAX_BODY = 64 * 1024 * 1024
 # Longer waits than this are the caller's to plan: a function that sleeps is paid for.
 LONGEST_WAIT = 120.0
+_MOST_COMPLAINT = 100_000
 _BACKOFF_BASE = 0.5
 _BACKOFF_CAP = 20.0
 
@@ -71,7 +72,7 @@ class Http:
     whenever the server says that it is asked too often, so that others can hold back as well.
     """
 
-    def __init__(  # noqa: PLR0913 - the outside world, each part replaceable in tests
+    def __init__(
         self,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         *,
@@ -324,12 +325,7 @@ def read_complaint(body: bytes, secrets: Iterable[str] = ()) -> Complaint:
 
     The text is shortened and redacted; it is empty where the body is none of these.
     """
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return Complaint()
-    if not isinstance(value, dict):
-        return Complaint()
+    value = parse_object(body[:_MOST_COMPLAINT])
     if isinstance(value.get("fault"), dict):
         value = value["fault"]
     code = _text(value, "code") or _text(value, "error")
@@ -337,6 +333,15 @@ def read_complaint(body: bytes, secrets: Iterable[str] = ()) -> Complaint:
     rest = _text(value, "description") or _text(value, "error_description")
     text = ": ".join(dict.fromkeys(filter(None, (head, rest))))
     return Complaint(redact(code, secrets), redact(text, secrets), _text(value, "nextAccessTime"))
+
+
+def parse_object(body: bytes | str) -> dict[str, Any]:
+    """The JSON object in a foreign text, {} where it is none."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import BadAnswer, ConfigurationError, InsightsError, PersonMustAct, Retriable
-from insights.http import read_complaint, sort_failure
+from insights.http import parse_object, read_complaint, sort_failure
 from insights.lease import LEASE_SECONDS, Failure
 from insights.tokens import Token, TokenStore, instant, is_sendable
 
@@ -88,7 +87,7 @@ class TokenService:
         )
         if not reply.ok:
             raise _refusal(reply, credentials)
-        answer = _json_object(reply.body)
+        answer = parse_object(reply.body)
         access_token = answer.get("access_token")
         if not isinstance(access_token, str) or not is_sendable(access_token):
             kind = reply.headers.get("Content-Type", "no content type")[:60]
@@ -133,14 +132,6 @@ class TokenService:
 def _basic(credentials: Credentials) -> str:
     pair = f"{credentials.consumer_key}:{credentials.consumer_secret}"
     return "Basic " + base64.b64encode(pair.encode()).decode()
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _lifetime(expires_in: object) -> float:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code, is_throttled
 from insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
-from insights.http import redact
+from insights.http import parse_object, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +79,7 @@ class Token:
     def from_json(cls, text: str) -> Token | None:
         """Reads `to_json`'s text, None where it is something else."""
         try:
-            values = json.loads(text)
+            values = parse_object(text)
             token = cls(
                 access_token=values["access_token"],
                 expires_at=epoch(values["expires_at"]),
@@ -264,7 +264,7 @@ class Tokens:
         answer = self._lambda.invoke(
             FunctionName=self._function, Payload=json.dumps(event).encode()
         )
-        reply = _object(answer["Payload"].read())
+        reply = parse_object(answer["Payload"].read())
         if "FunctionError" in answer:
             raise _function_failure(self._function, reply)
         outcome = _member(_member(reply, "organizations"), organization)
@@ -286,14 +286,6 @@ class Tokens:
         name = self._store.name(organization)
         msg = f"{organization}: the token that {self._function} speaks of is not in {name!r}"
         raise Retriable(msg)
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _member(values: dict[str, Any], key: str) -> dict[str, Any]:

@@ -1,0 +1,478 @@
+"""HTTP: bounded in time and size, patient as asked, and failures sorted by what to do."""
+
+import gzip
+import json
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insights.errors import BadAnswer, InsightsError, PersonMustAct, Retriable, Unauthenticated
+from insights.http import (
+    Http,
+    Reply,
+    Timeouts,
+    read_complaint,
+    redact,
+    retry_after,
+    sort_failure,
+)
+from tests.fakes.clock import Clock
+from tests.fakes.server import Answer, Behaviour, Received, Server, Wire
+
+OK = Answer.of({"data": {}})
+NOW = 1_800_000_000.0
+QUICK = Timeouts(connect=5.0, read=5.0, total=0.3)
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeW50aGV0aWMifQ.c3ludGhldGljLXNpZ25hdHVyZQ"
+
+
+@contextmanager
+def serving(*answers: Answer | Behaviour) -> Iterator[Server]:
+    """Gives these answers in order, the last one for ever."""
+    left = list(answers)
+    lock = threading.Lock()
+
+    def respond(_: Received) -> Answer | Behaviour:
+        with lock:
+            return left.pop(0) if len(left) > 1 else left[0]
+
+    with Server(respond) as server:
+        yield server
+
+
+def client(clock: Clock, timeouts: Timeouts = Timeouts(), **options: object) -> Http:  # noqa: B008
+    return Http(
+        timeouts,
+        sleep=clock.sleep,
+        clock=clock,
+        wall=lambda: NOW,
+        random=lambda: 0.5,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(0.0)
+
+
+# One request
+
+
+def test_a_form_and_json(clock: Clock) -> None:
+    with serving(OK) as server:
+        http = client(clock)
+        http.post(server.url, data=(("b", "ü&="), ("a", "1 2")))
+        http.post(server.url, json_body=b'{"query":""}', headers={"Authorization": "Bearer t"})
+        form, query = server.requests
+    assert form.body == b"b=%C3%BC%26%3D&a=1+2"
+    assert form.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert query.body == b'{"query":""}'
+    assert query.headers["Content-Type"] == "application/json"
+    assert query.headers["Authorization"] == "Bearer t"
+
+
+def test_a_compressed_body_and_header_names(clock: Clock) -> None:
+    body = gzip.compress(b"many words " * 1_000)
+    with serving(Answer(200, body, {"content-encoding": "gzip", "x-thing": "1"})) as server:
+        reply = client(clock).post(server.url)
+    assert reply.body == b"many words " * 1_000
+    assert reply.headers["X-Thing"] == "1"
+    assert reply.ok
+
+
+def test_the_repr_of_a_reply_hides_it() -> None:
+    assert "secret" not in repr(Reply(200, {"x": "secret"}, b"secret"))
+
+
+def test_the_environment_does_not_decide_where_a_token_goes(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
+    with serving(OK) as server:
+        assert client(clock, retries=0).post(server.url).ok
+
+
+def test_redirects_are_not_followed(clock: Clock) -> None:
+    with serving(OK) as other:
+        with serving(Answer(307, b"", {"Location": other.url})) as server:
+            reply = client(clock).post(server.url, headers={"Authorization": "Bearer t"})
+        assert other.requests == []
+    assert reply.status == 307
+    assert isinstance(sort_failure(reply), PersonMustAct)
+
+
+def test_cookies_are_not_kept(clock: Clock) -> None:
+    with serving(Answer(200, b"", {"Set-Cookie": "session=1; Path=/"})) as server:
+        http = client(clock)
+        http.post(server.url)
+        http.post(server.url)
+        assert "Cookie" not in server.requests[1].headers
+
+
+def test_threads_share_it(clock: Clock) -> None:
+    with serving(OK) as server, ThreadPoolExecutor(16) as pool:
+        http = client(clock)
+        calls = [pool.submit(http.post, server.url, json_body=b"{}") for _ in range(100)]
+        assert all(call.result().ok for call in calls)
+
+
+# Servers that misbehave
+
+
+def drip_headers(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\n")
+    wire.drip(b"X-Drip: 1\r\n")
+
+
+def drip_body(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    wire.drip(b"x")
+
+
+def drip_endless_body(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\n\r\n")
+    wire.drip(b"x")
+
+
+def drip_chunks(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    wire.drip(b"1\r\nx\r\n")
+
+
+def hang_in_body(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+    wire.hang()
+
+
+def hang(wire: Wire) -> None:
+    wire.hang()
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [drip_headers, drip_body, drip_endless_body, drip_chunks, hang_in_body, hang],
+)
+def test_a_slow_answer_ends_in_time(clock: Clock, behaviour: Callable[[Wire], None]) -> None:
+    with serving(behaviour, OK) as server:
+        assert client(clock, QUICK).post(server.url).ok
+        assert len(server.requests) == 2
+    with serving(behaviour) as server:
+        with pytest.raises(Retriable, match=r"127\.0\.0\.1 took longer than 0\.3 s"):
+            client(clock, QUICK, retries=1).post(server.url)
+        assert len(server.requests) == 2
+
+
+def cut_before_the_answer(_: Wire) -> None:
+    """Closes at once."""
+
+
+def cut_body(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
+
+
+def cut_chunks(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n123")
+
+
+def no_http(wire: Wire) -> None:
+    wire.send(b"220 mail.example.com ESMTP\r\n")
+
+
+def broken_gzip(wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\n\r\n12345")
+
+
+@pytest.mark.parametrize(
+    "behaviour", [cut_before_the_answer, cut_body, cut_chunks, no_http, broken_gzip]
+)
+def test_a_broken_answer_is_asked_for_again(
+    clock: Clock, behaviour: Callable[[Wire], None]
+) -> None:
+    with serving(behaviour, OK) as server:
+        assert client(clock).post(server.url).ok
+    with serving(behaviour) as server:
+        with pytest.raises(Retriable, match=r"127\.0\.0\.1 could not be asked or did not answer"):
+            client(clock).post(server.url)
+        assert len(server.requests) == 4
+
+
+def test_nobody_there(clock: Clock) -> None:
+    with serving(OK) as server:
+        url = server.url
+    with pytest.raises(Retriable, match="ConnectionRefusedError"):
+        client(clock).post(url)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_body_that_is_too_large(clock: Clock, encoding: str) -> None:
+    body = b"x" * 200_000
+    sent = gzip.compress(body) if encoding == "gzip" else body
+    with (
+        serving(Answer(200, sent, {"Content-Encoding": encoding})) as server,
+        pytest.raises(BadAnswer, match="more than 100000 bytes"),
+    ):
+        client(clock, max_body=100_000).post(server.url)
+
+
+def test_what_was_sent_is_in_no_error(clock: Clock) -> None:
+    token = "".join(("syn", "thetic\ntoken"))
+    with serving(OK) as server, pytest.raises(InsightsError) as raised:
+        client(clock).post(server.url, headers={"Authorization": token})
+    assert "synthetic" not in "".join(traceback.format_exception(raised.value))
+
+
+# Patience
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_may_pass_is_tried_again(clock: Clock, status: int) -> None:
+    with serving(Answer(status), Answer(status), OK) as server:
+        assert client(clock).post(server.url).ok
+    assert clock.sleeps == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 422])
+def test_what_will_not_pass_is_not(clock: Clock, status: int) -> None:
+    with serving(Answer(status)) as server:
+        assert client(clock).post(server.url).status == status
+        assert len(server.requests) == 1
+    assert clock.sleeps == []
+
+
+def test_the_last_reply_is_given(clock: Clock) -> None:
+    with serving(Answer(503)) as server:
+        assert client(clock, retries=2).post(server.url).status == 503
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "7"},
+        {"Retry-After": formatdate(NOW + 1_007, usegmt=True), "Date": formatdate(NOW + 1_000)},
+    ],
+)
+def test_a_pause_is_kept_with_some_jitter(clock: Clock, headers: Mapping[str, str]) -> None:
+    waits: list[float] = []
+    refusal = Answer(429, b"", headers)
+    with serving(refusal, OK) as server:
+        # The fake's own Date would stand beside the one given here.
+        http = client(clock, on_throttle=waits.append)
+        reply = Reply(429, headers, b"")
+        assert retry_after(reply, NOW) == 7
+        if "Date" not in headers:
+            assert http.post(server.url).ok
+            assert clock.sleeps == [7.5]
+            assert waits == [7]
+
+
+def test_nothing_reaches_beyond_the_deadline(clock: Clock) -> None:
+    with serving(Answer(503, b"", {"Retry-After": "30"})) as server:
+        reply = client(clock).post(server.url, deadline=20.0)
+        assert reply.status == 503
+        assert len(server.requests) == 1
+        assert clock.sleeps == []
+
+
+def test_a_deadline_in_the_past(clock: Clock) -> None:
+    with serving(OK) as server:
+        with pytest.raises(Retriable, match="no time was left"):
+            client(clock).post(server.url, deadline=-1.0)
+        assert server.requests == []
+
+
+def test_a_long_pause_is_the_callers(clock: Clock) -> None:
+    with serving(Answer(429, b"", {"Retry-After": "3600"})) as server:
+        reply = client(clock).post(server.url)
+    assert clock.sleeps == []
+    failure = sort_failure(reply)
+    assert isinstance(failure, Retriable)
+    assert failure.retry_after == 3600
+
+
+def test_throttling_is_told(clock: Clock) -> None:
+    waits: list[float] = []
+    last = Answer(200, b"", {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "11"})
+    free = Answer(
+        200,
+        b"",
+        {
+            "x-ratelimit-remaining": "0",
+            "x-ratelimit-reset": "11",
+            "x-ratelimit-enforced": "false",
+        },
+    )
+    plenty = Answer(200, b"", {"x-ratelimit-remaining": "9", "x-ratelimit-reset": "11"})
+    with serving(Answer(429), last, free, plenty) as server:
+        http = client(clock, on_throttle=waits.append)
+        for _ in range(3):
+            http.post(server.url)
+    assert waits == [1, 11]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"Retry-After": "0"}, {}, 0),
+        ({"Retry-After": "12"}, {}, 12),
+        ({"Retry-After": "1.5"}, {}, 1.5),
+        ({"Retry-After": formatdate(NOW + 30, usegmt=True)}, {}, 30),
+        ({"Retry-After": formatdate(NOW - 30, usegmt=True)}, {}, 0),
+        # The server's clock is an hour behind: its own date counts.
+        (
+            {
+                "Retry-After": formatdate(NOW - 3_570, usegmt=True),
+                "Date": formatdate(NOW - 3_600, usegmt=True),
+            },
+            {},
+            30,
+        ),
+        ({"Retry-After": "Sunday, 06-Nov-94 08:49:37 GMT"}, {}, 0),
+        ({"Retry-After": "soon"}, {}, None),
+        ({"Retry-After": "-5"}, {}, None),
+        ({"Retry-After": "1e9"}, {}, None),
+        ({}, {"fault": {"code": 900802, "nextAccessTime": "2027-Jan-15 08:01:00+0000 UTC"}}, 60),
+        ({}, {"nextAccessTime": "2027-Jan-15 13:31:30+0530 UTC"}, 90),
+        ({}, {"nextAccessTime": "2027-Jan-15 07:00:00+0000 UTC"}, 0),
+        ({}, {"nextAccessTime": "later"}, None),
+        ({"Retry-After": "soon"}, {"nextAccessTime": "2027-Jan-15 08:01:00+0000 UTC"}, 60),
+        ({"x-ratelimit-reset": "42"}, {}, 42),
+        ({"x-ratelimit-reset": str(int(NOW) + 42)}, {}, 42),
+        ({"x-ratelimit-reset": str(int(NOW) * 1000 + 42_000)}, {}, 42),
+        ({"x-ratelimit-reset": "never"}, {}, None),
+        ({}, {}, None),
+    ],
+)
+def test_how_long_to_wait(
+    headers: dict[str, str], body: dict[str, object], seconds: float | None
+) -> None:
+    assert retry_after(Reply(429, headers, json.dumps(body).encode()), NOW) == seconds
+
+
+@settings(deadline=None)
+@given(st.text(), st.text(), st.text(), st.binary())
+def test_no_header_breaks_it(after: str, reset: str, date: str, body: bytes) -> None:
+    headers = {"Retry-After": after, "x-ratelimit-reset": reset, "Date": date}
+    seconds = retry_after(Reply(429, headers, body), NOW)
+    assert seconds is None or seconds >= 0
+
+
+# Sorting failures
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "text"),
+    [
+        (
+            {
+                "error_message": "Invalid Credentials",
+                "code": "900901",
+                "error_description": "expired",
+            },
+            "900901",
+            "Invalid Credentials: expired",
+        ),
+        (
+            {"code": 900901, "message": "Invalid Credentials", "description": "expired"},
+            "900901",
+            "Invalid Credentials: expired",
+        ),
+        (
+            {"fault": {"code": 900802, "message": "Throttled", "description": "Quota"}},
+            "900802",
+            "Throttled: Quota",
+        ),
+        ({"error": "invalid_client", "error_description": "no"}, "invalid_client", "no"),
+        ({"errors": [{"message": "too complex"}]}, "", "too complex"),
+        ({"code": True, "message": None}, "", ""),
+        ({"fault": "text"}, "", ""),
+        ({"errors": []}, "", ""),
+        ([1], "", ""),
+        ("text", "", ""),
+    ],
+)
+def test_every_shape_of_an_error(body: object, code: str, text: str) -> None:
+    complaint = read_complaint(json.dumps(body).encode())
+    assert (complaint.code, complaint.text) == (code, text)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (401, Unauthenticated, "the token was refused"),
+        (403, PersonMustAct, "subscribe"),
+        (404, PersonMustAct, "moved"),
+        (410, PersonMustAct, "moved"),
+        (422, PersonMustAct, "GraphQL"),
+        (302, PersonMustAct, "redirects"),
+        (418, PersonMustAct, "check the address"),
+        (400, BadAnswer, "the request itself"),
+        (408, Retriable, "900999"),
+        (429, Retriable, "900999"),
+        (500, Retriable, "900999"),
+        (503, Retriable, "900999"),
+        (200, BadAnswer, "cannot be used"),
+    ],
+)
+def test_failures_are_sorted(status: int, error: type[InsightsError], said: str) -> None:
+    body = b'{"code":"900999","message":"Some failure"}'
+    failure = sort_failure(Reply(status, {}, body))
+    assert type(failure) is error
+    assert said in str(failure)
+    assert f"HTTP {status} (900999 Some failure)" in str(failure)
+    assert failure.status == status
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"\xff\xfe", b"{", b"null", b"[" * 100_000])
+def test_bodies_that_are_no_error(body: bytes) -> None:
+    reply = Reply(502, {"Content-Type": "text/html"}, body)
+    said = f"Insights answered HTTP 502 (text/html, {len(body)} bytes, without a known error in it)"
+    assert str(sort_failure(reply)) == said
+
+
+# Redaction
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        JWT,
+        JWT[:30],
+        "4c1f7f9e-6f2e-3a7b-8a55-6a2c0c6f7c11",
+        "Zk2uVb8yQx0aT4pLr6Nf_sWc9dEa",
+        "c3ludGhldGljOnN5bnRoZXRpYw4711==",
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(secret: str) -> None:
+    body = json.dumps({"code": "900901", "message": f"Bad token {secret}, given"}).encode()
+    failure = sort_failure(Reply(401, {}, body))
+    assert secret not in str(failure)
+    assert "Bad token ***, given" in str(failure)
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1), st.text(min_size=4), st.text())
+def test_a_known_secret_never_passes(before: str, secret: str, after: str) -> None:
+    shown = redact(f"{before} {secret} {after}", [secret])
+    assert secret not in shown or secret in "***…"
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_a_redacted_text_is_one_short_line(text: str) -> None:
+    shown = redact(text)
+    assert len(shown) <= 301
+    assert shown == "" or shown.isprintable()
+
+
+def test_plain_words_pass() -> None:
+    text = "Invalid Credentials: make sure your API invocation call has a header, code 900901"
+    assert redact(text) == text
