@@ -335,12 +335,14 @@ class TestBuckets:
         assert properties("Dataset")["VersioningConfiguration"] == {"Status": "Enabled"}
         assert TEMPLATE.resources["Dataset"]["DeletionPolicy"] == "Retain"
         assert TEMPLATE.resources["Dataset"]["UpdateReplacePolicy"] == "Retain"
-        versions, uploads = properties("Dataset")["LifecycleConfiguration"]["Rules"]
+        rules = properties("Dataset")["LifecycleConfiguration"]["Rules"]
+        versions, uploads, quarantine = rules
         assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
         assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
         assert {versions["Status"], uploads["Status"]} == {"Enabled"}
         # A rule that expires current objects would empty the dataset.
         assert "ExpirationInDays" not in {**versions, **uploads}
+        assert quarantine["Prefix"] == "quarantine/"
 
     def test_results_of_queries_are_thrown_away(self) -> None:
         rules = properties("Results")["LifecycleConfiguration"]["Rules"]

@@ -69,7 +69,8 @@ class Http:
     """A pooled client for threads to share.
 
     `retries` counts further attempts after the first. `on_throttle` gets the seconds to wait
-    whenever the server says that it is asked too often, so that others can hold back as well.
+    whenever the server says that it is asked too often, so that others can hold back as well;
+    `before_attempt` is called with the deadline and may wait, so that a budget covers retries too.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Http:
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
         on_throttle: Callable[[float], None] | None = None,
+        before_attempt: Callable[[float | None], None] | None = None,
     ) -> None:
         self._timeouts = timeouts
         self._retries = retries
@@ -92,6 +94,7 @@ class Http:
         self._wall = wall
         self._random = random
         self._on_throttle = on_throttle
+        self._before_attempt = before_attempt
         self._session = _session()
 
     def post(
@@ -118,6 +121,8 @@ class Http:
         for attempt in range(self._retries + 1):
             reply: Reply | None = None
             failure: Retriable | None = None
+            if self._before_attempt:
+                self._before_attempt(deadline)
             try:
                 reply = self._exchange(url, body, sent, deadline)
             except Retriable as error:
