@@ -65,6 +65,11 @@ class Client:
         return reply["data"]["it"]
 
     def reply(self, root: str, place: Environment | str = "Production", **variables: Any) -> Any:
+        return self.raw(root, place, **variables).json()
+
+    def raw(
+        self, root: str, place: Environment | str = "Production", **variables: Any
+    ) -> requests.Response:
         usual = {"data": self.data(place), "time": DAY} | variables
         kinds = {"data": "DataFilter!", "time": "TimeFilter!", "org": "OrgFilter!",
                  "tenants": "TenantDataFilter!", "apiId": "ID!", "apiIds": "[String]",
@@ -72,7 +77,7 @@ class Client:
         used = {name: value for name, value in usual.items() if f"${name}" in root}
         declared = ", ".join(f"${name}: {kinds[name]}" for name in used)
         text = f"query ({declared}) {{ it: {root} }}" if used else f"{{ it: {root} }}"
-        return self.post(text, **used).json()
+        return self.post(text, **used)
 
     def data(self, place: Environment | str) -> dict[str, Any]:
         environment = self.environment(place) if isinstance(place, str) else place

@@ -58,7 +58,8 @@ DOCUMENTS = {
     "total_traffic": "getTotalTraffic(filter: $time, dataFilter: $data)",
     "total_errors": "getTotalErrors(filter: $time, dataFilter: $data)",
     "overall_latency": "getOverallLatency(filter: $time, dataFilter: $data)",
-    "total_traffic_by_api": 'getTotalTrafficByAPI(filter: $time, dataFilter: $data, apiId: "API_ID")',
+    "total_traffic_by_api": "getTotalTrafficByAPI(filter: $time, dataFilter: $data,"
+    ' apiId: "API_ID")',
     "total_errors_by_api": 'getTotalErrorsByAPI(filter: $time, dataFilter: $data, apiId: "API_ID")'
     " { proxy }",
     "top_slowest_apis": "topSlowestAPIs(filter: $time, dataFilter: $data, limit: 10)"
