@@ -34,7 +34,8 @@ def _config() -> TokenConfig:
 def _events() -> TokenEvents:
     config = _config()
     # A mint has to end within its lease, whatever hangs.
-    limits = Config(connect_timeout=2, read_timeout=4, retries={"total_max_attempts": 3})
+    retries: Any = {"mode": "standard", "total_max_attempts": 4}
+    limits = Config(connect_timeout=2, read_timeout=4, retries=retries, max_pool_connections=16)
     ssm = boto3.client("ssm", config=limits)
     secrets = Secrets(boto3.client("secretsmanager", config=limits), config.secret_prefix)
     http = Http(Timeouts(connect=3.0, read=10.0, total=12.0), retries=2)

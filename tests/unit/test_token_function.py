@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insights.errors import PersonMustAct
+from insights.minting import Minter, Outcome
 from insights.token_events import Request, counted
 from tests.fakes import stack as stacks
 from tests.fakes.choreo_tokens import KEY, SECRET
 from tests.fakes.clock import RealClock
-from tests.fakes.stack import PREFIX, STATES, Stack
+from tests.fakes.stack import PREFIX, SECONDS, STATES, Stack
 
 ROOT = Path(__file__).parents[2]
 EVENTS = sorted((ROOT / "events").glob("token-*.json"))
@@ -136,6 +137,21 @@ def test_a_wrong_setting_is_said_at_every_call(function: Deployed) -> None:
     answers = function({"action": "status"}, {"action": "status"})
     for answer in answers:
         assert answer["error"].startswith("ConfigurationError: TokenUrl")
+
+
+def test_a_defect_leaves_the_others_alone_and_shows_nothing(stack: Stack) -> None:
+    class Defective(Minter):
+        def ensure(self, organization: str, seconds: float, rejected: str = "") -> Outcome:
+            if organization == "globex":
+                raise ValueError(SECRET)
+            return super().ensure(organization, seconds, rejected)
+
+    parts = stack.vault(), stack.lease(), stack.secrets(), stack.service()
+    answers = stack.events(Defective(*parts)).answer(Request("ensure"), SECONDS)
+    assert answers["acme"]["status"] == "minted"
+    assert answers["globex"]["status"] == "failed"
+    assert "ValueError in test_token_function.py" in answers["globex"]["error"]
+    assert SECRET not in str(answers)
 
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)

@@ -23,6 +23,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from insights.errors import BadAnswer, InsightsError, PersonMustAct, Retriable, Unauthenticated
@@ -188,7 +189,7 @@ class Http:
                 ) as response:
                     content = self._read(response, host)
                     reply = Reply(response.status_code, response.headers, content)
-            except requests.RequestException as error:
+            except (OSError, HTTPError) as error:
                 if not watch.over:
                     # The cause is left out: its text may hold what was sent.
                     raise _transport_failure(host, error) from None
@@ -290,27 +291,18 @@ def _session() -> requests.Session:
     return session
 
 
-def _transport_failure(host: str | None, error: requests.RequestException) -> InsightsError:
+def _transport_failure(host: str | None, error: Exception) -> InsightsError:
     """What happened, by the kinds of the errors alone."""
     chain: list[BaseException] = [error]
-    while len(chain) < 10:
-        inner = chain[-1].__cause__ or chain[-1].__context__
-        if inner is None:
-            break
+    while len(chain) < 10 and (inner := chain[-1].__cause__ or chain[-1].__context__):
         chain.append(inner)
     kinds = " < ".join(type(link).__name__ for link in chain)
     if any(isinstance(link, ssl.SSLCertVerificationError) for link in chain):
         msg = f"the certificate of {host} is not trusted: check the address in the settings"
         return PersonMustAct(msg)
-    transient = (
-        requests.ConnectionError,
-        requests.Timeout,
-        requests.exceptions.ChunkedEncodingError,
-        requests.exceptions.ContentDecodingError,
-    )
-    if isinstance(error, transient):
-        return Retriable(f"{host} could not be asked or did not answer to the end ({kinds})")
-    return InsightsError(f"the request to {host} could not be made ({kinds})")
+    if isinstance(error, ValueError):
+        return InsightsError(f"the request to {host} could not be made ({kinds})")
+    return Retriable(f"{host} could not be asked or did not answer to the end ({kinds})")
 
 
 # What the server says about its failures

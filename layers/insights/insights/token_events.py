@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from insights.errors import InsightsError, PersonMustAct
@@ -82,6 +84,12 @@ class TokenEvents:
         except InsightsError as error:
             retriable = not isinstance(error, PersonMustAct)
             return {"status": "failed", "error": str(error), "retriable": retriable}
+        except Exception as error:
+            # A defect must not take the other organisations' tokens along. Its text is not shown:
+            # nobody has looked at what it may hold.
+            frame = extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
+            return {"status": "failed", "error": f"a defect: {where}", "retriable": True}
 
     def _act(self, request: Request, organization: str, seconds: float) -> Outcome:
         match request.action:
