@@ -64,6 +64,12 @@ class Deployment:
             key: self.stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys
         }
 
+    def empty(self) -> None:
+        """Deletes the dataset."""
+        bucket = self.stack.outputs["DatasetBucketName"]
+        for key in self.objects(""):
+            self.stack.s3.delete_object(Bucket=bucket, Key=key)
+
     def log(self, function: str) -> str:
         """All that a function has logged."""
         return "\n".join(schedule.log_lines(self.stack, function))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from insights.catalogue import Table, load
+from insights.catalogue import RESOLVED, Table, load
 from insights.partitions import safe_name
 from sandbox import World
 from sandbox.expected import expected_rows
@@ -61,6 +61,11 @@ def _days(table: Table, since: date, today: date) -> Iterator[date]:
 def expected(world: World, place: Place, now: datetime) -> list[Row]:
     """The rows that the generator says, in an order of their own."""
     rows = expected_rows(world, place.table, place.organization, place.environment, place.day, now)
+    if load().table(place.table).resolves_apis and place.environment:
+        environment = world.organization(place.organization).environment(place.environment)
+        # What a deleted API is called in answers stands for no id that can be looked up.
+        ids = {api.shown: api.id for api in environment.listed}
+        rows = [row | {RESOLVED: ids.get(row["api_id"])} for row in rows]
     return in_order(rows)
 
 

@@ -20,8 +20,9 @@ COUNTS = {"exported", "settled", "failed", "remaining", "rows", "bytes", "reques
 
 @pytest.fixture(scope="module")
 def full(deployed: Deployment) -> dict[str, Any]:
-    """The reply to `{}`, which is what the schedule sends."""
+    """The reply to `{}`, which is what the schedule sends, where there was no dataset."""
     deployed.sandbox.faults.clear()
+    deployed.empty()
     return deployed.export()
 
 
