@@ -1,31 +1,24 @@
 """What a query asks for: its filters, checked and turned into cells of traffic."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
+from sandbox.paging import Pages
+from sandbox.refusals import BadRequestError, QueryError
 from sandbox.settings import Settings
 from sandbox.traffic import Alert, Cell, Traffic, id_of
-from sandbox.world import Api, Environment, Organization, Stream, World
+from sandbox.world import Environment, Organization, Stream, World
 
 Args = Mapping[str, Any]
-Row = dict[str, Any]
 
 # Minutes of each granularity.
 GRANULARITIES = {"1m": 1, "15m": 15, "1h": 60, "1d": 1440, "7d": 10080}
 # Weeks begin on Monday; 1970 began on a Thursday.
 _WEEK_SHIFT = 3 * 1440
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class QueryError(Exception):
-    """What the service tells in `errors`, beside the data of other fields."""
-
-
-class BadRequestError(Exception):
-    """What the service answers with status 400, whatever else was asked for."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +77,7 @@ class Asked:
     organization: Organization
     # Set where an on-prem key was given in place of a token.
     on_prem: Environment | None = None
+    pages: Pages = field(default_factory=Pages)
 
     def sources(self, args: Args) -> list[Source]:
         """The environments that a `dataFilter` names. Raises QueryError."""
@@ -244,40 +238,3 @@ def _moment(text: str) -> datetime:
     except ValueError:
         raise QueryError(f"Invalid time: {text}") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def page(
-    asked: Asked, rows: list[Row], given: Args | None, default: Callable[[Row], Any], by: str
-) -> tuple[list[Row], Row]:
-    """One page of rows, and its `pagination`. Raises QueryError for a sort field that is none."""
-    given = given or {}
-    limit, offset = given.get("limit"), given.get("offset") or 0
-    limit = asked.settings.page_limit_default if limit is None else limit
-    limit = min(limit, asked.settings.page_limit_max)
-    if limit < 0 or offset < 0:
-        raise QueryError("limit and offset must not be negative")
-    sort_by, order = given.get("sortBy") or by, given.get("sortOrder") or "desc"
-    rows = sorted(rows, key=default)
-    if rows and sort_by not in rows[0]:
-        raise QueryError(f"Invalid sortBy: {sort_by}")
-    descending = order.lower() != "asc"
-    # Python sorts stably: rows that are equal keep the order of all their values.
-    rows.sort(key=lambda row: _sortable(row[sort_by]), reverse=descending)
-    return rows[offset : offset + limit], {
-        "total": len(rows),
-        "limit": limit,
-        "offset": offset,
-        "sortBy": sort_by,
-        "sortOrder": order,
-    }
-
-
-def _sortable(value: Any) -> tuple[int, Any]:
-    if isinstance(value, list):
-        return 0, 0
-    return (0, value) if value is not None else (-1, 0)
-
-
-def shown_apis(environment: Environment) -> dict[str, Api]:
-    """The APIs of an environment by the name that answers give them."""
-    return {api.shown: api for api in environment.apis}

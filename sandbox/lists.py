@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from sandbox.asking import Args, Asked, QueryError, Row, Source, streams_of
+from sandbox.asking import Args, Asked, Source, streams_of
+from sandbox.paging import Row
+from sandbox.refusals import QueryError
 from sandbox.world import Api
 
 

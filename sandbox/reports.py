@@ -7,7 +7,9 @@ group-by fields; a top report splits by the fields that have no value yet, and j
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 
-from sandbox.asking import ALL, Args, Asked, QueryError, Row, Span, span_of
+from sandbox.asking import ALL, Args, Asked, Span, span_of
+from sandbox.paging import Row
+from sandbox.refusals import QueryError
 from sandbox.traffic import Cell, percentile
 
 TOP = 10

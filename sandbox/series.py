@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbox.asking import ALL, Args, Asked, Pick, Row, Span, one_api, span_of
+from sandbox.asking import ALL, Args, Asked, Pick, Span, one_api, span_of
+from sandbox.paging import Row
 from sandbox.traffic import Cell, ErrorKind, Latencies, percentile
 
 Buckets = dict[int, list[Cell]]
@@ -76,7 +77,7 @@ def latency_summary(asked: Asked, args: Args) -> Row:
 
 def overall_latency(cells: Iterable[Cell]) -> int | None:
     """The 95th percentile of the response time of some cells."""
-    return percentile(((cell.latencies.response, cell.total) for cell in cells), 95)
+    return percentile(((cell.response, cell.total) for cell in cells), 95)
 
 
 def errors_by_category(asked: Asked, args: Args) -> Row:

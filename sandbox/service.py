@@ -10,9 +10,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sandbox import corrupt, engine, replies
-from sandbox.asking import Asked, BadRequestError
+from sandbox.asking import Asked
 from sandbox.faults import ON_BODY, ON_DATA, Fault, Faults
 from sandbox.oauth import IssuedToken, TokenService
+from sandbox.paging import Pages
+from sandbox.refusals import BadRequestError
 from sandbox.replies import Reply
 from sandbox.settings import Settings
 from sandbox.tally import Statistics
@@ -63,6 +65,7 @@ class Service:
         self.faults = Faults()
         self.statistics = Statistics()
         self.traffic = Traffic()
+        self.pages = Pages()
         self.tokens = TokenService(world)
         self.stopping = Event()
         self._window = (0, 0)
@@ -184,6 +187,7 @@ class Service:
             settings.clock(),
             caller.organization,
             caller.on_prem,
+            self.pages,
         )
         reply, raised = engine.run(question.document, asked, question.variables, question.operation)
         refused = next((e for e in raised if isinstance(e, BadRequestError)), None)

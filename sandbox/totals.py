@@ -4,7 +4,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbox.asking import ALL, Args, Asked, Pick, QueryError, Row, one_api, page, span_of
+from sandbox.asking import ALL, Args, Asked, Pick, one_api, span_of
+from sandbox.paging import Row
+from sandbox.refusals import QueryError
 from sandbox.series import overall_latency
 from sandbox.traffic import Cell
 
@@ -76,7 +78,39 @@ def counted(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> Counter[Any]:
     return counts
 
 
-def errors_details(asked: Asked, args: Args) -> Row:
+_Rows = Callable[[Asked, Args], list[Row]]
+
+
+def _paged(given: str, by: str, name: str = "usage") -> Callable[[_Rows], Callable[..., Row]]:
+    """Pages for a query field: the argument with the `paginationFilter`, the usual sort field."""
+
+    def wrap(make: _Rows) -> Callable[[Asked, Args], Row]:
+        def resolve(asked: Asked, args: Args) -> Row:
+            wanted = (args.get(given) or {}).get("paginationFilter")
+            # The wall's clock goes on between two pages: what it changes in a second is let be.
+            now = asked.now.replace(microsecond=0)
+            about = (by, given, _without_page(args), asked.settings, now)
+            place = asked.on_prem.id if asked.on_prem else asked.organization.uuid
+            rows, pagination = asked.pages.page(
+                repr((place, *about)), wanted, asked.settings, by, lambda: make(asked, args)
+            )
+            return {name: rows, "pagination": pagination}
+
+        return resolve
+
+    return wrap
+
+
+def _without_page(args: Args) -> Row:
+    return {
+        name: {k: v for k, v in value.items() if k != "paginationFilter"}
+        for name, value in args.items()
+        if isinstance(value, dict)
+    }
+
+
+@_paged("errorsDetailsFilter", by="timeSpan")
+def errors_details(asked: Asked, args: Args) -> list[Row]:
     """`getErrorsDetails`."""
     given = args.get("errorsDetailsFilter") or {}
     span = span_of(args["timeFilter"], asked.now)
@@ -92,7 +126,7 @@ def errors_details(asked: Asked, args: Args) -> Row:
                 counts[(span.text(start), *detail(cell))] += cell.errors
     names = ("timeSpan", "apiId", "applicationId", "applicationName", "applicationOwner", "reason")
     rows = [dict(zip(names, key, strict=True)) | {"count": count} for key, count in counts.items()]
-    return _paged(asked, _found(rows, search, "reason"), given, "timeSpan", "usage")
+    return _found(rows, search, "reason")
 
 
 def _one(given: str | None) -> frozenset[str] | None:
@@ -121,17 +155,8 @@ def _found(rows: list[Row], search: Args, name: str) -> list[Row]:
     return [row for row in rows if text in row[name].lower()]
 
 
-def _paged(asked: Asked, rows: list[Row], given: Args | None, by: str, name: str) -> Row:
-    given = given or {}
-    found, pagination = page(asked, rows, given.get("paginationFilter"), _every_value, by)
-    return {name: found, "pagination": pagination}
-
-
-def _every_value(row: Row) -> list[str]:
-    return [str(value) for value in row.values()]
-
-
-def errors_by_status_code(asked: Asked, args: Args) -> Row:
+@_paged("errorCountByStatusCodeFilter", by="apiId", name="errors")
+def errors_by_status_code(asked: Asked, args: Args) -> list[Row]:
     """`getErrorsByStatusCode`. Pages count APIs."""
     given = args["errorCountByStatusCodeFilter"]
     target, codes = given["errorType"] == "TARGET", given.get("errorCodeType")
@@ -140,7 +165,7 @@ def errors_by_status_code(asked: Asked, args: Args) -> Row:
         kind = cell.kind
         if cell.errors and kind.target == target and codes in (None, f"_{kind.status // 100}XX"):
             counts[cell.stream.api.shown][kind.status] += cell.errors
-    rows = [
+    return [
         {
             "apiId": api,
             "errorCountByCode": [
@@ -150,10 +175,10 @@ def errors_by_status_code(asked: Asked, args: Args) -> Row:
         }
         for api, by_code in counts.items()
     ]
-    return _paged(asked, rows, given, "apiId", "errors")
 
 
-def resource_usage(asked: Asked, args: Args) -> Row:
+@_paged("resourceUsageFilter", by="count")
+def resource_usage(asked: Asked, args: Args) -> list[Row]:
     """`getResourceUsage`."""
     given = args.get("resourceUsageFilter") or {}
     search = given.get("searchFilter") or {}
@@ -163,7 +188,7 @@ def resource_usage(asked: Asked, args: Args) -> Row:
         {"apiId": api, "apiResourceTemplate": template, "apiMethod": method, "count": count}
         for (api, template, method), count in counts.items()
     ]
-    return _paged(asked, _found(rows, search, "apiResourceTemplate"), given, "count", "usage")
+    return _found(rows, search, "apiResourceTemplate")
 
 
 def _device_cells(asked: Asked, args: Args, name: str = "deviceFilter") -> list[Cell]:
@@ -220,7 +245,8 @@ def usage_by_applications(asked: Asked, args: Args) -> list[Row]:
     ]
 
 
-def top_apis_by_alert_count(asked: Asked, args: Args) -> Row:
+@_paged("topAPIsByAlertCountFilter", by="count")
+def top_apis_by_alert_count(asked: Asked, args: Args) -> list[Row]:
     """`getTopAPIsByAlertCount`."""
     given = args.get("topAPIsByAlertCountFilter") or {}
     search = given.get("searchFilter") or {}
@@ -229,10 +255,11 @@ def top_apis_by_alert_count(asked: Asked, args: Args) -> Row:
     rows = [{"apiId": api, "count": count} for api, count in counts.items()]
     apis = asked.ids(search.get("apiIds"))
     rows = [row for row in rows if apis is None or row["apiId"] in apis]
-    return _paged(asked, _found(rows, search, "apiId"), given, "count", "usage")
+    return _found(rows, search, "apiId")
 
 
-def alert_summary(asked: Asked, args: Args) -> Row:
+@_paged("alertSummaryFilter", by="timestamp")
+def alert_summary(asked: Asked, args: Args) -> list[Row]:
     """`getAlertSummary`."""
     given = args.get("alertSummaryFilter") or {}
     search = given.get("searchFilter") or {}
@@ -250,7 +277,7 @@ def alert_summary(asked: Asked, args: Args) -> Row:
         for alert in asked.alerts(asked.sources(args), span)
         if given.get("category") in (None, alert.category) and (apis is None or alert.api in apis)
     ]
-    return _paged(asked, _found(rows, search, "message"), given, "timestamp", "usage")
+    return _found(rows, search, "message")
 
 
 def success_usage(asked: Asked, args: Args) -> list[Row]:

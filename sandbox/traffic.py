@@ -80,6 +80,13 @@ class Cell(NamedTuple):
         return self.ok + self.errors
 
     @property
+    def response(self) -> int:
+        """Milliseconds of the response, the first of `latencies`."""
+        bits = self.bits
+        backend = self.stream.latency * (700 + (bits >> 33 & 1023)) // 1024 + 1
+        return backend + 2 + (bits >> 43 & 7) + (bits >> 46 & 7)
+
+    @property
     def latencies(self) -> Latencies:
         """All requests of a cell take equally long."""
         bits = self.bits
@@ -88,7 +95,7 @@ class Cell(NamedTuple):
         median = backend * (400 + (bits >> 49 & 255)) // 1024 + 1
         request_median, response_median = (request + 1) // 2, (response + 1) // 2
         return Latencies(
-            backend + request + response,
+            self.response,
             backend,
             request,
             response,

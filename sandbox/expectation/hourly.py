@@ -37,7 +37,7 @@ def _error_summary(day: Day) -> list[Row]:
 
 def p95_of(cells: Iterable[Cell]) -> int | None:
     """The 95th percentile of the response time of some cells, in ms."""
-    return percentile(((cell.latencies.response, cell.total) for cell in cells), 95)
+    return percentile(((cell.response, cell.total) for cell in cells), 95)
 
 
 def _latency_summary(day: Day) -> list[Row]:

@@ -1,0 +1,9 @@
+"""What the query endpoint refuses."""
+
+
+class QueryError(Exception):
+    """What the service tells in `errors`, beside the data of other fields."""
+
+
+class BadRequestError(Exception):
+    """What the service answers with status 400, whatever else was asked for."""
