@@ -73,22 +73,32 @@ class Runtime(AbstractContextManager["Runtime"]):
         self._server.server_close()
 
     def _output(self) -> str:
-        self.log += self.process.communicate()[0] or ""
+        if self.process.stdout and not self.process.stdout.closed:
+            self.log += self.process.communicate()[0]
         return self.log
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         runtime = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 event = runtime._events.get()
                 body = json.dumps(event).encode()
                 self.send_response(200)
-                self.send_header("Lambda-Runtime-Aws-Request-Id", "11111111-2222-3333")
+                self.send_header(
+                    "Lambda-Runtime-Aws-Request-Id", "11111111-2222-3333-4444-555555555555"
+                )
                 deadline = int((time.time() + SECONDS) * 1000)
                 self.send_header("Lambda-Runtime-Deadline-Ms", str(deadline))
                 arn = "arn:aws:lambda:eu-central-1:123456789012:function:probe"
                 self.send_header("Lambda-Runtime-Invoked-Function-Arn", arn)
+                # The client crashes where one of these is missing.
+                self.send_header(
+                    "Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700"
+                )
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
