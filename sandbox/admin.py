@@ -7,6 +7,7 @@
 | /sandbox/faults | rules in force | puts a list of rules in place of all; an object adds one |
 | /sandbox/now | the instant that data is seen at | `{"now": "..."}`, null for the wall's clock |
 | /sandbox/tokens | | `{"organization": handle}` (or `{}`): ends live tokens |
+| /sandbox/rotate | | `{"organization": handle}`: another consumer secret |
 | /sandbox/secrets | each organisation's secret | |
 | /sandbox/world | organisations, environments and their sizes | |
 | /sandbox/expected | rows of a table: `?table=&organization=&environment=&day=&now=` | |
@@ -63,6 +64,11 @@ def _set_faults(service: Service, given: Any) -> Any:
 
 def _end_tokens(service: Service, given: Any) -> Any:
     return {"ended": service.tokens.kill_all(given.get("organization"))}
+
+
+def _rotate(service: Service, given: Any) -> Any:
+    service.world.rotate(given["organization"])
+    return service.world.secret(given["organization"])
 
 
 def _reset(service: Service, _given: Any) -> Any:
@@ -128,4 +134,5 @@ _CHANGE: Mapping[str, _Action] = {
     "faults": _set_faults,
     "now": _set_now,
     "tokens": _end_tokens,
+    "rotate": _rotate,
 }

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from sandbox.faults import Fault
@@ -18,9 +19,9 @@ def spoil(reply: Data, roots: Mapping[str, str], fault: Fault) -> None:
         return
     if not isinstance(data, dict):
         return
-    for alias, field in roots.items():
-        if alias in data and fault.field in (None, field):
-            _spoil_field(reply, data, alias, fault)
+    hit = (a for a, field in roots.items() if a in data and fault.field in (None, field))
+    for alias in islice(hit, fault.only):
+        _spoil_field(reply, data, alias, fault)
 
 
 def _spoil_field(reply: Data, data: Data, alias: str, fault: Fault) -> None:

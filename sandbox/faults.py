@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from threading import Lock
 from typing import Any
 
+from sandbox.settings import ERROR_SHAPES
+
 PLACES = ("token", "revoke", "query")
 # Before the answer is made.
 EARLY = ("slow", "hang", "reset", "status", "html", "empty", "kill_tokens", "invalid_client",
@@ -50,12 +52,16 @@ class Fault:
     shape: str | None = None
     wait: str | None = None
     size: int = 0
+    # Faults on data: only so many of the aliases that fit are hit (None: all).
+    only: int | None = None
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
             raise ValueError(f"{self.fault!r} is no fault. They are: {', '.join(FAULTS)}")
         if self.where not in PLACES:
             raise ValueError(f"{self.where!r} is no place. They are: {', '.join(PLACES)}")
+        if self.shape not in (None, *ERROR_SHAPES):
+            raise ValueError(f"{self.shape!r} is no shape. They are: {', '.join(ERROR_SHAPES)}")
 
 
 class Faults:

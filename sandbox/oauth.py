@@ -36,7 +36,6 @@ class TokenService:
         self._clock = clock
         self._issued: dict[str, IssuedToken] = {}
         self._lock = Lock()
-        self._secrets = {o.consumer_key: o.consumer_secret for o in world.organizations.values()}
 
     def mint(
         self, headers: Mapping[str, str], body: bytes, settings: Settings, size: int = 0
@@ -132,7 +131,8 @@ class TokenService:
         if kind.lower() != "basic" or not key:
             text = "Client credentials are missing or not readable"
             return "", oauth_error(401, "invalid_client", text)
-        known = self._secrets.get(key)
+        owners = (o for o in self._world.organizations.values() if o.consumer_key == key)
+        known = next((owner.consumer_secret for owner in owners), None)
         if known is None or not secrets.compare_digest(known.encode(), secret.encode()):
             return "", invalid_client(key)
         return key, None

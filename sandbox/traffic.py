@@ -180,7 +180,7 @@ class Traffic:
     """Tells cells, and keeps those told last. Safe to share among threads."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int], tuple[Cell, ...]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Environment, int], tuple[Cell, ...]] = OrderedDict()
         self._count = 0
         self._lock = Lock()
 
@@ -206,7 +206,8 @@ class Traffic:
         return tuple(cell for cell in arrived if cell)
 
     def _whole(self, environment: Environment, hour: int) -> tuple[Cell, ...]:
-        key = (environment.id, hour)
+        # Another world may have an environment of the same id.
+        key = (environment, hour)
         with self._lock:
             if kept := self._kept.get(key):
                 self._kept.move_to_end(key)

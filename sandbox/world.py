@@ -5,7 +5,7 @@ Everything follows from the seed; names and numbers are synthetic.
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Literal
@@ -192,6 +192,12 @@ class World:
     def organization(self, handle: str) -> Organization:
         """The organisation of a handle. Raises KeyError."""
         return self.organizations[handle]
+
+    def rotate(self, handle: str) -> None:
+        """Gives the organisation's application another consumer secret; the old one is dead."""
+        old = self.organizations[handle]
+        new = f"sec{digest(self.seed, handle, old.consumer_secret):016x}"
+        self.organizations[handle] = replace(old, consumer_secret=new)
 
     def secret(self, handle: str) -> dict[str, str]:
         """What the Secrets Manager holds for the organisation of this handle."""

@@ -88,7 +88,7 @@ class Client:
         return self.sandbox.world.organization(self.handle).environment(name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def world() -> World:
     return World()
 

@@ -135,6 +135,16 @@ def test_one_field_fails_beside_the_others(client: Any) -> None:
     assert reply["errors"] == [{"message": "internal system error", "path": ["bad"]}]
 
 
+def test_one_alias_of_many_fails(client: Any) -> None:
+    client.sandbox.faults.add("field_error", field="getTotalTraffic", only=1)
+
+    reply = client.reply(f"{TRAFFIC} second: {TRAFFIC}")
+
+    assert reply["data"]["it"] is None
+    assert reply["data"]["second"] > 0
+    assert len(reply["errors"]) == 1
+
+
 def test_wrong_granularity(client: Any) -> None:
     client.sandbox.faults.add("wrong_granularity")
 
@@ -250,7 +260,13 @@ def test_rules_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [{"fault": "gremlins"}, {"fault": "slow", "where": "moon"}, {"fault": "slow", "x": 1}]
+    "rule",
+    [
+        {"fault": "gremlins"},
+        {"fault": "slow", "where": "moon"},
+        {"fault": "slow", "x": 1},
+        {"fault": "status", "shape": "round"},
+    ],
 )
 def test_what_is_no_rule_is_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is no|unknown"):

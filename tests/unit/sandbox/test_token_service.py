@@ -183,6 +183,18 @@ def test_a_token_expires() -> None:
     assert not service.find(token)
 
 
+def test_the_consumer_secret_can_be_rotated(client: Any) -> None:
+    old = client.basic
+    form = {"grant_type": "client_credentials", "orgHandle": "acme"}
+
+    requests.post(client.sandbox.url + "/sandbox/rotate", json={"organization": "acme"}, timeout=30)
+
+    refused = requests.post(client.sandbox.token_url, data=form, auth=old, timeout=30)
+    assert refused.json()["error"] == "invalid_client"
+    assert client.basic != old
+    assert client.ask_token().status_code == 200
+
+
 @pytest.mark.parametrize("size", [5 * 1024, 9 * 1024])
 def test_tokens_can_be_large(client: Any, size: int) -> None:
     client.sandbox.settings.token_size = size

@@ -97,6 +97,19 @@ def test_another_seed_is_another_world() -> None:
     assert first != second
 
 
+def test_worlds_of_one_seed_but_other_sizes_are_kept_apart() -> None:
+    now = datetime(2026, 3, 11, tzinfo=UTC)
+    small, large = (
+        expected_rows(
+            World(organizations=[OrganizationSpec("acme", apis=apis)]),
+            "total_traffic", "acme", "Production", date(2026, 3, 9), now,
+        )[0]["total_traffic"]
+        for apis in (3, 9)
+    )  # fmt: skip
+
+    assert small < large
+
+
 def test_days_and_weeks_have_a_rhythm() -> None:
     def day(offset: int) -> int:
         first = HOUR // 24 * 24 + 24 * offset
