@@ -1,6 +1,7 @@
 """`make demo`: the whole path on one machine, from credentials to SQL over the dataset."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,9 @@ def main(folder: Folder) -> None:
     state = State.load(folder)
     state.stop(folder)
     keep = os.environ.get("KEEP", "") not in ("", "0")
-    Demo(folder, state, Console()).run(keep=keep)
+    # Into a file or a pipe, tables need not be as narrow as an old terminal.
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    Demo(folder, state, console).run(keep=keep)
     if not keep:
         state.stop(folder)
 
@@ -53,6 +56,8 @@ class Demo:
         tokens = self._mint(steps, stack)
         self._export(steps, stack)
         with steps.step("Athena: SQL over the dataset") as step:
+            if failed := query.run(stack, query.saved("failed")):
+                raise CommandError(_failures(failed))
             written = query.run(stack, query.saved("written"))
             answer = query.run(stack, query.saved("answer"))
             step.note = "through the Glue tables"
@@ -118,14 +123,14 @@ class Demo:
     def _show_written(self, stack: Stack, rows: Sequence[Row]) -> None:
         place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
         table = Table(title=f"Partitions written to {place}", title_justify="left")
-        table.add_column("table")
+        table.add_column("table", overflow="fold")
         for name in ("partitions", "rows", "bytes"):
             table.add_column(name, justify="right")
-        table.add_column("days")
+        table.add_column("first day", no_wrap=True)
+        table.add_column("last day", no_wrap=True)
         for row in rows:
-            days = f"{row['first_day']} … {row['last_day']}"
             numbers = (_number(row[name]) for name in ("partitions", "rows", "bytes"))
-            table.add_row(row["table"], *numbers, days)
+            table.add_row(row["table"], *numbers, row["first_day"], row["last_day"])
         self.console.print("\n", table)
 
     def _show_answer(self, rows: Sequence[Row]) -> None:
@@ -144,18 +149,18 @@ class Demo:
         lines = ["", "[bold]Where to look next[/]"]
         if keep:
             lines += [
-                f"  . {self.folder.env}    the settings of this local AWS for your shell",
+                f"  . {os.path.relpath(self.folder.env):25} settings for your shell; then:",
                 "  make token ACTION=status    the state of the tokens",
                 "  make export                 the export once more, by hand",
-                f"  {self.folder.path / 'logs'}    the logs of the local AWS and the sandbox",
                 "  make local-down             stops all of it",
+                f"  {os.path.relpath(self.folder.path / 'logs'):27} logs of all that runs",
             ]
         else:
             lines.append("  KEEP=1 make demo            leaves everything running")
         lines += [
             "  make local                  the same stack, for development",
             "  make deploy                 the same template, on AWS",
-            f"  {query.FOLDER}    the SQL that was asked",
+            "  local/sql/                  the SQL that was asked",
         ]
         self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
@@ -165,6 +170,14 @@ def _count(stack: Stack) -> int:
         Bucket=stack.outputs["DatasetBucketName"], Prefix="insights/"
     )
     return sum(page["KeyCount"] for page in pages)
+
+
+def _failures(rows: Sequence[Row]) -> str:
+    lines = [f"{len(rows)} partitions could not be written:"]
+    for row in rows[:10]:
+        place = (row["table"], row["organization"], row["environment"], row["day"])
+        lines.append(f"  {' '.join(filter(None, place))}: {row['error']}")
+    return "\n".join(lines)
 
 
 def _number(text: str | None) -> str:
