@@ -229,6 +229,19 @@ def test_many_containers_mint_once(timed: Stack) -> None:
     assert len(timed.choreo.mints) == 1
 
 
+def test_a_mint_that_ended_between_look_and_claim_is_seen(stack: Stack) -> None:
+    put(stack, "expired", lived=1_000)
+    turns = iter([True])
+
+    def mint_meanwhile(body: dict[str, str]) -> None:
+        if body["Name"].startswith(STATES) and next(turns, False):
+            stack.minter().ensure("acme", SECONDS)
+
+    stack.aws.faults["GetParameter"] = mint_meanwhile
+    assert stack.minter().ensure("acme", SECONDS).status == "cached"
+    assert len(stack.choreo.mints) == 1
+
+
 def test_renewals_side_by_side_never_overlap(timed: Stack) -> None:
     with ThreadPoolExecutor(12) as pool:
         calls = [pool.submit(timed.minter().renew, "acme", SECONDS) for _ in range(12)]

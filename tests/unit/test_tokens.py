@@ -111,6 +111,15 @@ def test_a_rejected_token_without_a_newer_one_is_minted_anew(stack: Stack) -> No
     assert reader.get("acme") == fresh
 
 
+def test_a_token_that_was_replaced_already_costs_nothing(stack: Stack) -> None:
+    reader = stack.reader()
+    killed = reader.get("acme")
+    fresh = reader.rejected("acme", killed)
+    calls = stack.aws.total_calls()
+    assert reader.rejected("acme", killed) == fresh
+    assert stack.aws.total_calls() == calls
+
+
 def test_many_threads_with_one_rejected_token_mint_once(stack: Stack) -> None:
     reader = stack.reader()
     killed = reader.get("acme")
