@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from catalogue import glue, page
 from catalogue.compiler import compile_folder, schema
 from catalogue.errors import DocumentError
-from catalogue.glue import render
 from insights.catalogue import Catalogue, Column, Table
 from insights.ledger import RUNS, RUNS_COLUMNS, RUNS_DESCRIPTION
 
@@ -24,8 +24,9 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     ledger = (RUNS, RUNS_DESCRIPTION, RUNS_COLUMNS)
     yield root / "layers/insights/insights/catalogue.json", _compiled(shipped)
     yield root / "custom/catalogue.json", _compiled(own)
-    yield root / "tables.yaml", render([*map(_described, shipped), ledger])
-    yield root / "custom/tables.yaml", render(map(_described, own))
+    yield root / "tables.yaml", glue.render([*map(_described, shipped), ledger])
+    yield root / "custom/tables.yaml", glue.render(map(_described, own))
+    yield root / "docs/tables.md", page.render([*shipped, *own], ledger)
 
 
 def _compiled(tables: Sequence[Table]) -> str:

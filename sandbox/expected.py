@@ -17,6 +17,7 @@ TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
     **hourly.TABLES,
     **daily.TABLES,
     **reports.TABLES,
+    **reports.TOP_TABLES,
 }
 
 

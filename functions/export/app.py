@@ -31,6 +31,8 @@ METRICS = ("exported", "failed", "rows", "bytes", "requests")
 logger = Logger()
 # Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
 _AWS = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32)
+# A call of the token function may last as long as that may run.
+_LAMBDA = _AWS.merge(Config(read_timeout=130))
 
 
 class Clients:
@@ -47,7 +49,7 @@ class Clients:
         )
         tokens = Tokens(
             boto3.client("ssm", config=_AWS),
-            boto3.client("lambda", config=_AWS),
+            boto3.client("lambda", config=_LAMBDA),
             self.config.token_function_name,
             self.config.token_parameter_prefix,
         )

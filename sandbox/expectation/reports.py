@@ -1,7 +1,7 @@
-"""Custom reports."""
+"""Custom reports, whole (asked for each set of values) and as the ten largest."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from sandbox.expectation.day import Day, Key, Row
@@ -10,78 +10,102 @@ from sandbox.traffic import Cell, percentile
 _TOP = 10
 
 
-def report_rows(
-    day: Day,
-    key: Callable[[Cell, bool], tuple[str, ...]],
-    value: Callable[[Cell, bool], int],
-    percent: int | None = None,
-) -> list[Row]:
-    """A top custom report by hour.
+@dataclass(frozen=True)
+class Report:
+    """What a report is grouped by and what it measures.
 
     `key` and `value` are told a cell and whether its errors are meant (else its successes).
     Without `percent` the values are summed; with it, they are a percentile over requests.
+    `columns` are what the table calls the groups, `measure` what it calls the values.
     """
-    found: defaultdict[Key, defaultdict[datetime, list[tuple[int, int]]]]
-    found = defaultdict(lambda: defaultdict(list))
-    for time, cells in day.hours:
-        for cell in cells:
-            for failed, weight in ((False, cell.ok), (True, cell.errors)):
-                if weight:
-                    found[key(cell, failed)][time].append((value(cell, failed), weight))
 
-    def measure(pairs: Iterable[tuple[int, int]]) -> int:
-        if percent is None:
+    columns: tuple[str, str]
+    measure: str
+    key: Callable[[Cell, bool], tuple[str, ...]]
+    value: Callable[[Cell, bool], int]
+    percent: int | None = None
+
+    def grouped(self, day: Day) -> dict[Key, dict[datetime, list[tuple[int, int]]]]:
+        """Values with their weights, for each group and hour."""
+        found: dict[Key, dict[datetime, list[tuple[int, int]]]] = {}
+        for time, cells in day.hours:
+            for cell in cells:
+                for failed, weight in ((False, cell.ok), (True, cell.errors)):
+                    if weight:
+                        hours = found.setdefault(self.key(cell, failed), {})
+                        hours.setdefault(time, []).append((self.value(cell, failed), weight))
+        return found
+
+    def measured(self, pairs: Iterable[tuple[int, int]]) -> int:
+        """One figure for these values."""
+        if self.percent is None:
             return sum(count for count, _ in pairs)
-        return percentile(pairs, percent) or 0
+        return percentile(pairs, self.percent) or 0
 
-    whole = {
-        name: measure([pair for pairs in times.values() for pair in pairs])
-        for name, times in found.items()
-    }
-    top = sorted((n for n in whole if whole[n]), key=lambda n: (-whole[n], n))[:_TOP]
-    return [
-        {
-            "group_by_value": " - ".join(name),
-            "time_span": time,
-            "value": measure(pairs),
-            "granularity": "1h",
+    def whole(self, day: Day) -> list[Row]:
+        """Every group by hour."""
+        return [
+            {
+                **dict(zip(self.columns, group, strict=True)),
+                "time_span": time,
+                self.measure: self.measured(pairs),
+                "granularity": "1h",
+            }
+            for group, hours in self.grouped(day).items()
+            for time, pairs in hours.items()
+        ]
+
+    def top(self, day: Day) -> list[Row]:
+        """The ten groups that are largest over the day, by hour."""
+        found = self.grouped(day)
+        sizes = {
+            group: self.measured(pair for pairs in hours.values() for pair in pairs)
+            for group, hours in found.items()
         }
-        for name in top
-        for time, pairs in found[name].items()
-    ]
+        top = sorted((g for g in sizes if sizes[g]), key=lambda g: (-sizes[g], g))[:_TOP]
+        return [
+            {
+                "group_by_value": " - ".join(group),
+                "time_span": time,
+                "value": self.measured(pairs),
+                "granularity": "1h",
+            }
+            for group in top
+            for time, pairs in found[group].items()
+        ]
 
 
-def _hits_by_api_and_application(day: Day) -> list[Row]:
-    return report_rows(
-        day,
+def _target_code(cell: Cell, failed: bool) -> str:
+    if not failed:
+        return "200"
+    return str(cell.kind.status) if cell.kind.target else "-1"
+
+
+REPORTS: Mapping[str, Report] = {
+    "hits_by_api_and_application": Report(
+        ("api_name", "application_name"),
+        "hits",
         lambda cell, _: (cell.stream.api.name, cell.stream.application.name),
         lambda cell, failed: cell.errors if failed else cell.ok,
-    )
-
-
-def _errors_by_api_and_target_response_code(day: Day) -> list[Row]:
-    def key(cell: Cell, failed: bool) -> tuple[str, ...]:
-        code = "200"
-        if failed:
-            code = str(cell.kind.status) if cell.kind.target else "-1"
-        return cell.stream.api.name, code
-
-    return report_rows(
-        day, key, lambda cell, failed: cell.errors if failed and cell.kind.target else 0
-    )
-
-
-def _total_latency_by_api_and_version(day: Day) -> list[Row]:
-    return report_rows(
-        day,
+    ),
+    "errors_by_api_and_target_response_code": Report(
+        ("api_name", "target_response_code"),
+        "errors",
+        lambda cell, failed: (cell.stream.api.name, _target_code(cell, failed)),
+        lambda cell, failed: cell.errors if failed and cell.kind.target else 0,
+    ),
+    "total_latency_by_api_and_version": Report(
+        ("api_name", "api_version"),
+        "total_latency",
         lambda cell, _: (cell.stream.api.name, cell.stream.api.version),
         lambda cell, _: cell.latencies.response,
         percent=95,
-    )
-
-
+    ),
+}
 TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
-    "hits_by_api_and_application": _hits_by_api_and_application,
-    "errors_by_api_and_target_response_code": _errors_by_api_and_target_response_code,
-    "total_latency_by_api_and_version": _total_latency_by_api_and_version,
+    name: report.whole for name, report in REPORTS.items()
+}
+# The same by `getCustomReportTopOvertime`.
+TOP_TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
+    f"top_{name}": report.top for name, report in REPORTS.items()
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.expectation import reports
 from sandbox.expected import TABLES, expected_rows
 
 DAY = date(2026, 3, 9)
@@ -88,12 +89,12 @@ DOCUMENTS = {
     "top_apis_by_alert_count": "getTopAPIsByAlertCount(timeFilter: $time, dataFilter: $data,"
     " topAPIsByAlertCountFilter: { paginationFilter: $page })"
     f" {{ usage {{ apiId count }} {PAGE} }}",
-    "hits_by_api_and_application": f"{REPORT}, metric: HIT_COUNT,"
+    "top_hits_by_api_and_application": f"{REPORT}, metric: HIT_COUNT,"
     f" groupByFields: [API_NAME, APPLICATION_NAME], groupByValues: []) {{ granularity {USAGE} }}",
-    "errors_by_api_and_target_response_code": f"{REPORT}, metric: TARGET_ERRORS,"
+    "top_errors_by_api_and_target_response_code": f"{REPORT}, metric: TARGET_ERRORS,"
     " groupByFields: [API_NAME, TARGET_RESPONSE_CODE], groupByValues: [])"
     f" {{ granularity {USAGE} }}",
-    "total_latency_by_api_and_version": f"{REPORT}, metric: TOTAL_LATENCY,"
+    "top_total_latency_by_api_and_version": f"{REPORT}, metric: TOTAL_LATENCY,"
     f" groupByFields: [API_NAME, API_VERSION], groupByValues: []) {{ granularity {USAGE} }}",
 }
 ENTITIES = {
@@ -233,7 +234,8 @@ def test_asked_rows_are_the_generators(client: Any, table: str, handle: str, pla
 
 
 def test_every_table_is_tried() -> None:
-    assert DOCUMENTS.keys() == TABLES.keys()
+    # Whole reports take a request for each group: the export's own tests ask for them.
+    assert DOCUMENTS.keys() == TABLES.keys() - reports.TABLES.keys()
 
 
 @pytest.mark.parametrize("table", sorted(DOCUMENTS))
