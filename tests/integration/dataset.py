@@ -36,6 +36,8 @@ def places(world: World, since: date, today: date) -> Iterator[Place]:
     """Every partition that a full export writes."""
     for table in load().chosen(None):
         for handle, organization in world.organizations.items():
+            if table.on_prem_key and not organization.on_prem_key:
+                continue
             environments: list[str | None] = [None]
             if table.scope == "environment":
                 environments = [
