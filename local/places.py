@@ -12,13 +12,14 @@ STACK_NAME = "choreo-insights"
 
 
 def tool(venv: str, name: str) -> Path:
-    """A program in one of the project's virtual environments.
+    """A program in one of the project's virtual environments, which lie where VENVS says.
 
     Raises CommandError where it was not installed yet.
     """
-    found = ROOT / ".venvs" / venv / "bin" / name
+    venvs = os.environ.get("VENVS") or ".venvs"
+    found = ROOT / venvs / venv / "bin" / name
     if not found.exists():
-        raise CommandError(f"{found} is missing. Run `make .venvs/{venv}/.done`.")
+        raise CommandError(f"{found} is missing. Run `make {venvs}/{venv}/.done`.")
     return found
 
 

@@ -93,7 +93,8 @@ def test_the_token_reply_for_a_reader() -> None:
     ]
 
 
-def test_a_tool_that_is_not_installed_says_how() -> None:
+def test_a_tool_that_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VENVS", raising=False)
     with pytest.raises(CommandError, match=r"make \.venvs/none/\.done"):
         tool("none", "such")
 
