@@ -61,6 +61,15 @@ class Choreo:
         PersonMustAct or Unauthenticated where no request of the asker will pass.
         """
         body = request_body(asks)
+        try:
+            return outcomes(self._body(asker, body, deadline), len(asks))
+        except Refused as error:
+            if error.reply is None:
+                raise
+        # A body that breaks off is a passing fault more often than an answer.
+        return outcomes(self._body(asker, body, deadline), len(asks))
+
+    def _body(self, asker: Asker, body: bytes, deadline: float) -> bytes:
         if asker.with_on_prem_key:
             reply = self._post(body, self._on_prem_key(asker.organization), deadline)
         else:
@@ -69,7 +78,7 @@ class Choreo:
             raise Refused(str(sort_failure(reply)))
         if reply.status != 200:
             raise sort_failure(reply)
-        return outcomes(reply.body, len(asks))
+        return reply.body
 
     def _post_with_token(self, organization: str, body: bytes, deadline: float) -> Reply:
         token = self._tokens.get(organization)

@@ -1,6 +1,7 @@
 """Whole runs against the sandbox Choreo, with a dataset in memory."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from catalogue.compiler import schema
 from insights.bounds import Bounds
 from insights.catalogue import RESOLVED, load
 from insights.choreo import Choreo
@@ -106,7 +108,7 @@ class Place:
     def run(self, event: dict[str, Any] | None = None) -> Report:
         self.dataset.now = self.now
         self.sandbox.settings.update({"now": self.now.isoformat()})
-        http = Http(Timeouts(5, 5, 10), retries=1, sleep=lambda _: None)
+        http = Http(Timeouts(5, 5, 10), retries=3, sleep=lambda _: None)
         return Export(
             self.config,
             CATALOGUE,
@@ -304,3 +306,130 @@ def test_the_tables_of_the_settings_are_the_default(place: Place):
     bounds = Bounds.from_event({}, config, CATALOGUE, TODAY)
     assert [table.name for table in bounds.tables] == ["apis"]
     assert (bounds.first, bounds.last) == (config.export_since, TODAY)
+
+
+TABLE, FIELD = "success_summary", "getSuccessSummary"
+UNREADABLE = {
+    "wrong_type": r"Expected `int`, got `\w+` - at `\$\.summary\[\.*\d*\.*\]\.requestCount`",
+    "missing_field": "missing required field",
+    "huge_int": "requestCount",
+    "null_item": "got `null`",
+    "wrong_time": "time",
+    "wrong_granularity": "where 1h was asked for",
+    "field_null": "getSuccessSummary is null",
+    "field_error": "GraphQL says: ",
+}
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_an_answer_that_cannot_be_used_fails_its_partition_alone(place: Place, fault: str):
+    place.sandbox.faults.add(fault, field=FIELD, organization="acme", times=None)
+    report = place.run({"tables": [TABLE, "error_summary"], "from": str(TODAY)})
+    assert report.failed == 3
+    assert report.exported == 9
+    for failure in report.failures:
+        assert (failure["table"], failure["organization"]) == (TABLE, "acme")
+        assert re.search(UNREADABLE[fault], failure["reason"]), failure["reason"]
+    kept = fault not in ("field_error", "wrong_granularity")
+    assert len(place.dataset.quarantined) == (3 if kept else 0)
+    for key, reply in place.dataset.quarantined.items():
+        assert key.startswith(f"quarantine/{TABLE}/day={TODAY}/acme.")
+        assert any(key in failure["reason"] for failure in report.failures)
+        json.loads(reply)
+
+
+def test_an_extra_field_is_ignored_and_counted(place: Place):
+    place.sandbox.faults.add("extra_field", field=FIELD, times=None)
+    report = place.run({"tables": [TABLE], "from": str(TODAY)})
+    assert (report.exported, report.failed) == (6, 0)
+    assert report.unknown_fields >= 1
+    for organization in place.config.organizations:
+        for name in environment_names(place, organization):
+            key = f"insights/{TABLE}/day={TODAY}/{organization}.{safe_name(name)}.parquet"
+            expected = place.expected(TABLE, organization, name, TODAY)
+            assert canonical(place.dataset.rows(key)) == canonical(expected)
+
+
+@pytest.mark.parametrize("fault", ["wrong_total", "duplicate_rows", "missing_rows"])
+def test_pages_that_do_not_add_up_are_a_failure_and_not_data(place: Place, fault: str):
+    place.sandbox.faults.add(fault, field="getResourceUsage", size=3, times=None)
+    report = place.run({"tables": ["resource_usage"], "from": str(TODAY)})
+    assert report.failed > 0
+    for failure in report.failures:
+        assert "the pages of getResourceUsage do not add up" in failure["reason"]
+    place.sandbox.faults.clear()
+    place.sandbox.faults.add(fault, field="getResourceUsage", size=3, times=1)
+    assert place.run({"tables": ["resource_usage"], "from": str(TODAY)}).failed == 0
+
+
+def test_a_limit_on_complexity_makes_requests_smaller_and_loses_nothing(place: Place):
+    event = {"tables": ["success_summary", "error_summary", "latency"], "from": str(TODAY)}
+    whole = place.run(event)
+    written = {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k}
+    place.dataset.objects.clear()
+    place.sandbox.faults.add("complexity", size=3, times=None)
+    limited = place.run(event)
+    assert limited.failures == []
+    assert limited.requests > whole.requests
+    assert {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k} == written
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_what_a_person_must_solve_is_asked_once_and_named(place: Place, status: int):
+    place.sandbox.faults.add("status", status=status, organization="acme", times=None)
+    report = place.run({"from": str(TODAY)})
+    assert [f["organization"] for f in report.failures] == ["acme"]
+    assert str(status) in report.failures[0]["reason"]
+    assert report.exported > 20
+
+
+@pytest.mark.parametrize("fault", ["reset", "truncated", "invalid_json", "html", "empty", "cut"])
+def test_a_reply_that_breaks_off_is_asked_for_again(place: Place, fault: str):
+    place.sandbox.faults.add(fault, times=1)
+    place.sandbox.faults.add(fault, times=1, skip=3)
+    assert place.run({"from": str(TODAY)}).failures == []
+
+
+@pytest.mark.parametrize("wait", ["seconds", "date", "next"])
+def test_429_is_waited_for(place: Place, wait: str):
+    place.sandbox.faults.add("status", status=429, wait=wait, seconds=1, times=2)
+    assert place.run({"tables": ["apis"]}).failures == []
+
+
+def test_a_table_is_asked_for_in_its_other_way_where_the_first_fails(place: Place):
+    table = "success_apis_usage_by_applications"
+    event = {"tables": [table], "from": str(TODAY)}
+    place.run(event)
+    written = {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k}
+    assert written
+    place.dataset.objects.clear()
+    field = "getSuccessAPIsUsageByApplicationsWithOnPremKey"
+    place.sandbox.faults.add("field_error", field=field, times=None)
+    assert place.run(event).failures == []
+    assert {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k} == written
+
+
+def test_ids_are_resolved_beside_what_came(whole: Place):
+    names = {
+        f"{row['api_name']} - {row['version']}": row["api_id"]
+        for row in whole.dataset.table("apis")
+        if row["organization"] == "acme"
+    }
+    rows = [row for row in whole.dataset.table("resource_usage") if row["organization"] == "acme"]
+    by_name = [row for row in rows if " - " in row["api_id"]]
+    assert by_name
+    for row in by_name:
+        assert row[RESOLVED] == names.get(row["api_id"])
+    assert all(row[RESOLVED] == row["api_id"] for row in rows if " - " not in row["api_id"])
+
+
+def test_every_query_field_is_accounted_for():
+    used = set()
+    for table in CATALOGUE.tables:
+        used.add(table.field)
+        used |= {table.otherwise.field} if table.otherwise else set()
+        used |= {fan.source.field for fan in table.fan_out if fan.source}
+    fields = schema().query_type.fields.keys()
+    assert len(fields) == 38
+    # A document may use it; no shipped one does, for it gives the ten largest alone.
+    assert fields - used == {"getCustomReportTopOvertime"}
