@@ -6,8 +6,9 @@ hand. Its clock stands still: an answer does not depend on how long a test takes
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment, made once."""
     folder = Folder(tmp_path_factory.mktemp("local"))
     state = State()
-    now = datetime.now(UTC).replace(microsecond=0)
+    now = _away_from_midnight().replace(microsecond=0)
     with SandboxServer(world=World()) as sandbox:
         sandbox.settings.now = now
         since = now.date() - timedelta(days=DAYS)
@@ -96,6 +97,13 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
             yield Deployment(folder, state, stack, sandbox, now, since)
         finally:
             background.stop_all()
+
+
+def _away_from_midnight() -> datetime:
+    """Now, or after midnight where that is close: the tests want all of a run on one UTC day."""
+    while (now := datetime.now(UTC)).time() > time(23, 54):
+        sleep(1)
+    return now
 
 
 @pytest.fixture

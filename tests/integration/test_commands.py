@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -106,6 +107,43 @@ def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:
     assert "hush" not in first.stdout + first.stderr + again.stdout + again.stderr
     stored = deployment.stack.secrets.get_secret_value(SecretId="choreo-insights/initech")
     assert json.loads(stored["SecretString"]) == content | {"org_handle": "initech"}
+
+
+def test_secret_is_asked_for_without_echo(deployment: Deployment) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "secret"],
+        cwd=ROOT,
+        env=environment(deployment.folder, ORG="umbrella", **settings(deployment.folder.env)),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    ) as asking:
+        os.close(theirs)
+        shown = ""
+        for question, answer in (
+            ("key", "hush-key"),
+            ("secret", "hush-secret"),
+            ("UUID", "hush-id"),
+            ("On-prem", ""),
+        ):
+            while question not in shown.rpartition("\n")[2]:
+                shown += os.read(ours, 1024).decode()
+            os.write(ours, f"{answer}\n".encode())
+        while "Stored as choreo-insights/umbrella" not in shown:
+            shown += os.read(ours, 1024).decode()
+    os.close(ours)
+
+    assert asking.returncode == 0
+    assert "hush" not in shown
+    stored = deployment.stack.secrets.get_secret_value(SecretId="choreo-insights/umbrella")
+    assert json.loads(stored["SecretString"]) == {
+        "consumer_key": "hush-key",
+        "consumer_secret": "hush-secret",
+        "org_id": "hush-id",
+        "org_handle": "umbrella",
+    }
 
 
 @pytest.mark.parametrize(
