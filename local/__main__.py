@@ -2,12 +2,14 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Never
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import background, demo, deploy, export, secret, token, up
+from local.doctor import command as doctor
 from local.errors import CommandError
 from local.places import STACK_NAME, Folder
 from local.state import State
@@ -33,7 +35,7 @@ def _demo() -> None:
     demo.main(Folder.default())
 
 
-_COMMANDS = {
+_COMMANDS: dict[str, Callable[[], int | None]] = {
     "up": _local_up,
     "down": _local_down,
     "demo": _demo,
@@ -41,6 +43,7 @@ _COMMANDS = {
     "secret": secret.main,
     "token": token.main,
     "export": export.main,
+    "doctor": doctor.main,
 }
 
 
@@ -53,7 +56,7 @@ def main(arguments: list[str]) -> int:
     for number in background.INTERRUPTS:
         signal.signal(number, _interrupt)
     try:
-        _COMMANDS[arguments[0]]()
+        return _COMMANDS[arguments[0]]() or 0
     except CommandError as error:
         return _failed(str(error), 1)
     except (ClientError, BotoCoreError) as error:
@@ -63,7 +66,6 @@ def main(arguments: list[str]) -> int:
     except BaseException:
         background.stop_all()
         raise
-    return 0
 
 
 def _failed(message: str, status: int) -> int:
