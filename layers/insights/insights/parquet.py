@@ -1,12 +1,12 @@
-"""Columns of Python values as one Parquet file, ZSTD compressed."""
+"""Columns of Python values as one Parquet file, ZSTD compressed, and back."""
 
 from array import array
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-from arro3.core import Array, DataType, Field, RecordBatch, Schema
-from arro3.io import write_parquet
+from arro3.core import Array, ChunkedArray, DataType, Field, RecordBatch, Schema
+from arro3.io import read_parquet, write_parquet
 
 from insights.catalogue import Column
 
@@ -54,6 +54,32 @@ def encode(
         skip_arrow_metadata=True,
     )
     return file.getvalue()
+
+
+def decode(body: bytes, columns: Sequence[str] | None = None) -> dict[str, list[Any]]:
+    """The columns of these names (None: all) of a Parquet file that `encode` wrote.
+
+    Instants are microseconds since 1970 in UTC. A column that the file has not is left out: an
+    older export may have written it. Raises ValueError where the bytes are no Parquet file.
+    """
+    try:
+        table = read_parquet(BytesIO(body), batch_size=_ROW_GROUP).read_all()
+    except BaseException as error:
+        # arro3 panics on a bad file, and PyO3's PanicException, which has no name that could be
+        # imported, is no Exception: it would end the whole function.
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            msg = f"this is no whole Parquet file: {error}"
+            raise ValueError(msg) from error
+        raise
+    names = table.column_names if columns is None else columns
+    return {name: _values(table.column(name)) for name in names if name in table.column_names}
+
+
+def _values(column: ChunkedArray) -> list[Any]:
+    # Whole numbers cannot overflow as datetimes do beyond the year 9999.
+    plain = column.cast(DataType.int64()) if DataType.is_timestamp(column.type) else column
+    values: list[Any] = plain.to_pylist()
+    return values
 
 
 def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:

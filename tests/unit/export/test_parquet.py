@@ -1,5 +1,6 @@
 """Columns into Parquet and back."""
 
+import contextlib
 import io
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insights.catalogue import Column
-from insights.parquet import Constant, encode
+from insights.parquet import Constant, decode, encode
 
 COLUMNS = (
     Column("text", "string"),
@@ -42,6 +43,34 @@ def test_every_value_comes_back_as_it_was(rows, same):
     for name, column in values.items():
         assert table.column(name).to_pylist() == column
     assert table.column("same").to_pylist() == [same] * len(rows)
+
+
+@given(st.lists(ROW), st.none() | st.text(st.characters(codec="utf-8")))
+def test_what_was_encoded_is_decoded(rows, same):
+    names = [c.name for c in COLUMNS[:5]]
+    values = {name: [row[i] for row in rows] for i, name in enumerate(names)}
+    file = encode(COLUMNS, {**values, "same": Constant(same)}, len(rows))
+    assert decode(file) == {**values, "same": [same] * len(rows)}
+    assert decode(file, ("at", "count")) == {name: values[name] for name in ("at", "count")}
+
+
+def test_a_column_that_the_file_has_not_is_left_out():
+    assert decode(encode(COLUMNS[:2], {"count": [1]}, 1), ("count", "newer")) == {"count": [1]}
+
+
+@pytest.mark.parametrize("cut", [lambda file: b"text", lambda file: file[:-9], lambda file: b""])
+def test_what_is_no_parquet_file_is_refused(cut):
+    file = encode(COLUMNS[:2], {"count": [1]}, 1)
+    with pytest.raises(ValueError, match="no whole Parquet file"):
+        decode(cut(file))
+
+
+@pytest.mark.parametrize("at", range(4, 60, 7))
+def test_a_file_with_wrong_bytes_ends_no_function(at: int):
+    file = bytearray(encode(COLUMNS[:2], {"count": [1] * 100}, 100))
+    file[at] ^= 0xFF
+    with contextlib.suppress(ValueError):
+        decode(bytes(file))
 
 
 @pytest.mark.parametrize("rows", [0, 2])
