@@ -7,7 +7,7 @@ UV ?= $(VENVS)/uv/bin/uv
 # uv takes the Python at hand: it never fetches one of its own.
 export UV_PYTHON_DOWNLOADS = never
 
-LOCKS := layers/insights/requirements dev localaws policy runtime sam uv
+LOCKS := layers/insights/requirements bench dev localaws policy runtime sam uv
 
 .SECONDARY: $(VENVS)/uv/.done
 

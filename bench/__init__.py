@@ -1,0 +1,1 @@
+"""Speed, memory and requests, measured beside other tools: `make bench`. No test."""
