@@ -15,6 +15,8 @@ from local.doctor.settings import Settings
 from local.errors import CommandError
 from local.stack import Stack
 
+# Outputs of the stack.
+_FUNCTION, _PREFIX = "TokenFunctionName", "TokenParameterPrefix"
 _MINT_SECONDS = 60.0
 # A token that lives shorter than this is replaced again and again within one export.
 _SHORT = 300.0
@@ -62,10 +64,13 @@ def obtain(
 
 def _deployed(stack: Stack, handle: str) -> tuple[Tokens, str]:
     """The stack's own tokens. Its function makes a new one only where none is valid."""
+    if missing := {_FUNCTION, _PREFIX} - stack.outputs.keys():
+        names = " and ".join(sorted(missing))
+        raise CommandError(f"The stack {stack.name} has no output {names}: deploy it again")
     outcome: dict[str, Any] = token.call(stack, "ensure", handle).get(handle, {})
     if outcome.get("status") not in ("cached", "minted"):
         raise CommandError(f"The token function says: {outcome.get('error', 'nothing')}")
-    function, prefix = stack.outputs["TokenFunctionName"], stack.outputs["TokenParameterPrefix"]
+    function, prefix = stack.outputs[_FUNCTION], stack.outputs[_PREFIX]
     says = f"{outcome['status']} by the token function, fingerprint {outcome.get('fingerprint')}"
     return Tokens(stack.ssm, stack.functions, function, prefix), says
 
