@@ -94,6 +94,19 @@ def _missing_rows(value: Any, _fault: Fault) -> Any:
     return value
 
 
+def _forgotten(value: Any, _fault: Fault) -> Any:
+    """As if nothing had ever happened."""
+    if isinstance(value, int | float):
+        return 0
+    for rows in _lists(value):
+        rows.clear()
+    return _wrong_total(value, Fault("wrong_total", size=-_total(value)))
+
+
+def _total(value: Any) -> int:
+    return next((row["total"] for row in _objects(value) if "total" in row and "limit" in row), 0)
+
+
 def _huge_int(value: Any, fault: Fault) -> Any:
     return _first_number(value, fault.size or 2**70)
 
@@ -151,6 +164,7 @@ _ON_VALUE: Mapping[str, Callable[[Any, Fault], Any]] = {
     "wrong_total": _wrong_total,
     "duplicate_rows": _duplicate_rows,
     "missing_rows": _missing_rows,
+    "forgotten": _forgotten,
     "huge_int": _huge_int,
     "nan": _nan,
     "wrong_type": _wrong_type,

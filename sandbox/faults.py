@@ -17,8 +17,8 @@ ON_BODY = ("truncated", "invalid_json", "gzip", "gzip_unannounced", "drip", "cut
 ON_TOKEN = ("no_expires_in", "token_size", "wrong_expires_in")
 # On what the query fields answered.
 ON_DATA = ("data_null", "field_error", "field_null", "wrong_granularity", "wrong_total",
-           "duplicate_rows", "missing_rows", "huge_int", "nan", "wrong_type", "missing_field",
-           "extra_field", "null_item", "wrong_time")  # fmt: skip
+           "duplicate_rows", "missing_rows", "forgotten", "huge_int", "nan", "wrong_type",
+           "missing_field", "extra_field", "null_item", "wrong_time")  # fmt: skip
 FAULTS = (*EARLY, *ON_BODY, *ON_TOKEN, *ON_DATA)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from functools import cache
@@ -17,22 +18,29 @@ from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Secrets
 from insights.dataset import Dataset
-from insights.export import Export, utc_now
+from insights.export import Export, Report, utc_now
 from insights.http import Http
 from insights.metrics import emit
 from insights.throttle import Throttle
 from insights.tokens import Tokens
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-METRICS = ("exported", "failed", "rows", "bytes", "requests")
+# A history that is too long for one invocation goes on in the next ones, this many at the most.
+MOST_ROUNDS = 12
 
 logger = Logger()
 # Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
 _AWS = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32)
 # A call of the token function may last as long as that may run.
 _LAMBDA = _AWS.merge(Config(read_timeout=130))
+
+
+class PartitionsFailed(Exception):  # noqa: N818 - its name is what the failures queue shows
+    """Some partitions failed, and a retry may help. The text is the reply."""
 
 
 class Clients:
@@ -42,19 +50,27 @@ class Clients:
         self.config = ExportConfig.from_environment(os.environ)
         self.catalogue = load()
         self.catalogue.chosen(self.config.tables)
-        self.throttle = Throttle(self.config.requests_per_minute)
         self.dataset = Dataset(boto3.client("s3", config=_AWS), self.config.dataset_bucket)
         self.secrets = Secrets(
             boto3.client("secretsmanager", config=_AWS), self.config.secret_prefix
         )
-        tokens = Tokens(
+        self.functions = boto3.client("lambda", config=_LAMBDA)
+        self._tokens = Tokens(
             boto3.client("ssm", config=_AWS),
-            boto3.client("lambda", config=_LAMBDA),
+            self.functions,
             self.config.token_function_name,
             self.config.token_parameter_prefix,
         )
-        http = Http(on_throttle=self.throttle.hold, before_attempt=self.throttle.wait)
-        self.choreo = Choreo(http, self.config.insights_url, tokens, self.secrets)
+        self._choreo: dict[int, Choreo] = {}
+
+    def choreo(self, requests_per_minute: int) -> Choreo:
+        """The API under a budget, which goes on from one invocation to the next."""
+        if requests_per_minute not in self._choreo:
+            throttle = Throttle(requests_per_minute)
+            http = Http(on_throttle=throttle.hold, before_attempt=throttle.wait)
+            url = self.config.insights_url
+            self._choreo[requests_per_minute] = Choreo(http, url, self._tokens, self.secrets)
+        return self._choreo[requests_per_minute]
 
 
 @cache
@@ -64,24 +80,75 @@ def _clients() -> Clients:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Exports what the event asks for, `{}` being all that is missing; see `insights.export`."""
+    """Exports what the event asks for, `{}` being all that is missing; see `insights.export`.
+
+    Raises PartitionsFailed, when everything else is written, where a retry may mend what failed.
+    """
+    started = utc_now()
     clients = _clients()
-    ends = time.monotonic() + context.get_remaining_time_in_millis() / 1000
-    bounds = Bounds.from_event(event, clients.config, clients.catalogue, utc_now().date())
+    bounds = Bounds.from_event(event, clients.config, clients.catalogue, started.date())
     report = Export(
         clients.config,
         clients.catalogue,
         bounds,
         dataset=clients.dataset,
-        choreo=clients.choreo,
+        choreo=clients.choreo(bounds.requests_per_minute),
         secrets=clients.secrets,
-        run_id=context.aws_request_id,
-        ends=ends,
+        run_id=f"{started:%Y%m%dT%H%M%S%f}-{context.aws_request_id[:8]}",
+        ends=time.monotonic() + context.get_remaining_time_in_millis() / 1000,
     ).run()
     for failure in report.failures:
         logger.error("partition failed", extra=failure)
-    counts = report.counts()
-    logger.info("exported", extra=counts)
-    metrics = {name.capitalize(): counts[name] for name in METRICS}
-    emit(clients.config.stack_name, {**metrics, "UnknownFields": report.unknown_fields})
+    logger.info("exported", extra=report.counts())
+    _publish(clients.config.stack_name, report)
+    following = following_event(event, bounds, report, started)
+    if following:
+        clients.functions.invoke(
+            FunctionName=context.invoked_function_arn,
+            InvocationType="Event",
+            Payload=json.dumps(following).encode(),
+        )
+    if report.retriable:
+        raise PartitionsFailed(json.dumps(report.reply()))
     return report.reply()
+
+
+def following_event(
+    event: dict[str, Any], bounds: Bounds, report: Report, started: datetime
+) -> dict[str, Any] | None:
+    """What a fresh invocation is sent to go on with, or None where it should not.
+
+    It ends by itself: after a number of rounds, or after one that got nothing done. Who shares
+    the budget, a backfill, has its own rounds.
+    """
+    earlier = bounds.continued
+    rounds = earlier.round if earlier else 1
+    if not (report.remaining and report.exported) or "requests_per_minute" in event:
+        return None
+    if rounds >= MOST_ROUNDS:
+        logger.warning("no time for all", extra={"remaining": report.remaining, "round": rounds})
+        return None
+    since = earlier.since if earlier else started
+    return {**event, "continued": {"round": rounds + 1, "since": since.isoformat()}}
+
+
+def _publish(stack: str, report: Report) -> None:
+    """Metrics for the alarms, and by organisation; by table only what failed: each one costs."""
+    emit(
+        stack,
+        {
+            "Exported": report.exported,
+            "Failed": report.failed,
+            "NeedsPerson": report.needs_person,
+            "Kept": report.kept,
+            "Rows": report.rows,
+            "Bytes": report.bytes,
+            "Requests": report.requests,
+            "UnknownFields": report.unknown_fields,
+        },
+    )
+    for (organization, name), count in report.by_organization.items():
+        emit(stack, {name: count}, dimensions={"Organization": organization}, alone=True)
+    for (table, organization), count in report.failed_tables.items():
+        dimensions = {"Organization": organization, "Table": table}
+        emit(stack, {"Failed": count}, dimensions=dimensions, alone=True)

@@ -1,7 +1,8 @@
 """What a run may export: the event, checked against the settings and the catalogue."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from typing import Annotated
 
 import msgspec
 
@@ -10,23 +11,38 @@ from insights.config import ExportConfig
 from insights.errors import ConfigurationError
 
 
+class Continued(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Says that an earlier invocation has begun: what was written from `since` on is done."""
+
+    round: Annotated[int, msgspec.Meta(ge=2)]
+    since: Annotated[datetime, msgspec.Meta(tz=True)]
+
+
 class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
     tables: list[str] | None = None
     organizations: list[str] | None = None
     from_: date | None = None
     to: date | None = None
     force: bool = False
+    # The function's own, for runs that follow each other or share the request budget.
+    continued: Continued | None = None
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """Tables, organisations and UTC days, both included; `force` exports what is final too."""
+    """Tables, organisations and UTC days, both included; `force` exports what is final too.
+
+    `requests_per_minute` is this run's share of the budget.
+    """
 
     tables: tuple[Table, ...]
     organizations: tuple[str, ...]
     first: date
     last: date
     force: bool
+    requests_per_minute: int
+    continued: Continued | None = None
 
     @classmethod
     def from_event(
@@ -58,4 +74,6 @@ class Bounds:
             first,
             min(last, today),
             wish.force,
+            min(config.requests_per_minute, wish.requests_per_minute or config.requests_per_minute),
+            wish.continued,
         )

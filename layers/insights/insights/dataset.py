@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from insights.aws import aws_failure, error_code
+from insights.errors import InsightsError
 from insights.partitions import day_prefix, table_prefix
 
 if TYPE_CHECKING:
-    from datetime import date, datetime
-
     from mypy_boto3_s3.client import S3Client
+
+_TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,20 @@ class Stored:
     """An object of the dataset as a listing shows it."""
 
     written: datetime
-    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An object of the dataset, read. `asked` is when its rows were asked for."""
+
+    etag: str
+    asked: datetime
+    body: bytes
+
+
+class Overtaken(InsightsError):  # noqa: N818 - as the errors in insights.errors
+    """Somebody else has written the object since it was last looked at."""
 
 
 class Dataset:
@@ -30,38 +50,98 @@ class Dataset:
         self._bucket = bucket
 
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
-        """The objects of a table from `first` to `last` by key, in one listing."""
+        """The objects of a table from `first` to `last` by key, in one listing.
+
+        Raises what `aws_failure` gives, as all methods do.
+        """
         found: dict[str, Stored] = {}
         end = day_prefix(table, last) + "\U0010ffff"
-        pages = self._s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket,
-            Prefix=table_prefix(table),
-            StartAfter=day_prefix(table, first),
-        )
-        for page in pages:
-            for item in page.get("Contents", ()):
-                if item["Key"] > end:
-                    return found
-                found[item["Key"]] = Stored(item["LastModified"], item["Size"])
+        with _told(f"listing the table {table}"):
+            pages = self._s3.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket,
+                Prefix=table_prefix(table),
+                StartAfter=day_prefix(table, first),
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    if item["Key"] > end:
+                        return found
+                    found[item["Key"]] = Stored(item["LastModified"], item["ETag"])
         return found
 
-    def put(self, key: str, body: bytes) -> None:
-        """Replaces an object whole; a reader sees the old one or the new one, never a part."""
-        self._s3.put_object(
-            Bucket=self._bucket,
-            Key=key,
-            Body=body,
-            ContentType="application/vnd.apache.parquet",
-            ChecksumAlgorithm="CRC32",
-        )
+    def read(self, key: str) -> Kept | None:
+        """An object, or None where there is none."""
+        with _told(f"reading {key}"):
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+                body = answer["Body"].read()
+            except self._s3.exceptions.NoSuchKey:
+                return None
+        asked = answer["Metadata"].get("asked", "")
+        try:
+            moment = datetime.fromisoformat(asked)
+        except ValueError:
+            # Not written by an export: its age is all that is known.
+            moment = answer["LastModified"]
+        return Kept(answer["ETag"], moment, body)
+
+    def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
+        """Replaces an object whole, whatever is there."""
+        self._put(key, body, asked, run, {})
+
+    def replace(
+        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+    ) -> None:
+        """Replaces the object with the ETag `over`, or makes it where that is None.
+
+        A reader sees the old object or the new one, never a part. Raises Overtaken where another
+        one is there by now.
+        """
+        condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
+        self._put(key, body, asked, run, condition)
+
+    def _put(
+        self,
+        key: str,
+        body: bytes,
+        asked: datetime,
+        run: str,
+        condition: dict[str, Any],
+    ) -> None:
+        with _told(f"writing {key}"):
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=body,
+                    ContentType="application/vnd.apache.parquet",
+                    ChecksumAlgorithm="CRC32",
+                    Metadata={"asked": asked.isoformat(), "run": run},
+                    **condition,
+                )
+            except ClientError as error:
+                # The object was replaced (412), is being replaced (409), or was deleted (404).
+                if error_code(error) in _TAKEN:
+                    raise Overtaken(f"{key} was written by somebody else") from None
+                raise
 
     def quarantine(self, key: str, reply: bytes) -> None:
         """Keeps a reply as it came, compressed."""
-        self._s3.put_object(
-            Bucket=self._bucket,
-            Key=key,
-            Body=gzip.compress(reply, mtime=0),
-            ContentType="application/json",
-            ContentEncoding="gzip",
-            ChecksumAlgorithm="CRC32",
-        )
+        with _told(f"writing {key}"):
+            self._s3.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=gzip.compress(reply, mtime=0),
+                ContentType="application/json",
+                ContentEncoding="gzip",
+                ChecksumAlgorithm="CRC32",
+            )
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turns failures of AWS into errors that say what was tried."""
+    try:
+        yield
+    except (ClientError, BotoCoreError) as error:
+        raise aws_failure(error, what) from error

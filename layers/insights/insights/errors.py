@@ -52,9 +52,17 @@ class BadAnswer(InsightsError):
         self.reply = reply
 
 
+class SchemaDiffers(BadAnswer):
+    """The service's schema is not the one that the question or its answer is read by."""
+
+
 class Refused(BadAnswer):
     """The other side refused this very request as a whole: a smaller one may pass."""
 
 
 class OutOfTime(InsightsError):
     """The time ran out before this was done: it is left for the next run."""
+
+
+# What no retry helps against.
+NEEDS_PERSON = (PersonMustAct, Unauthenticated, SchemaDiffers)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,10 @@ from insights.credentials import Credentials, Secrets
 from insights.dataset import Dataset, Stored
 from insights.decode import Answer, Reader
 from insights.driver import Asker, Driver, Job
-from insights.errors import BadAnswer, InsightsError, OutOfTime
+from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime
 from insights.files import Apis, File, file_of, records
-from insights.ledger import Entry, objects
+from insights.history import Writer, Written
+from insights.ledger import Entry, Status, objects
 from insights.partitions import (
     Environment,
     Partition,
@@ -56,13 +58,21 @@ class Report:
     rows: int = 0
     bytes: int = 0
     requests: int = 0
+    # Past days that were not replaced by less.
+    kept: int = 0
     failures: list[dict[str, str | None]] = field(default_factory=list)
     # Answers with fields that nobody asked for: the service has changed.
     unknown_fields: int = 0
+    # Failures that a retry may mend, and those that it does not.
+    retriable: int = 0
+    needs_person: int = 0
+    # Exported and failed by organisation, failed by table and organisation.
+    by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def counts(self) -> dict[str, int]:
         """The counts of the reply."""
-        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests")
+        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests", "kept")
         return {name: getattr(self, name) for name in names}
 
     def reply(self) -> dict[str, Any]:
@@ -100,6 +110,7 @@ class Export:
         self._readers: dict[str, Reader] = {}
         self._stored: dict[str, dict[str, Stored]] = {}
         self._entries: list[Entry] = []
+        self._writer = Writer(dataset, run_id, protect=not bounds.force)
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
         left = deadline - clock()
@@ -123,8 +134,9 @@ class Export:
             self._discover(organization)
         self._driver.run()
         self.report.requests = self._driver.requests
-        for key, body in objects(self._run_id, self._entries, self._now()):
-            self._dataset.put(key, body)
+        now = self._now()
+        for key, body in objects(self._run_id, self._entries, now):
+            self._dataset.put(key, body, asked=now, run=self._run_id)
         return self.report
 
     # What there is: environments, then their APIs
@@ -206,11 +218,19 @@ class Export:
             today=self._today,
         ):
             stored = self._stored[table.name].get(partition.key)
-            settled = stored and is_final(stored.written, partition.day, self._config.settle_hours)
-            if settled and not bounds.force:
+            if stored and self._is_done(partition, stored):
                 self.report.settled += 1
             else:
                 yield partition
+
+    def _is_done(self, partition: Partition, stored: Stored) -> bool:
+        continued = self._bounds.continued
+        if continued and stored.written >= continued.since:
+            return True
+        return not self._bounds.force and self._is_final(partition, stored)
+
+    def _is_final(self, partition: Partition, stored: Stored) -> bool:
+        return is_final(stored.written, partition.day, self._config.settle_hours)
 
     def _add(
         self, table: Table, organization: str, environment: Environment | None, apis: Apis
@@ -273,24 +293,40 @@ class Export:
     # What became of them
 
     def _store(self, partition: Partition, job: Job, rows: Rows, apis: Apis) -> None:
-        def do() -> File:
-            file = file_of(partition, rows, apis, job.started or self._now())
-            self._dataset.put(partition.key, file.body)
-            return file
+        asked = job.started or self._now()
+        over = self._stored.get(partition.table_name, {}).get(partition.key)
 
-        def then(done: Future[File]) -> None:
+        def do() -> tuple[File, Written]:
+            file = file_of(partition, rows, apis, asked)
+            written = self._writer.write(
+                partition,
+                file.body,
+                over=over,
+                over_is_final=over is not None and self._is_final(partition, over),
+                day_is_over=partition.day < self._today,
+                asked=asked,
+            )
+            return file, written
+
+        def then(done: Future[tuple[File, Written]]) -> None:
             if error := done.exception():
-                log.error("%s could not be written", partition.key, exc_info=error)
-                self._fail(partition, job, InsightsError(f"it was not written: {_short(error)}"))
+                self._fail(partition, job, _known(error, partition))
                 return
-            file = done.result()
-            self.report.exported += 1
-            self.report.rows += file.rows
-            self.report.bytes += len(file.body)
+            file, written = done.result()
             self.report.unknown_fields += rows.answers_with_unknown_fields
             if file.dropped:
                 log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
-            self._note(partition, job, rows=file.rows, size=len(file.body))
+            if written.verdict == "exported":
+                self.report.exported += 1
+                self.report.rows += file.rows
+                self.report.bytes += len(file.body)
+                self.report.by_organization[partition.organization, "Exported"] += 1
+                self._note(partition, job, "exported", rows=file.rows, size=len(file.body))
+                return
+            log.warning("%s: %s", partition.key, written.reason)
+            self.report.kept += written.verdict == "kept"
+            self.report.settled += written.verdict == "overtaken"
+            self._note(partition, job, written.verdict, error=written.reason)
 
         self._driver.store(do, then)
 
@@ -311,9 +347,15 @@ class Export:
         }
         self.report.failed += 1
         self.report.failures.append(failure)
+        if isinstance(error, NEEDS_PERSON):
+            self.report.needs_person += 1
+        else:
+            self.report.retriable += 1
+        self.report.by_organization[partition.organization, "Failed"] += 1
+        self.report.failed_tables[partition.table_name, partition.organization] += 1
         # What was not asked, because an earlier failure made that pointless, is not in the ledger.
         if job is None or job.requests:
-            self._note(partition, job, error=reason)
+            self._note(partition, job, "failed", error=reason)
 
     def _quarantine(self, partition: Partition, reply: bytes) -> str:
         """Keeps what could not be converted, beside the dataset."""
@@ -330,6 +372,8 @@ class Export:
         self,
         partition: Partition,
         job: Job | None,
+        status: Status,
+        *,
         rows: int | None = None,
         size: int | None = None,
         error: str | None = None,
@@ -344,7 +388,7 @@ class Export:
                 environment=environment.name if environment else None,
                 environment_id=environment.id if environment else None,
                 day=partition.day,
-                status="failed" if error else "exported",
+                status=status,
                 started=started,
                 seconds=max(0.0, (now - started).total_seconds()),
                 rows=rows,
@@ -355,5 +399,8 @@ class Export:
         )
 
 
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:300]
+def _known(error: BaseException, partition: Partition) -> InsightsError:
+    if isinstance(error, InsightsError):
+        return error
+    log.error("%s could not be written", partition.key, exc_info=error)
+    return InsightsError(f"it was not written: {type(error).__name__}: {error}"[:300])

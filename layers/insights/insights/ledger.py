@@ -10,21 +10,28 @@ from insights.decode import microseconds
 from insights.parquet import Constant, encode
 from insights.partitions import day_prefix
 
+Status = Literal["exported", "failed", "kept", "overtaken"]
+
 RUNS = "runs"
 RUNS_DESCRIPTION = "The ledger: a row for each partition that a run of the export tried."
 RUNS_COLUMNS: tuple[Column, ...] = (
-    Column("run", "string", "Id of the run: the request id of its invocation."),
+    Column("run", "string", "Id of the run: when it began, and its invocation."),
     Column("table", "string", "Table of the partition."),
     Column("organization", "string", "Handle of the organisation."),
     Column("environment", "string", "Name of the environment; null for lists of an organisation."),
     Column("environment_id", "string", "Id of the environment."),
-    Column("status", "string", "exported or failed."),
+    Column(
+        "status",
+        "string",
+        "exported; failed; kept (less than is there already, so that stays); overtaken (a newer "
+        "run was faster).",
+    ),
     Column("rows", "bigint", "Rows written; null where nothing was."),
     Column("bytes", "bigint", "Size of the object written; null where nothing was."),
     Column("requests", "bigint", "Requests that carried a question of the partition."),
     Column("seconds", "double", "From the first question to the end."),
     Column("started", "timestamp", "When the partition was begun (UTC)."),
-    Column("error", "string", "Why it failed."),
+    Column("error", "string", "Why it failed or was kept."),
     Column("exported_at", "timestamp", "When the row was written (UTC)."),
 )
 # In the file too, for readers that know nothing of the folder's name.
@@ -44,7 +51,7 @@ class Entry:
     environment: str | None
     environment_id: str | None
     day: date
-    status: Literal["exported", "failed"]
+    status: Status
     started: datetime
     seconds: float
     rows: int | None = None

@@ -19,18 +19,20 @@ def emit(
     values: Mapping[str, float],
     *,
     dimensions: Mapping[str, str] | None = None,
+    alone: bool = False,
     out: TextIO | None = None,
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Writes one line with these metrics under the dimension StackName, which the alarms watch.
 
-    Given `dimensions`, the same values are kept for StackName together with them too. `Bytes`
+    Given `dimensions`, the same values are kept for StackName together with them too, or only so
+    with `alone`. `Bytes`
     and `Seconds` have these units, everything else is a count.
     """
     if not values:
         return
     extra = dict(dimensions or {})
-    sets = [["StackName"]]
+    sets = [] if alone else [["StackName"]]
     if extra:
         sets.append(["StackName", *extra])
     line = {

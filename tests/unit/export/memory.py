@@ -1,46 +1,74 @@
 """A dataset in memory, for runs without AWS."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from io import BytesIO
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from insights.dataset import Stored
+from insights.dataset import Kept, Overtaken, Stored
 from insights.partitions import day_prefix, table_prefix
+
+
+@dataclass
+class Object:
+    """An object of the dataset."""
+
+    written: datetime
+    body: bytes
+    asked: datetime
+    run: str
+    etag: str
 
 
 class MemoryDataset:
     """What `insights.dataset.Dataset` does; `now` is when an object is written."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, tuple[datetime, bytes]] = {}
+        self.objects: dict[str, Object] = {}
         self.quarantined: dict[str, bytes] = {}
         self.now = datetime.now(UTC)
         self.broken: set[str] = set()
-        self.puts: list[str] = []
+        # Called before an object is replaced: another run may be faster.
+        self.before: Callable[[str], None] = lambda key: None
+        self._etags = itertools.count()
 
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
         start, end = day_prefix(table, first), day_prefix(table, last) + "~"
         return {
-            key: Stored(written, len(body))
-            for key, (written, body) in self.objects.items()
+            key: Stored(found.written, found.etag)
+            for key, found in self.objects.items()
             if key.startswith(table_prefix(table)) and start <= key <= end
         }
 
-    def put(self, key: str, body: bytes) -> None:
+    def read(self, key: str) -> Kept | None:
+        found = self.objects.get(key)
+        return Kept(found.etag, found.asked, found.body) if found else None
+
+    def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
         if key in self.broken:
             raise OSError("no space")
-        self.puts.append(key)
-        self.objects[key] = (self.now, body)
+        etag = f'"{next(self._etags)}"'
+        self.objects[key] = Object(self.now, body, asked, run, etag)
+
+    def replace(
+        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+    ) -> None:
+        self.before(key)
+        found = self.objects.get(key)
+        if (found.etag if found else None) != over:
+            raise Overtaken(key)
+        self.put(key, body, asked=asked, run=run)
 
     def quarantine(self, key: str, reply: bytes) -> None:
         self.quarantined[key] = reply
 
     def rows(self, key: str) -> list[dict[str, Any]]:
         """An object's rows."""
-        return pq.read_table(BytesIO(self.objects[key][1])).to_pylist()
+        return pq.read_table(BytesIO(self.objects[key].body)).to_pylist()
 
     def table(self, name: str) -> Iterator[dict[str, Any]]:
         """All rows of a table."""

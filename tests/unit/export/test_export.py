@@ -144,6 +144,11 @@ def canonical(rows: list[dict[str, Any]]) -> list[str]:
     return sorted(json.dumps(row, default=str, sort_keys=True) for row in without)
 
 
+def bodies(place: Place) -> dict[str, bytes]:
+    """The data, without the ledger."""
+    return {k: found.body for k, found in place.dataset.objects.items() if "/runs/" not in k}
+
+
 def environment_names(place: Place, organization: str) -> list[str]:
     return [e.name for e in place.sandbox.world.organization(organization).environments]
 
@@ -190,7 +195,7 @@ def test_the_report_adds_up(whole: Place):
     report = whole.report
     data = {k: v for k, v in whole.dataset.objects.items() if "/runs/" not in k}
     assert report.exported == len(data)
-    assert report.bytes == sum(len(body) for _, body in data.values())
+    assert report.bytes == sum(len(found.body) for found in data.values())
     assert report.rows == sum(len(whole.dataset.rows(key)) for key in data)
     assert report.settled == report.failed == report.remaining == 0
 
@@ -243,7 +248,7 @@ def test_a_deleted_object_is_asked_for_again(place: Place):
     written = place.dataset.objects.pop(key)
     report = place.run(event)
     assert report.exported == 1
-    assert place.dataset.objects[key] == written
+    assert place.dataset.objects[key].body == written.body
 
 
 def test_one_tables_failure_is_its_own(place: Place):
@@ -365,13 +370,13 @@ def test_pages_that_do_not_add_up_are_a_failure_and_not_data(place: Place, fault
 def test_a_limit_on_complexity_makes_requests_smaller_and_loses_nothing(place: Place):
     event = {"tables": ["success_summary", "error_summary", "latency"], "from": str(TODAY)}
     whole = place.run(event)
-    written = {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k}
+    written = bodies(place)
     place.dataset.objects.clear()
     place.sandbox.faults.add("complexity", size=3, times=None)
     limited = place.run(event)
     assert limited.failures == []
     assert limited.requests > whole.requests
-    assert {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k} == written
+    assert bodies(place) == written
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
@@ -400,13 +405,13 @@ def test_a_table_is_asked_for_in_its_other_way_where_the_first_fails(place: Plac
     table = "success_apis_usage_by_applications"
     event = {"tables": [table], "from": str(TODAY)}
     place.run(event)
-    written = {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k}
+    written = bodies(place)
     assert written
     place.dataset.objects.clear()
     field = "getSuccessAPIsUsageByApplicationsWithOnPremKey"
     place.sandbox.faults.add("field_error", field=field, times=None)
     assert place.run(event).failures == []
-    assert {k: v for k, v in place.dataset.objects.items() if "/runs/" not in k} == written
+    assert bodies(place) == written
 
 
 def test_ids_are_resolved_beside_what_came(whole: Place):
@@ -433,3 +438,76 @@ def test_every_query_field_is_accounted_for():
     assert len(fields) == 38
     # A document may use it; no shipped one does, for it gives the ten largest alone.
     assert fields - used == {"getCustomReportTopOvertime"}
+
+
+def only_key(place: Place, table: str, organization: str = "acme") -> str:
+    return next(
+        key for key in place.dataset.objects if f"/{table}/" in key and f"/{organization}." in key
+    )
+
+
+def test_a_past_day_is_not_replaced_by_less(place: Place):
+    tables = [TABLE, "total_traffic", "resource_usage", "api_usage_over_time"]
+    day = {"tables": tables, "organizations": ["acme"], "from": str(TODAY), "to": str(TODAY)}
+    place.run(day)
+    written = bodies(place)
+    # An outage of days, in which the source forgets.
+    place.now = NOW + timedelta(days=3)
+    place.sandbox.faults.replace(
+        [{"fault": "forgotten", "field": CATALOGUE.table(t).field, "times": None} for t in tables]
+    )
+    report = place.run(day)
+    assert (report.exported, report.kept, report.failed) == (0, len(written), 0)
+    assert bodies(place) == written
+    kept = [row for row in place.dataset.table("runs") if row["status"] == "kept"]
+    assert len(kept) == len(written)
+    assert all("it was kept as it is" in row["error"] for row in kept)
+    # What was kept is final by now, and nobody asks again.
+    assert place.run(day).settled == len(written)
+    assert place.run({**day, "force": True}).exported == len(written)
+    assert bodies(place) != written
+
+
+@pytest.mark.parametrize("event", [{}, {"force": True}])
+def test_two_runs_at_once_leave_the_newer_answer(place: Place, event: dict[str, Any]):
+    event = {"tables": [TABLE], "organizations": ["acme"], "from": str(TODAY), **event}
+    place.run(event)
+    key = only_key(place, TABLE)
+    newer = replace(place.dataset.objects[key], asked=NOW + timedelta(minutes=1), etag="newer")
+
+    def faster(replaced: str) -> None:
+        if replaced == key:
+            place.dataset.objects[key] = newer
+
+    place.dataset.before = faster
+    report = place.run(event)
+    assert place.dataset.objects[key] is newer
+    assert (report.exported, report.settled, report.failed) == (2, 1, 0)
+    rows = [row for row in place.dataset.table("runs") if row["status"] == "overtaken"]
+    assert [row["error"] for row in rows] == ["a newer run has written it"]
+
+
+def test_an_older_answer_of_another_run_is_replaced(place: Place):
+    event = {"tables": [TABLE], "organizations": ["acme"], "from": str(TODAY)}
+    place.run(event)
+    key = only_key(place, TABLE)
+    older = replace(place.dataset.objects[key], asked=NOW - timedelta(minutes=1), etag="older")
+    once = [older]
+
+    def faster(replaced: str) -> None:
+        if replaced == key and once:
+            place.dataset.objects[key] = once.pop()
+
+    place.dataset.before = faster
+    report = place.run(event)
+    assert report.exported == 3
+    assert place.dataset.objects[key].asked == NOW
+
+
+def test_a_run_that_goes_on_leaves_what_its_predecessor_wrote(place: Place):
+    event = {"tables": [TABLE], "force": True}
+    place.run(event)
+    place.dataset.objects.pop(only_key(place, TABLE))
+    since = (NOW - timedelta(minutes=1)).isoformat()
+    report = place.run({**event, "continued": {"round": 2, "since": since}})
+    assert (report.exported, report.settled) == (1, 17)
