@@ -4,19 +4,22 @@ The innermost list of a shape gives the rows; the values of its parents are repe
 stays a null, and a list that is null has no rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from itertools import chain, repeat
+from functools import lru_cache, partial
+from itertools import chain
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
 
 from insights.catalogue import Node, Table
-from insights.errors import BadAnswer
+from insights.errors import BadAnswer, SchemaDiffers
+from insights.runs import distinct, mapped, unfold
 
-Columns = dict[str, list[Any]]
+# What repeats in several rows is kept as `Runs`.
+Columns = dict[str, Sequence[Any]]
 
 # What the sets of values of a custom report are called while they are asked for.
 GROUPS = "groups"
@@ -73,11 +76,15 @@ def _type_of(node: Node, path: str, *, strict: bool) -> Any:
     return kind | None if node.nullable else kind
 
 
+# Gets a value of an item; None is the item itself.
+_Get = Callable[[Any], Any] | None
+
+
 @dataclass
 class _Level:
     """One list of the shape: its own values, and the way to the list below it."""
 
-    leaves: list[tuple[str, Callable[[Any], Any]]] = field(default_factory=list)
+    leaves: list[tuple[str, _Get]] = field(default_factory=list)
     below: Callable[[Any], Any] | None = None
 
 
@@ -91,10 +98,7 @@ def _reach(path: tuple[int, ...]) -> Callable[[Any], Any]:
             item = getattr(item, name)
         return item
 
-    if len(names) == 1:
-        only = names[0]
-        return lambda item: getattr(item, only)
-    return get
+    return attrgetter(names[0]) if len(names) == 1 else get
 
 
 def _levels(root: Node) -> list[_Level]:
@@ -110,7 +114,7 @@ def _levels(root: Node) -> list[_Level]:
                 if child.nodes:
                     visit(child, (), levels[-1])
                 else:
-                    levels[-1].leaves.append((child.column or child.key, lambda item: item))
+                    levels[-1].leaves.append((child.column or child.key, None))
             elif child.nodes:
                 visit(child, here, level)
             elif child.column:
@@ -119,7 +123,7 @@ def _levels(root: Node) -> list[_Level]:
     if root.nodes:
         visit(root, (), levels[0])
     else:
-        levels[0].leaves.append((root.column or root.key, lambda item: item))
+        levels[0].leaves.append((root.column or root.key, None))
     return levels
 
 
@@ -157,10 +161,10 @@ class Reader:
         columns, items = self._unfold(value)
         for name in self._instants:
             if name in columns:
-                columns[name] = [self._instant(name, text) for text in columns[name]]
+                columns[name] = mapped(columns[name], partial(self._instant, name))
         page = self._page(value) if self._page else None
         total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
-        echoed = frozenset(columns.get("granularity", ()))
+        echoed = frozenset(distinct(columns.get("granularity", ())))
         return Answer(columns, items, echoed, total, limit, unknown)
 
     def _decode(self, raw: bytes | memoryview | msgspec.Raw) -> tuple[Any, bool]:
@@ -177,7 +181,8 @@ class Reader:
             raise self._bad(error) from error
 
     def _bad(self, error: Exception) -> BadAnswer:
-        return BadAnswer(f"{self._table.field}: {error}")
+        kind = SchemaDiffers if isinstance(error, msgspec.ValidationError) else BadAnswer
+        return kind(f"{self._table.field}: {error}")
 
     def _unfold(self, value: Any) -> tuple[Columns, int]:
         items = value if self._table.shape.repeated else [value]
@@ -185,12 +190,12 @@ class Reader:
         columns: Columns = {}
         for level in self._levels:
             for name, get in level.leaves:
-                columns[name] = [get(item) for item in items]
+                columns[name] = list(map(get, items) if get else items)
             if level.below is None:
                 break
             below = [level.below(item) or () for item in items]
             counts = [len(children) for children in below]
-            columns = {name: _repeated(values, counts) for name, values in columns.items()}
+            columns = {name: unfold(values, counts) for name, values in columns.items()}
             items = list(chain.from_iterable(below))
             outermost = len(items) if outermost is None else outermost
         return columns, len(items) if outermost is None else outermost
@@ -203,12 +208,6 @@ class Reader:
         except ValueError:
             msg = f"{self._table.field}: {column} is not an ISO-8601 time but {text[:40]!r}"
             raise BadAnswer(msg) from None
-
-
-def _repeated(values: list[Any], counts: list[int]) -> list[Any]:
-    if len(values) == 1:
-        return values * counts[0]
-    return list(chain.from_iterable(map(repeat, values, counts)))
 
 
 @lru_cache(maxsize=4096)
@@ -238,6 +237,8 @@ def within(columns: Columns, column: str, start: int, end: int) -> tuple[Columns
     another partition, and would be stored twice. A row without an instant stays.
     """
     instants = columns[column]
+    if _all_within(instants, start, end):
+        return columns, 0
     keep = [t is None or start <= t < end for t in instants]
     dropped = keep.count(False)
     if dropped:
@@ -245,5 +246,12 @@ def within(columns: Columns, column: str, start: int, end: int) -> tuple[Columns
     return columns, dropped
 
 
-def _compress(values: list[Any], keep: list[bool]) -> Iterator[Any]:
+def _all_within(instants: Sequence[Any], start: int, end: int) -> bool:
+    try:
+        return start <= min(instants, default=start) and max(instants, default=start) < end
+    except TypeError:  # there is a None
+        return False
+
+
+def _compress(values: Sequence[Any], keep: list[bool]) -> Iterator[Any]:
     return (value for value, kept in zip(values, keep, strict=True) if kept)

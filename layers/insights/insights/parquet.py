@@ -1,6 +1,5 @@
 """Columns of Python values as one Parquet file, ZSTD compressed, and back."""
 
-from array import array
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -9,6 +8,7 @@ from arro3.core import Array, ChunkedArray, DataType, Field, RecordBatch, Schema
 from arro3.io import read_parquet, write_parquet
 
 from insights.catalogue import Column
+from insights.runs import Runs
 
 _TYPES = {
     "string": DataType.string(),
@@ -84,10 +84,11 @@ def _values(column: ChunkedArray) -> list[Any]:
 
 def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
     kind = _TYPES[column.type]
-    if isinstance(given, Constant) and rows:
-        one = _array(column, [given.value], 1)
-        return one.take(Array(array("q", bytes(8 * rows))))
-    values = [] if isinstance(given, Constant) else given
+    if isinstance(given, Constant):
+        given = Runs((given.value,), (rows,))
+    if isinstance(given, Runs) and rows:
+        return _array(column, given.values, len(given.values)).take(Array(given.indices()))
+    values = list(given) if isinstance(given, Runs) else given
     if column.type == "timestamp":
         # arro3 turns a text that is no time into null without a word; whole numbers cannot fail.
         return Array(values, DataType.int64()).cast(kind)

@@ -8,6 +8,7 @@ from typing import Any
 from insights.catalogue import FanOut, Table
 from insights.decode import GROUPS, Answer, Columns
 from insights.errors import BadAnswer
+from insights.runs import Runs, joined
 
 # The most ids that a filter takes [Choreo].
 IDS_A_FILTER = 5
@@ -39,9 +40,10 @@ class Rows:
         """Appends an answer's rows, `repeated` being the same in each of them."""
         count = len(next(iter(answer.columns.values()), ()))
         for name, values in answer.columns.items():
-            self.columns.setdefault(name, []).extend(values)
+            self.columns[name] = joined(self.columns.get(name), values)
         for name in repeated.keys() - answer.columns.keys():
-            self.columns.setdefault(name, []).extend([repeated[name]] * count)
+            values = Runs((repeated[name],), (count,))
+            self.columns[name] = joined(self.columns.get(name), values)
         self.count += count
         self.answers_with_unknown_fields += answer.unknown_fields
 
@@ -87,7 +89,7 @@ def _groups(
         return []
     variables = {name: given[name] for name in fan.source.variables}
     answers = yield [Ask(fan.source, variables, {})]
-    groups: list[list[str | None]] = answers[0].columns[GROUPS]
+    groups: Sequence[list[str | None]] = answers[0].columns[GROUPS]
     if any(len(group) != len(fan.columns) for group in groups):
         msg = f"{fan.source.field} gives sets that have not {len(fan.columns)} values"
         raise BadAnswer(msg)

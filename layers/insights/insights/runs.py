@@ -1,0 +1,81 @@
+"""Columns in which values repeat, kept once for all of their rows."""
+
+from array import array
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import chain, islice, repeat
+from typing import Any
+
+
+class Runs(Sequence[Any]):
+    """A column as runs: `values[i]` stands in the next `counts[i]` rows.
+
+    What an object of a reply says of itself repeats in each row of the lists below it.
+    """
+
+    def __init__(self, values: Sequence[Any] = (), counts: Sequence[int] = ()) -> None:
+        self.values = list(values)
+        self.counts = list(counts)
+
+    def __len__(self) -> int:
+        return sum(self.counts)
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(map(repeat, self.values, self.counts))
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def extend(self, other: "Runs") -> None:
+        """Appends another column's rows."""
+        self.values += other.values
+        self.counts += other.counts
+
+    def unfolded(self, counts: Sequence[int]) -> "Runs":
+        """The column after each of its rows became so many."""
+        each = iter(counts)
+        return Runs(self.values, [sum(islice(each, count)) for count in self.counts])
+
+    def indices(self) -> "array[int]":
+        """For each row the number of its run, as 64-bit integers."""
+        found: array[int] = array("q")
+        for number, count in enumerate(self.counts):
+            found.extend(array("q", (number,)) * count)
+        return found
+
+
+def unfold(column: Sequence[Any], counts: Sequence[int]) -> Runs:
+    """A column after each of its rows became so many."""
+    return column.unfolded(counts) if isinstance(column, Runs) else Runs(column, counts)
+
+
+def joined(column: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
+    """Two columns of the same name one after the other. The first may be changed."""
+    if column is None:
+        return Runs(other.values, other.counts) if isinstance(other, Runs) else list(other)
+    if isinstance(column, Runs) and isinstance(other, Runs):
+        column.extend(other)
+        return column
+    rows = column if isinstance(column, list) else list(column)
+    rows.extend(other)
+    return rows
+
+
+def mapped(column: Sequence[Any], function: Callable[[Any], Any]) -> Sequence[Any]:
+    """A function of each value, computed once for equal ones."""
+    known = {value: function(value) for value in distinct(column)}
+    if isinstance(column, Runs):
+        return Runs(list(map(known.get, column.values)), column.counts)
+    return list(map(known.__getitem__, column))
+
+
+def distinct(column: Sequence[Hashable]) -> dict[Any, None]:
+    """The values of a column's rows, each once, in their order."""
+    if isinstance(column, Runs):
+        pairs = zip(column.values, column.counts, strict=True)
+        return dict.fromkeys(value for value, count in pairs if count)
+    return dict.fromkeys(column)
