@@ -399,6 +399,7 @@ class TestFailuresAndAlarms:
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
             ("ChoreoInsights", "MintFailed"),
             ("ChoreoInsights", "Failed"),
+            ("ChoreoInsights", "NeedsPerson"),
             ("ChoreoInsights", "Exported"),
         }
         watched = [alarm["Dimensions"][0]["Value"] for alarm in alarms]

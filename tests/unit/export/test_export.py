@@ -293,6 +293,7 @@ def test_without_time_all_is_left_for_the_next_run(place: Place):
     [
         ({"tables": ["weather"]}, r"'weather' is no table. The tables are: .*apis,"),
         ({"tables": []}, "tables is an empty list"),
+        ({"environments": []}, "environments is an empty list"),
         ({"organizations": ["umbrella"]}, r"'umbrella' is not in the parameter Organizations"),
         ({"from": "yesterday"}, r"the event is wrong: .*\$\.from"),
         ({"from": "2026-11-20", "to": "2026-11-19"}, "from .2026-11-20. lies after to"),
@@ -304,6 +305,33 @@ def test_without_time_all_is_left_for_the_next_run(place: Place):
 def test_a_wrong_event_is_refused(place: Place, event, says):
     with pytest.raises(ConfigurationError, match=says):
         Bounds.from_event(event, place.config, CATALOGUE, TODAY)
+
+
+def test_a_part_takes_the_environments_that_it_names(place: Place):
+    bounds = {"tables": ["success_summary", "apis_usage_by_applications"]}
+
+    everything = place.run(bounds)
+    whole = dict(place.dataset.objects)
+    place.dataset.objects.clear()
+    parts = [
+        place.run({**bounds, "organizations": [handle], "environments": [environment.name]})
+        for handle, organization in place.sandbox.world.organizations.items()
+        for environment in organization.environments
+    ]
+
+    assert sum(part.exported for part in parts) == everything.exported > 0
+    assert place.dataset.objects.keys() - whole.keys() == {
+        key for key in place.dataset.objects.keys() - whole.keys() if "/runs/" in key
+    }
+    assert all(part.remaining == part.failed == 0 for part in parts)
+    again = place.run({**bounds, "environments": ["Production"], "force": True})
+    assert again.settled == 0
+    assert 0 < again.exported < everything.exported
+
+
+def test_an_environment_that_is_not_there_is_nothing_to_do(place: Place):
+    report = place.run({"tables": ["success_summary"], "environments": ["Staging of long ago"]})
+    assert (report.exported, report.settled, report.failed, report.remaining) == (0, 0, 0, 0)
 
 
 def test_the_tables_of_the_settings_are_the_default(place: Place):
@@ -390,8 +418,8 @@ def test_what_a_person_must_solve_is_asked_once_and_named(place: Place, status: 
 
 @pytest.mark.parametrize("fault", ["reset", "truncated", "invalid_json", "html", "empty", "cut"])
 def test_a_reply_that_breaks_off_is_asked_for_again(place: Place, fault: str):
-    place.sandbox.faults.add(fault, times=1)
-    place.sandbox.faults.add(fault, times=1, skip=3)
+    place.sandbox.faults.add(fault, organization="acme", times=1)
+    place.sandbox.faults.add(fault, organization="acme", times=1, skip=3)
     assert place.run({"from": str(TODAY)}).failures == []
 
 
