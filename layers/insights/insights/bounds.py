@@ -27,13 +27,15 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
     # The function's own, for runs that follow each other or share the request budget.
     continued: Continued | None = None
     requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    environments: list[str] | None = None
 
 
 @dataclass(frozen=True)
 class Bounds:
     """Tables, organisations and UTC days, both included; `force` exports what is final too.
 
-    `requests_per_minute` is this run's share of the budget.
+    `requests_per_minute` is this run's share of the budget. Of the environments, only those of
+    the names in `environments` are exported, where it is not None.
     """
 
     tables: tuple[Table, ...]
@@ -43,6 +45,7 @@ class Bounds:
     force: bool
     requests_per_minute: int
     continued: Continued | None = None
+    environments: frozenset[str] | None = None
 
     @classmethod
     def from_event(
@@ -57,7 +60,7 @@ class Bounds:
         except msgspec.ValidationError as error:
             known = "tables, organizations, from, to (YYYY-MM-DD) and force"
             raise ConfigurationError(f"the event is wrong: {error}. It may hold {known}") from error
-        for key in ("tables", "organizations"):
+        for key in ("tables", "organizations", "environments"):
             if getattr(wish, key) == []:
                 raise ConfigurationError(f"{key} is an empty list: leave it out to export all")
         for handle in wish.organizations or ():
@@ -76,4 +79,5 @@ class Bounds:
             wish.force,
             min(config.requests_per_minute, wish.requests_per_minute or config.requests_per_minute),
             wish.continued,
+            None if wish.environments is None else frozenset(wish.environments),
         )

@@ -176,7 +176,10 @@ class Export:
         for table in self._bounds.tables:
             if table.scope == "organization" and table.name != "environments":
                 self._add(table, organization, None, Apis())
+        chosen = self._bounds.environments
         for environment in found:
+            if chosen is not None and environment.name not in chosen:
+                continue
             needing = []
             for table in self._bounds.tables:
                 if table.needs_apis:
