@@ -8,8 +8,8 @@ from botocore.exceptions import BotoCoreError
 
 from insights.credentials import Credentials, Secrets
 from insights.errors import ConfigurationError, InsightsError
+from insights.http import parse_object
 from local.errors import CommandError
-from local.secret import read
 from local.stack import Stack
 
 _NEEDED = ("consumer_key", "consumer_secret", "org_id")
@@ -20,13 +20,16 @@ def read_file(place: str, read_stdin: Callable[[], str]) -> dict[str, Any]:
 
     Raises CommandError, never with any of the text.
     """
-    if place == "-":
-        return read(read_stdin())
     try:
-        return read(Path(place).expanduser().read_text("utf-8"))
+        text = read_stdin() if place == "-" else Path(place).expanduser().read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise CommandError(f"SECRET_FILE={place} cannot be read: {reason}.") from None
+    found = parse_object(text)
+    if not found:
+        keys = ", ".join(_NEEDED)
+        raise CommandError(f"SECRET_FILE={place} holds no JSON object. It needs {keys}.")
+    return found
 
 
 def from_given(handle: str, given: Mapping[str, Any]) -> Credentials:

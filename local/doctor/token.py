@@ -1,5 +1,6 @@
 """A token to ask with: the deployed token function's, or one that is kept nowhere."""
 
+import math
 from typing import Any, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +20,7 @@ from local.stack import Stack
 _FUNCTION, _PREFIX = "TokenFunctionName", "TokenParameterPrefix"
 _MINT_SECONDS = 60.0
 # A token that lives shorter than this is replaced again and again within one export.
-_SHORT = 300.0
+_SHORT = 300
 
 
 class MintedTokens:
@@ -102,8 +103,8 @@ def _check_scope(service: TokenService, found: Token, diagnosis: Diagnosis) -> N
 
 
 def _check_life(found: Token, diagnosis: Diagnosis) -> None:
-    life = found.expires_at - found.minted_at
-    says = f"expires {instant(found.expires_at)}, lives {life:.0f} s"
+    life = math.ceil(found.expires_at - found.minted_at)  # it was stored rounded down
+    says = f"expires {instant(found.expires_at)}, lives {life} s"
     if life < _SHORT:
         change = "Set a longer token expiry time in the application: 900 s is Choreo's own"
         diagnosis.check("expiry", "note", says, change)
