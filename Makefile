@@ -55,6 +55,10 @@ token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG
 export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}')
 	@$(RUN) -m local export
 
+.PHONY: status
+status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)
+	@$(RUN) -m local status
+
 .PHONY: doctor
 doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
 	@$(RUN) -m local doctor

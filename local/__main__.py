@@ -13,6 +13,7 @@ from local.doctor import command as doctor
 from local.errors import CommandError
 from local.places import STACK_NAME, Folder
 from local.state import State
+from local.status import command as status
 
 
 def _local_up() -> None:
@@ -44,6 +45,7 @@ _COMMANDS: dict[str, Callable[[], int | None]] = {
     "token": token.main,
     "export": export.main,
     "doctor": doctor.main,
+    "status": status.main,
 }
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 # A function may run for fifteen minutes; a second call of it would be a second run.
 _PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
+# Thousands of objects are read side by side.
+_WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 5})
 
 
 class Stack:
@@ -66,6 +69,8 @@ class Stack:
     def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Calls the function that an output names, and gives its reply.
 
+        An export that fails because some partitions did has its reply as the error's text.
+
         Raises CommandError when it failed.
         """
         reply = self.functions.invoke(
@@ -74,6 +79,9 @@ class Stack:
         payload: dict[str, Any] = json.load(reply["Payload"])
         if "FunctionError" in reply:
             reason = payload.get("errorMessage", "no reason given")
+            with suppress(ValueError):
+                partly: dict[str, Any] = json.loads(reason)
+                return partly
             raise CommandError(f"{self.outputs[function]} failed: {reason}")
         return payload
 
@@ -90,7 +98,7 @@ class Stack:
     @cached_property
     def s3(self) -> "S3Client":
         """S3."""
-        return cast("S3Client", self._client("s3"))
+        return cast("S3Client", self._client("s3", _WIDE))
 
     @cached_property
     def ssm(self) -> "SSMClient":
