@@ -99,7 +99,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     ).run()
     for failure in report.failures:
         logger.error("partition failed", extra=failure)
-    logger.info("exported", extra=report.counts())
+    logger.info("exported", extra={**report.counts(), "kept": report.kept})
     _publish(clients.config.stack_name, report)
     following = following_event(event, bounds, report, started)
     if following:

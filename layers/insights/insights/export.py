@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from insights.driver import Asker, Driver, Job
 from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime
 from insights.files import Apis, File, file_of, records
 from insights.history import Writer, Written
-from insights.ledger import Entry, Status, objects
+from insights.ledger import RUNS, Entry, Status, objects
 from insights.partitions import (
     Environment,
     Partition,
@@ -72,7 +72,7 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """The counts of the reply."""
-        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests", "kept")
+        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests")
         return {name: getattr(self, name) for name in names}
 
     def reply(self) -> dict[str, Any]:
@@ -134,10 +134,16 @@ class Export:
             self._discover(organization)
         self._driver.run()
         self.report.requests = self._driver.requests
-        now = self._now()
-        for key, body in objects(self._run_id, self._entries, now):
-            self._dataset.put(key, body, asked=now, run=self._run_id)
+        self._write_ledger()
         return self.report
+
+    def _write_ledger(self) -> None:
+        now = self._now()
+        for day, key, body in objects(self._run_id, self._entries, now):
+            try:
+                self._dataset.put(key, body, asked=now, run=self._run_id)
+            except InsightsError as error:
+                self._count_failure(RUNS, None, None, day, error, str(error))
 
     # What there is: environments, then their APIs
 
@@ -341,24 +347,45 @@ class Export:
         if isinstance(error, BadAnswer) and error.reply:
             reason += f". The reply is kept under {self._quarantine(partition, error.reply)}"
         environment = partition.environment
-        failure = {
-            "table": partition.table_name,
-            "organization": partition.organization,
-            "environment": environment.name if environment else None,
-            "day": partition.day.isoformat(),
-            "reason": reason,
-        }
-        self.report.failed += 1
-        self.report.failures.append(failure)
-        if isinstance(error, NEEDS_PERSON):
-            self.report.needs_person += 1
-        else:
-            self.report.retriable += 1
-        self.report.by_organization[partition.organization, "Failed"] += 1
-        self.report.failed_tables[partition.table_name, partition.organization] += 1
+        self._count_failure(
+            partition.table_name,
+            partition.organization,
+            environment.name if environment else None,
+            partition.day,
+            error,
+            reason,
+        )
         # What was not asked, because an earlier failure made that pointless, is not in the ledger.
         if job is None or job.requests:
             self._note(partition, job, "failed", error=reason)
+
+    def _count_failure(
+        self,
+        table: str,
+        organization: str | None,
+        environment: str | None,
+        day: date,
+        error: InsightsError,
+        reason: str,
+    ) -> None:
+        report = self.report
+        report.failed += 1
+        report.failures.append(
+            {
+                "table": table,
+                "organization": organization,
+                "environment": environment,
+                "day": day.isoformat(),
+                "reason": reason,
+            }
+        )
+        if isinstance(error, NEEDS_PERSON):
+            report.needs_person += 1
+        else:
+            report.retriable += 1
+        if organization:
+            report.by_organization[organization, "Failed"] += 1
+            report.failed_tables[table, organization] += 1
 
     def _quarantine(self, partition: Partition, reply: bytes) -> str:
         """Keeps what could not be converted, beside the dataset."""

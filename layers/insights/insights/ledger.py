@@ -1,6 +1,6 @@
 """The ledger `runs`: what each run tried, as a table of the dataset."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -60,13 +60,15 @@ class Entry:
     error: str | None = None
 
 
-def objects(run: str, entries: Iterable[Entry], now: datetime) -> Iterable[tuple[str, bytes]]:
-    """The ledger's objects of a run by key: one for each day that it tried."""
+def objects(
+    run: str, entries: Iterable[Entry], now: datetime
+) -> Iterator[tuple[date, str, bytes]]:
+    """The ledger's objects of a run, one for each day that it tried: day, key and body."""
     by_day: dict[date, list[Entry]] = {}
     for entry in entries:
         by_day.setdefault(entry.day, []).append(entry)
     for day, tried in by_day.items():
-        yield f"{day_prefix(RUNS, day)}{run}.parquet", _file(run, tried, now)
+        yield day, f"{day_prefix(RUNS, day)}{run}.parquet", _file(run, tried, now)
 
 
 def _file(run: str, entries: Sequence[Entry], now: datetime) -> bytes:

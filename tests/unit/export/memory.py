@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from insights.dataset import Kept, Overtaken, Stored
+from insights.errors import Retriable
 from insights.partitions import day_prefix, table_prefix
 
 
@@ -49,8 +50,8 @@ class MemoryDataset:
         return Kept(found.etag, found.asked, found.body) if found else None
 
     def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
-        if key in self.broken:
-            raise OSError("no space")
+        if any(key.startswith(prefix) for prefix in self.broken):
+            raise Retriable("no space")
         etag = f'"{next(self._etags)}"'
         self.objects[key] = Object(self.now, body, asked, run, etag)
 

@@ -282,6 +282,14 @@ def test_what_s3_does_not_take_is_a_failure_of_that_partition(place: Place):
     assert "no space" in report.failures[0]["reason"]
 
 
+def test_a_ledger_that_cannot_be_written_is_a_failure_and_loses_no_data(place: Place):
+    place.dataset.broken.add("insights/runs/")
+    report = place.run({"tables": ["applications"]})
+    assert report.exported == 6
+    assert [(f["table"], f["reason"]) for f in report.failures] == [("runs", "no space")]
+    assert report.retriable == 1
+
+
 def test_without_time_all_is_left_for_the_next_run(place: Place):
     place.seconds = 0
     report = place.run()
