@@ -7,7 +7,7 @@ stays a null, and a list that is null has no rows.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ import msgspec
 
 from insights.catalogue import Node, Table
 from insights.errors import BadAnswer, SchemaDiffers
-from insights.runs import distinct, mapped, unfold
+from insights.runs import Known, distinct, mapped, unfold
 
 # What repeats in several rows is kept as `Runs`.
 Columns = dict[str, Sequence[Any]]
@@ -135,7 +135,8 @@ class Reader:
         self._strict = msgspec.json.Decoder(_type_of(table.shape, "", strict=True))
         self._lenient = msgspec.json.Decoder(_type_of(table.shape, "", strict=False))
         self._levels = _levels(table.shape)
-        self._instants = [c.name for c in table.columns if c.type == "timestamp"]
+        names = [c.name for c in table.columns if c.type == "timestamp"]
+        self._instants = {name: Known(partial(self._instant, name)) for name in names}
         page = next((i for i, n in enumerate(table.shape.nodes) if n.key == "pagination"), None)
         self._page = None if page is None else _reach((page,))
         keys = [n.key for n in table.shape.nodes[page].nodes] if page is not None else []
@@ -159,9 +160,9 @@ class Reader:
             msg = f"{self._table.field} is null, and no error says why"
             raise BadAnswer(msg)
         columns, items = self._unfold(value)
-        for name in self._instants:
+        for name, known in self._instants.items():
             if name in columns:
-                columns[name] = mapped(columns[name], partial(self._instant, name))
+                columns[name] = mapped(columns[name], known)
         page = self._page(value) if self._page else None
         total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
         echoed = frozenset(distinct(columns.get("granularity", ())))
@@ -210,7 +211,6 @@ class Reader:
             raise BadAnswer(msg) from None
 
 
-@lru_cache(maxsize=4096)
 def parse_instant(text: str) -> int:
     """Microseconds since 1970 (UTC) of an ISO-8601 time; without a zone it is UTC.
 

@@ -11,7 +11,7 @@ from insights.decode import microseconds, within
 from insights.parquet import Constant, encode
 from insights.partitions import Partition, day_end, day_start
 from insights.questions import Rows
-from insights.runs import mapped
+from insights.runs import Known, mapped
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
@@ -83,5 +83,5 @@ def file_of(partition: Partition, rows: Rows, apis: Apis, asked: datetime) -> Fi
     elif "environment_name" in columns:
         values["environment"] = columns["environment_name"]
     if table.resolves_apis and count:
-        values[RESOLVED] = mapped(columns["api_id"], apis.resolve)
+        values[RESOLVED] = mapped(columns["api_id"], Known(apis.resolve))
     return File(encode(table.columns, values, count), count, dropped)

@@ -17,6 +17,7 @@ _TYPES = {
     "boolean": DataType.bool(),
     "timestamp": DataType.timestamp("us", tz="UTC"),
 }
+_TEXTS = DataType.dictionary(DataType.int32(), DataType.string())
 _ROW_GROUP = 1_000_000
 
 
@@ -43,7 +44,7 @@ def encode(
             msg = f"column {column.name} has {len(built)} values for {rows} rows"
             raise ValueError(msg)
         arrays.append(built)
-        fields.append(Field(column.name, _TYPES[column.type], nullable=True))
+        fields.append(Field(column.name, built.type, nullable=True))
     batch = RecordBatch.from_arrays(arrays, schema=Schema(fields))
     file = BytesIO()
     write_parquet(
@@ -82,12 +83,20 @@ def _values(column: ChunkedArray) -> list[Any]:
     return values
 
 
+def _runs(column: Column, runs: Runs) -> Array:
+    each = _array(column, runs.values, len(runs.values))
+    if column.type == "string":
+        # The file is the same, and the texts are not copied for each row.
+        each = each.cast(_TEXTS)
+    return each.take(Array(runs.indices()))
+
+
 def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
     kind = _TYPES[column.type]
     if isinstance(given, Constant):
         given = Runs((given.value,), (rows,))
     if isinstance(given, Runs) and rows:
-        return _array(column, given.values, len(given.values)).take(Array(given.indices()))
+        return _runs(column, given)
     values = list(given) if isinstance(given, Runs) else given
     if column.type == "timestamp":
         # arro3 turns a text that is no time into null without a word; whole numbers cannot fail.

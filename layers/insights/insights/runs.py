@@ -5,6 +5,8 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import Any
 
+_MOST_KNOWN = 8192
+
 
 class Runs(Sequence[Any]):
     """A column as runs: `values[i]` stands in the next `counts[i]` rows.
@@ -65,12 +67,29 @@ def joined(column: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
     return rows
 
 
-def mapped(column: Sequence[Any], function: Callable[[Any], Any]) -> Sequence[Any]:
-    """A function of each value, computed once for equal ones."""
-    known = {value: function(value) for value in distinct(column)}
-    if isinstance(column, Runs):
-        return Runs(list(map(known.get, column.values)), column.counts)
-    return list(map(known.__getitem__, column))
+class Known(dict[Any, Any]):
+    """What a function gave for each value so far: `known[value]` asks it for new ones alone.
+
+    It forgets everything when it has become large.
+    """
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, value: Any) -> Any:
+        if len(self) >= _MOST_KNOWN:
+            self.clear()
+        found = self[value] = self._function(value)
+        return found
+
+
+def mapped(column: Sequence[Any], known: Known) -> Sequence[Any]:
+    """A function of each value of a column."""
+    if not isinstance(column, Runs):
+        return list(map(known.__getitem__, column))
+    pairs = zip(column.values, column.counts, strict=True)
+    return Runs([known[value] if count else None for value, count in pairs], column.counts)
 
 
 def distinct(column: Sequence[Hashable]) -> dict[Any, None]:
