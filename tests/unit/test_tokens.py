@@ -326,7 +326,7 @@ def test_what_is_no_token(text: str) -> None:
 
 def test_the_fingerprint_is_the_start_of_the_hash() -> None:
     token = Token("synthetic", 0.0, 0.0)
-    assert token.fingerprint == "b3cc0475bb78a502"
+    assert token.fingerprint == "b3cc0475bb78a502"  # pragma: allowlist secret (made up)
     assert json.loads(token.to_json())["fingerprint"] == token.fingerprint
 
 

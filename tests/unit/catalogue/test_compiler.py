@@ -114,7 +114,10 @@ BAD = {
         OVER_TIME.replace("requestCount", "requestCounts"),
         r":6: Cannot query field 'requestCounts'.* Did you mean 'requestCount'",
     ),
-    "unknown root": (query("getWeather(a: $time, b: $data) { x }"), r":2: Cannot query field 'getWeather'"),
+    "unknown root": (
+        query("getWeather(a: $time, b: $data) { x }"),
+        r":2: Cannot query field 'getWeather'",
+    ),
     "unknown metric": (
         query(
             """getCustomReportOvertime(dataFilter: $data, timeFilter: $time, metric: FAME,
