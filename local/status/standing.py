@@ -147,7 +147,8 @@ class Dataset:
     def unknown(self) -> list[str]:
         """The organisations of which there is nothing: what should be there cannot be told."""
         named = {name.split(".")[0] for name in self._listings.key_names()}
-        return [o for o in self.settings.organizations if safe_name(o) not in named]
+        asked = (o for o in self.settings.organizations if o not in self._environments)
+        return [organization for organization in asked if safe_name(organization) not in named]
 
     def looked_for(self) -> dict[date, dict[str, bool]]:
         """For each day, the objects of which the ledger is asked, and whether for their rows."""
