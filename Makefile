@@ -32,7 +32,7 @@ test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
 	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: local
-local: $(LOCAL) ## deploys to a local AWS and leaves it running (PARAMETERS= IAM= TOKEN_URL= ...)
+local: $(LOCAL) tables ## deploys to a local AWS and leaves it running (PARAMETERS= IAM= TOKEN_URL= ...)
 	@$(RUN) -m local up
 
 .PHONY: local-down
@@ -40,7 +40,7 @@ local-down: $(DEV) ## stops what `make local` left running
 	@$(RUN) -m local down
 
 .PHONY: deploy
-deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done ## builds and deploys to AWS (PARAMETERS="Name=value ...")
+deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done tables ## builds and deploys to AWS (PARAMETERS="Name=value ...")
 	@$(RUN) -m local deploy
 
 .PHONY: secret
@@ -54,6 +54,10 @@ token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG
 .PHONY: export
 export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}')
 	@$(RUN) -m local export
+
+.PHONY: backfill
+backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=days | ATTACH= | STOP= | RESUME=)
+	@$(RUN) -m local backfill
 
 .PHONY: status
 status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)

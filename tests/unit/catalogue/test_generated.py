@@ -1,0 +1,97 @@
+"""What follows from the documents: the compiled catalogue, Glue tables and the page."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from catalogue.__main__ import ROOT, generated
+from catalogue.errors import DocumentError
+from insights.catalogue import load
+from insights.errors import ConfigurationError
+
+OWN = """# Requests by user agent and hour.
+query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues: [String]!) {
+  getCustomReportOvertime(
+    dataFilter: $data, timeFilter: $time, metric: HIT_COUNT, groupByFields: [USER_AGENT]
+    groupByValues: $groupByValues, granularity: "1h"
+  ) { granularity usage { timeSpan hits: value } }
+}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the catalogue with one document of the user's own."""
+    shutil.copytree(ROOT / "catalogue/tables", tmp_path / "catalogue/tables")
+    (tmp_path / "custom").mkdir()
+    (tmp_path / "custom/hits_by_user_agent.graphql").write_text(OWN)
+    return tmp_path
+
+
+def write(project: Path) -> dict[str, str]:
+    files = {str(path.relative_to(project)): text for path, text in generated(project)}
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    return files
+
+
+def test_a_users_own_document_is_a_table_beside_the_shipped_ones(project: Path):
+    files = write(project)
+    own = yaml.safe_load(files["custom/tables.yaml"])["Resources"]
+    assert list(own) == ["HitsByUserAgentTable"]
+    described = own["HitsByUserAgentTable"]["Properties"]["TableInput"]
+    columns = {c["Name"]: c["Type"] for c in described["StorageDescriptor"]["Columns"]}
+    assert (columns["user_agent"], columns["hits"]) == ("string", "bigint")
+    assert described["Parameters"]["projection.enabled"] == "true"
+    assert "## hits_by_user_agent" in files["docs/tables.md"]
+    # What is shipped does not change with it: an update of the project brings its own.
+    assert files["tables.yaml"] == (ROOT / "tables.yaml").read_text()
+
+
+def test_the_function_knows_both(project: Path):
+    write(project)
+    layer = project / "layers/insights/insights"
+    shutil.copy(project / "custom/catalogue.json", layer / "custom_catalogue.json")
+    names = [table.name for table in load(layer).tables]
+    assert "hits_by_user_agent" in names
+    assert "success_summary" in names
+
+
+def test_a_document_for_a_shipped_table_is_refused(project: Path):
+    (project / "custom/success_summary.graphql").write_text(OWN)
+    with pytest.raises(DocumentError, match=r"custom/success_summary.graphql: there is a table"):
+        list(generated(project))
+
+
+def test_another_way_must_give_the_same_rows(project: Path):
+    other = project / "custom/hits_by_user_agent.top.graphql"
+    other.write_text(OWN.replace("hits: value", "value"))
+    with pytest.raises(DocumentError, match=r"its columns are not those of hits_by_user_agent"):
+        list(generated(project))
+    other.rename(project / "custom/nothing.top.graphql")
+    with pytest.raises(DocumentError, match="another way to ask for 'nothing': there is none"):
+        list(generated(project))
+
+
+def test_a_catalogue_that_cannot_be_read_is_refused(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match=r"catalogue.json cannot be read.*make tables"):
+        load(tmp_path)
+    (tmp_path / "catalogue.json").write_text('{"tables": [{"name": "x"}]}')
+    with pytest.raises(ConfigurationError, match=r"catalogue.json cannot be read.*make tables"):
+        load(tmp_path)
+
+
+def test_glue_takes_what_is_written():
+    resources = yaml.safe_load((ROOT / "tables.yaml").read_text())["Resources"]
+    for resource in resources.values():
+        described = resource["Properties"]["TableInput"]
+        names = [c["Name"] for c in described["StorageDescriptor"]["Columns"]]
+        assert len(set(names)) == len(names)
+        assert "day" not in names
+        comments = [c.get("Comment", "") for c in described["StorageDescriptor"]["Columns"]]
+        assert max(map(len, comments)) <= 255
+        assert len(described["Description"]) <= 2048
+    assert len(resources) <= 500
