@@ -9,6 +9,7 @@ from typing import Never
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import background, demo, deploy, export, secret, token, up
+from local.backfill import command as backfill
 from local.doctor import command as doctor
 from local.errors import CommandError
 from local.places import STACK_NAME, Folder
@@ -44,6 +45,7 @@ _COMMANDS: dict[str, Callable[[], int | None]] = {
     "secret": secret.main,
     "token": token.main,
     "export": export.main,
+    "backfill": backfill.main,
     "doctor": doctor.main,
     "status": status.main,
 }

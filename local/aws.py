@@ -88,6 +88,8 @@ def _settings(folder: Folder, port: int, iam: bool) -> dict[str, str]:
         # Listeners of services that nobody needs here; they would bind every interface.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
+        # The waits of state machines before they try again, as a part of what they are on AWS.
+        "SFN_WAIT_SCALE": "0.02",
         # A Docker engine would change how functions run.
         "DOCKER_HOST": f"unix://{folder.path}/no-docker",
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
 
 # A function may run for fifteen minutes; a second call of it would be a second run.
 _PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
@@ -129,6 +130,11 @@ class Stack:
     def sqs(self) -> "SQSClient":
         """SQS."""
         return cast("SQSClient", self._client("sqs"))
+
+    @cached_property
+    def states(self) -> "SFNClient":
+        """Step Functions."""
+        return cast("SFNClient", self._client("stepfunctions", _WIDE))
 
     def _client(self, service: Any, config: Config | None = None) -> Any:
         return self._session.client(service, endpoint_url=self._endpoint, config=config)

@@ -26,6 +26,16 @@ CONTRACT_DEFAULTS: dict[str, Any] = {
     "AlarmEmail": "",
 }
 WITHOUT_DEFAULT = {"Organizations", "ExportSince"}
+LOG_DELIVERY = {
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
 PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
 
 
@@ -44,6 +54,11 @@ def policy(resource: str) -> Policy:
 def listed(value: Any) -> list[Any]:
     """What IAM allows to be one or a list, as a list."""
     return value if isinstance(value, list) else [value]
+
+
+def of_logs(statement: dict[str, Any]) -> bool:
+    """Whether a statement lets Step Functions set up its log, by actions without a resource."""
+    return set(listed(statement["Action"])) == LOG_DELIVERY
 
 
 class TestParameters:
@@ -128,6 +143,7 @@ class TestOutputs:
         assert TEMPLATE.body["Outputs"].keys() >= {
             "TokenFunctionName",
             "ExportFunctionName",
+            "BackfillStateMachineArn",
             "DatasetBucketName",
             "DatabaseName",
             "WorkGroupName",
@@ -229,6 +245,19 @@ class TestPolicies:
                 },
             ),
             ("SchedulePolicy", {"lambda:InvokeFunction", "sqs:SendMessage"}),
+            (
+                "BackfillPolicy",
+                {
+                    "lambda:InvokeFunction",
+                    "states:StartExecution",
+                    "states:DescribeExecution",
+                    "states:StopExecution",
+                    "states:ListMapRuns",
+                    "states:RedriveExecution",
+                    "states:DescribeMapRun",
+                    *LOG_DELIVERY,
+                },
+            ),
         ],
     )
     def test_grant_what_is_needed_and_no_more(self, resource: str, actions: set[str]) -> None:
@@ -244,7 +273,7 @@ class TestPolicies:
             assert not any("*" in action for action in listed(statement["Action"]))
             assert statement.get("Principal") not in ("*", {"AWS": "*"})
             if each.kind == "PolicyDocument":
-                assert "*" not in listed(statement["Resource"])
+                assert "*" not in listed(statement["Resource"]) or of_logs(statement)
                 assert not {"NotAction", "NotResource"} & statement.keys()
 
     def test_a_wildcard_stands_at_the_end_of_a_name_alone(self) -> None:
@@ -252,7 +281,7 @@ class TestPolicies:
             if each.kind != "PolicyDocument":
                 continue
             for statement in each.statements:
-                for resource in listed(statement["Resource"]):
+                for resource in () if of_logs(statement) else listed(statement["Resource"]):
                     assert re.fullmatch(r"arn:[^*]+([/:]\*)?", resource)
 
     def test_a_wildcard_resource_has_its_reason_beside_it(self) -> None:
@@ -298,6 +327,39 @@ class TestPolicies:
                 "schedule-group/choreo-insights-schedules"
             },
         }
+
+
+class TestBackfill:
+    ARN = "arn:aws:states:eu-central-1:111122223333"
+
+    def test_is_made_after_its_rights_which_name_it(self) -> None:
+        assert TEMPLATE.resources["Backfill"]["DependsOn"] == "BackfillPolicy"
+        assert properties("Backfill")["Name"] == {"Fn::Sub": "${AWS::StackName}-backfill"}
+        statements = {each["Sid"]: each for each in policy("BackfillPolicy").statements}
+        name = "choreo-insights-backfill"
+        assert {sid: statements[sid]["Resource"] for sid in statements if "Parts" in sid} == {
+            "StartParts": f"{self.ARN}:stateMachine:{name}",
+            "FollowParts": f"{self.ARN}:execution:{name}:*",
+            "RedriveParts": f"{self.ARN}:execution:{name}/Parts:*",
+            "CountParts": f"{self.ARN}:mapRun:{name}/Parts:*",
+        }
+        assert statements["StartExport"]["Resource"].endswith(
+            ":function:choreo-insights-exportfunction"
+        )
+
+    def test_its_role_is_for_this_state_machine_alone(self) -> None:
+        (statement,) = policy("BackfillRole").statements
+        machine = f"{self.ARN}:stateMachine:choreo-insights-backfill"
+        assert statement["Principal"] == {"Service": "states.amazonaws.com"}
+        assert statement["Condition"] == {
+            "StringEquals": {"aws:SourceAccount": "111122223333"},
+            "ArnLike": {"aws:SourceArn": [machine, f"{machine}/*"]},
+        }
+
+    def test_its_failures_are_logged_but_not_for_ever(self) -> None:
+        assert properties("Backfill")["Type"] == "STANDARD"
+        assert properties("Backfill")["Logging"]["Level"] == "ERROR"
+        assert properties("BackfillLogs")["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
 class TestBuckets:
@@ -397,6 +459,7 @@ class TestFailuresAndAlarms:
         assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms} == {
             ("AWS/Lambda", "Errors"),
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
+            ("AWS/States", "ExecutionsFailed"),
             ("ChoreoInsights", "MintFailed"),
             ("ChoreoInsights", "Failed"),
             ("ChoreoInsights", "NeedsPerson"),
