@@ -19,7 +19,7 @@ from insights.credentials import Credentials, Secrets
 from insights.dataset import Dataset, Stored
 from insights.decode import Answer, Reader
 from insights.driver import Asker, Driver, Job
-from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime
+from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime, PersonMustAct
 from insights.files import Apis, File, file_of, records
 from insights.history import Writer, Written
 from insights.ledger import RUNS, Entry, Status, objects
@@ -162,7 +162,11 @@ class Export:
         self._add_list(partition, found, order=(0,))
 
     def _add_list(
-        self, partition: Partition, found: Callable[[Rows], None], order: tuple[int, ...]
+        self,
+        partition: Partition,
+        found: Callable[[Rows], None],
+        order: tuple[int, ...],
+        lost: Callable[[InsightsError], None] = lambda _: None,
     ) -> None:
         """Asks for a list that others wait for, and stores it where it is wanted itself."""
         chosen = partition.table_name in self._stored
@@ -171,6 +175,7 @@ class Export:
         def finished(job: Job, result: Rows | InsightsError) -> None:
             if isinstance(result, InsightsError):
                 self._fail(partition, job, result)
+                lost(result)
                 return
             if store:
                 self._store(partition, job, result, Apis())
@@ -206,8 +211,14 @@ class Export:
             for table in needing:
                 self._add(table, organization, environment, apis)
 
+        def lost(error: InsightsError) -> None:
+            reason = waiting_for("the list of APIs", error)
+            for table in needing:
+                for partition in self._missing(table, organization, environment):
+                    self._fail(partition, None, reason, tried=False)
+
         partition = Partition(table, table.name, organization, environment, self._today)
-        self._add_list(partition, found, order=(1,))
+        self._add_list(partition, found, (1,), lost)
 
     # Which partitions
 
@@ -339,7 +350,14 @@ class Export:
 
         self._driver.store(do, then)
 
-    def _fail(self, partition: Partition, job: Job | None, error: InsightsError) -> None:
+    def _fail(
+        self,
+        partition: Partition,
+        job: Job | None,
+        error: InsightsError,
+        *,
+        tried: bool = True,
+    ) -> None:
         if isinstance(error, OutOfTime):
             self.report.remaining += 1
             return
@@ -356,7 +374,7 @@ class Export:
             reason,
         )
         # What was not asked, because an earlier failure made that pointless, is not in the ledger.
-        if job is None or job.requests:
+        if tried and (job is None or job.requests):
             self._note(partition, job, "failed", error=reason)
 
     def _count_failure(
@@ -427,6 +445,14 @@ class Export:
                 error=error,
             )
         )
+
+
+def waiting_for(what: str, error: InsightsError) -> InsightsError:
+    """The error of those who needed what failed: of the same kind, for the same to be done."""
+    reason = f"{what} failed: {error}"
+    if isinstance(error, OutOfTime):
+        return OutOfTime(reason)
+    return PersonMustAct(reason) if isinstance(error, NEEDS_PERSON) else InsightsError(reason)
 
 
 def _known(error: BaseException, partition: Partition) -> InsightsError:

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -261,6 +262,15 @@ def test_one_tables_failure_is_its_own(place: Place):
     failed = [row for row in place.dataset.table("runs") if row["status"] == "failed"]
     assert len(failed) == report.failed
     assert all(row["error"] and row["rows"] is None for row in failed)
+
+
+def test_what_waits_for_a_list_that_failed_is_named_too(place: Place):
+    place.sandbox.faults.add("field_error", field="listAllAPI", organization="acme", times=None)
+    report = place.run({"tables": ["api_usage_over_time", "success_summary"], "from": str(TODAY)})
+    failed = Counter(failure["table"] for failure in report.failures)
+    assert failed == {"apis": 3, "api_usage_over_time": 3}
+    assert report.exported == 6 + 3
+    assert "the list of APIs failed" in report.failures[-1]["reason"]
 
 
 def test_an_organisation_without_a_secret_does_not_stop_the_other(place: Place):
