@@ -164,7 +164,7 @@ class _Command:
         raise CommandError(f"The backfill {how}{f' ({ended.error})' * bool(ended.error)}. {again}")
 
     def _report(self, failures: Sequence[Failure], ended: Execution) -> None:
-        ledger = report.tried(self._dataset, failures, ended.started)
+        ledger = report.tried(self._dataset, failures, ended.started, datetime.now(UTC))
         for line in report.lines(failures, ledger):
             self._say(line)
 

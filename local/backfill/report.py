@@ -12,12 +12,14 @@ from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS
 from insights.parquet import decode
 from local.backfill.machine import Failure
-from local.backfill.plan import Part
+from local.backfill.plan import Part, Span
 from local.errors import CommandError
 
 _COLUMNS = ("table", "organization", "environment", "day", "status", "error", "exported_at")
 _THREADS = 16
 _LONGEST_REASON = 400
+# What an export asks for first, on its own day: when that fails, nothing else is tried.
+_LISTS = ("environments", "apis")
 
 
 class Partition(NamedTuple):
@@ -38,14 +40,17 @@ class Tried:
     at: int
 
 
-def tried(dataset: Dataset, failures: Sequence[Failure], since: datetime) -> dict[Partition, Tried]:
-    """What the ledger tells since then of the partitions of these parts.
+def tried(
+    dataset: Dataset, failures: Sequence[Failure], since: datetime, now: datetime
+) -> dict[Partition, Tried]:
+    """What the ledger tells since then of the partitions of these parts, and of their lists.
 
     Raises CommandError where an object of the ledger cannot be read, or what `dataset` does.
     """
-    days = {day for failure in failures for day in _days(failure.part)}
-    if not days:
+    if not failures:
         return {}
+    spans = {failure.part.span for failure in failures} | {Span(since.date(), now.date())}
+    days = {day for span in spans for day in _days(span)}
     listed = dataset.listing(RUNS, min(days), max(days))
     keys = [key for key, stored in listed.items() if _is_of(key, stored, days, since)]
     found: dict[Partition, Tried] = {}
@@ -59,9 +64,8 @@ def tried(dataset: Dataset, failures: Sequence[Failure], since: datetime) -> dic
     return found
 
 
-def _days(part: Part) -> Iterator[date]:
-    first, last = part.span.first.toordinal(), part.span.last.toordinal()
-    return map(date.fromordinal, range(first, last + 1))
+def _days(span: Span) -> Iterator[date]:
+    return map(date.fromordinal, range(span.first.toordinal(), span.last.toordinal() + 1))
 
 
 def _is_of(key: str, stored: Stored, days: set[date], since: datetime) -> bool:
@@ -87,17 +91,30 @@ def _partition(row: Mapping[str, Any]) -> Partition:
 
 
 def lines(failures: Iterable[Failure], ledger: Mapping[Partition, Tried]) -> Iterator[str]:
-    """The report for a reader: each part that failed, below it each reason once."""
-    for failure in failures:
-        place, span = failure.part.place, failure.part.span
-        name = " ".join(filter(None, (place.organization, place.environment)))
-        yield f"{name}, {span.first} to {span.last}:"
-        failed = [partition for partition in ledger if _failed(failure.part, partition, ledger)]
-        reasons = _by_reason(failed, ledger)
-        if not reasons:
-            yield f"  {reason_of(failure)}"
-        for reason, partitions in reasons.items():
-            yield f"  {_named(partitions)}: {reason}"
+    """The report for a reader: the parts of an organisation that failed alike, and the reasons."""
+    alike: dict[tuple[str, ...], list[Part]] = {}
+    for failure in sorted(failures, key=_order):
+        organization = failure.part.place.organization
+        alike.setdefault((organization, *_reasons(failure, ledger)), []).append(failure.part)
+    for (organization, *reasons), parts in alike.items():
+        environments = dict.fromkeys(part.place.environment for part in parts)
+        name = " ".join(filter(None, (organization, ", ".join(filter(None, environments)))))
+        days = [day for part in parts for day in _days(part.span)]
+        yield f"{name}, {_ranges(days)} ({len(parts)} parts):"
+        yield from (f"  {reason}" for reason in reasons)
+
+
+def _reasons(failure: Failure, ledger: Mapping[Partition, Tried]) -> list[str]:
+    failed = [partition for partition in ledger if _failed(failure.part, partition, ledger)]
+    reasons = _by_reason(failed, ledger)
+    if not reasons:
+        return [reason_of(failure)]
+    return [f"{_named(partitions)}: {reason}" for reason, partitions in reasons.items()]
+
+
+def _order(failure: Failure) -> tuple[str, str, int]:
+    place, span = failure.part.place, failure.part.span
+    return place.organization, place.environment or "", -span.last.toordinal()
 
 
 def _failed(part: Part, partition: Partition, ledger: Mapping[Partition, Tried]) -> bool:
@@ -106,7 +123,7 @@ def _failed(part: Part, partition: Partition, ledger: Mapping[Partition, Tried])
         ledger[partition].status == "failed"
         and partition.organization == place.organization
         and partition.environment in (place.environment, None)
-        and span.first <= partition.day <= span.last
+        and (partition.table in _LISTS or span.first <= partition.day <= span.last)
     )
 
 

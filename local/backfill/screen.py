@@ -80,8 +80,9 @@ def follow(
         while True:
             now = source.execution(execution.arn)
             progress = source.progress(now)
-            text, speed = counted(progress), clock.pace(progress, datetime.now(UTC))
-            bar.update(task, description=text, completed=progress.ended, pace=str(speed))
+            text = counted(progress)
+            speed = f"{clock.pace(progress, datetime.now(UTC))}" if now.under_way else "ended"
+            bar.update(task, description=text, completed=progress.ended, pace=speed)
             if text != shown and not console.is_terminal:
                 console.print(f"{text}, {speed}", soft_wrap=True)
             shown = text
