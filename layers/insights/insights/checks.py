@@ -1,0 +1,437 @@
+"""The table `checks`: whether the tables of one day tell the same numbers. No AWS, no network.
+
+Each table of a day is asked for by itself, and several tell the same requests in different ways.
+What must agree is compared. What may differ for a known reason is `lower`, with the reason.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal
+
+from insights.catalogue import RESOLVED, Column, Table
+from insights.decode import microseconds
+from insights.parquet import Constant, encode
+from insights.partitions import Environment, day_end, day_prefix, day_start
+
+Verdict = Literal["ok", "lower", "open", "mismatch", "skipped"]
+# The columns of a table's partition, instants as microseconds since 1970; None: no object.
+Read = Callable[[str], Mapping[str, Sequence[Any]] | None]
+
+CHECKS = "checks"
+CHECKS_DESCRIPTION = (
+    "Whether the tables of a day tell the same numbers: a row for each comparison, of the last "
+    "time that the day was exported."
+)
+CHECKS_COLUMNS: tuple[Column, ...] = (
+    Column("what", "string", "What was compared; <= where the left side may be lower."),
+    Column("organization", "string", "Handle of the organisation."),
+    Column("environment", "string", "Name of the environment; null for tables of an organisation."),
+    Column("environment_id", "string", "Id of the environment."),
+    Column("expected", "bigint", "What there should be; null where it was not compared."),
+    Column("found", "bigint", "What there is; null where it was not compared."),
+    Column(
+        "verdict",
+        "string",
+        "ok; lower (allowed, the explanation says why); open (a small difference on a day that "
+        "still fills); mismatch; skipped (a table is not there).",
+    ),
+    Column("explanation", "string", "Why the figures differ, or were not compared."),
+    Column("tables", "string", "The tables that were compared, with commas."),
+    Column("exported_at", "timestamp", "When the row was written (UTC)."),
+)
+# In the file too, for readers that know nothing of the folder's name.
+_IN_FILE = (
+    *CHECKS_COLUMNS[:4],
+    Column("day", "string", "The UTC day."),
+    *CHECKS_COLUMNS[4:],
+)
+
+# The shipped tables that checks look at. Of users' own it is not known what tells rows apart.
+TABLES = (
+    "api_usage_by_app_over_time",
+    "api_usage_by_backend_over_time",
+    "api_usage_by_geo_location",
+    "api_usage_over_time",
+    "apis_usage_by_applications",
+    "cache_hits_and_misses",
+    "error_summary",
+    "errors_by_api_and_target_response_code",
+    "errors_by_category",
+    "errors_by_status_code",
+    "errors_details",
+    "hits_by_api_and_application",
+    "latency",
+    "latency_summary",
+    "overall_latency_by_api",
+    "proxy_target_errors_over_time",
+    "resource_usage",
+    "success_apis_usage_by_applications",
+    "success_summary",
+    "top_apis_by_alert_count",
+    "top_platforms",
+    "top_slowest_apis",
+    "top_user_agents",
+    "total_errors",
+    "total_errors_by_api",
+    "total_latency_by_api_and_version",
+    "total_traffic",
+    "total_traffic_by_api",
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one comparison. `tables` are all that it looked at."""
+
+    what: str
+    tables: tuple[str, ...]
+    verdict: Verdict
+    expected: int | None = None
+    found: int | None = None
+    explanation: str | None = None
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """The sum of some columns of a table; of the rows of one `error_type` where that is given."""
+
+    table: str
+    columns: tuple[str, ...]
+    error_type: str | None = None
+    named: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.table, self.error_type or self.named)))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """All columns that it looks at."""
+        return (*self.columns, "error_type") if self.error_type else self.columns
+
+    def of(self, columns: Mapping[str, Sequence[Any]]) -> int | None:
+        """The sum; None where there are rows, and nothing but nulls in them."""
+        values = [value for name in self.columns for value in columns[name]]
+        if self.error_type:
+            values = [
+                value
+                for value, side in zip(values, columns["error_type"], strict=True)
+                if side == self.error_type
+            ]
+        known = [value for value in values if value is not None]
+        return sum(known) if known or not values else None
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Two sums that agree, or of which `found` may be the lower one, and why."""
+
+    found: tuple[_Sum, ...]
+    expected: tuple[_Sum, ...]
+    counts: Literal["requests", "errors"]
+    lower: str | None = None
+
+    def __str__(self) -> str:
+        found, expected = (" + ".join(map(str, side)) for side in (self.found, self.expected))
+        return f"{found} {'<=' if self.lower else '='} {expected}"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        return _once(part.table for part in (*self.found, *self.expected))
+
+
+_SUCCESSES = _Sum("success_summary", ("request_count",))
+_ERRORS = _Sum("error_summary", ("error_count",))
+_BY_CATEGORY = _Sum("errors_by_category", ("auth", "target_connectivity", "throttled", "other"))
+_DETAILS = _Sum("errors_details", ("count",))
+_BY_APP = _Sum("api_usage_by_app_over_time", ("count",))
+_BY_BACKEND = _Sum("api_usage_by_backend_over_time", ("count",))
+_BY_API = _Sum("api_usage_over_time", ("count",))
+_BY_API_DAILY = _Sum("total_traffic_by_api", ("total_traffic_by_api",))
+_TRAFFIC = _Sum("total_traffic", ("total_traffic",))
+_ALL_ERRORS = _Sum("total_errors", ("total_errors",))
+_CODES_PROXY = _Sum("errors_by_status_code", ("count",), "PROXY")
+_CODES_TARGET = _Sum("errors_by_status_code", ("count",), "TARGET")
+_SIDES = "proxy_target_errors_over_time"
+_SIDE_PROXY = _Sum(_SIDES, ("proxy_total",), named="proxy")
+_SIDE_TARGET = _Sum(_SIDES, ("target_total",), named="target")
+
+_DELETED = "APIs that are deleted by now count in the total alone"
+_COMPARISONS = (
+    _Comparison((_SUCCESSES, _ERRORS), (_TRAFFIC,), "requests"),
+    _Comparison((_BY_APP,), (_TRAFFIC,), "requests"),
+    _Comparison(
+        (_BY_BACKEND,),
+        (_TRAFFIC,),
+        "requests",
+        "a request that was refused or answered from the cache reaches no backend",
+    ),
+    # Both are asked for the APIs that are listed, so that nothing deleted comes between.
+    _Comparison((_BY_API,), (_BY_API_DAILY,), "requests"),
+    _Comparison((_BY_API,), (_TRAFFIC,), "requests", _DELETED),
+    _Comparison((_Sum("resource_usage", ("count",)),), (_TRAFFIC,), "requests", _DELETED),
+    _Comparison(
+        (_Sum("apis_usage_by_applications", ("count",)),), (_TRAFFIC,), "requests", _DELETED
+    ),
+    _Comparison((_ERRORS,), (_ALL_ERRORS,), "errors"),
+    _Comparison((_BY_CATEGORY,), (_ALL_ERRORS,), "errors"),
+    _Comparison((_DETAILS,), (_ALL_ERRORS,), "errors"),
+    _Comparison((_Sum("total_errors_by_api", ("proxy",)),), (_ALL_ERRORS,), "errors", _DELETED),
+    _Comparison(
+        (_CODES_PROXY,),
+        (_ALL_ERRORS,),
+        "errors",
+        "what the backend answered can count as TARGET alone, and what is of no API, or of one "
+        "that is deleted by now, in the total alone",
+    ),
+    # Not against all errors: a request that is tried again fails at a target and still succeeds.
+    _Comparison((_CODES_PROXY,), (_SIDE_PROXY,), "errors", _DELETED),
+    _Comparison((_CODES_TARGET,), (_SIDE_TARGET,), "errors", _DELETED),
+    _Comparison(
+        (_ALL_ERRORS,),
+        (_SIDE_PROXY, _SIDE_TARGET),
+        "errors",
+        "a request can fail on both sides, and at the target more than once",
+    ),
+)
+
+# What tells by hour that there was something, by table.
+_HOURLY: Mapping[str, _Sum] = {
+    each.table: each for each in (_SUCCESSES, _ERRORS, _BY_APP, _BY_CATEGORY, _DETAILS)
+} | {"latency_summary": _Sum("latency_summary", ("latency_time",))}
+_BOTH = (_SUCCESSES.table, _ERRORS.table)
+# Tables that together have each hour in which the others tell of something. A bucket without
+# traffic may be left out or be 0 [Choreo], so that 24 hours cannot be asked for.
+_HOURS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
+    (_BOTH, (_BY_APP.table,)),
+    ((_BY_APP.table,), _BOTH),
+    # A failed request may have no latency.
+    (("latency_summary",), (_SUCCESSES.table,)),
+    ((_BY_CATEGORY.table,), (_ERRORS.table,)),
+    ((_DETAILS.table,), (_ERRORS.table,)),
+    ((_ERRORS.table,), (_BY_CATEGORY.table,)),
+)
+
+_HOUR = 3_600_000_000
+_COMMON = ("organization", "environment", "environment_id", "exported_at", "granularity", RESOLVED)
+_INT64 = 2**63 - 1
+_MOST_TEXT = 500
+
+
+def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) -> list[Check]:
+    """Compares what the tables tell of one organisation, environment and UTC day.
+
+    `tables` are those of the catalogue, of which the ones in TABLES are read, each once and one
+    after the other. `final` says that all of their objects hold everything that comes late; else
+    they may have been asked for at different moments of a day that still fills, and a difference
+    that an hour's traffic can explain is `open`. A comparison of which a table is missing is
+    `skipped`, one of which all are is left out.
+    """
+    seen = _Seen(day)
+    found: list[Check] = []
+    for table in tables:
+        if table.name in TABLES and (columns := read(table.name)) is not None:
+            seen.add(table.name, columns)
+            found += _structure(table, columns, day)
+    sums = (seen.compared(comparison, final=final) for comparison in _COMPARISONS)
+    hours = (seen.hours(these, others, final=final) for these, others in _HOURS)
+    return [*filter(None, (*sums, *hours)), *found]
+
+
+def suspicious(checks: Iterable[Check]) -> tuple[str, ...]:
+    """The tables of all mismatches: to be asked again, all of them at the same moment."""
+    return _once(name for check in mismatches(checks) for name in check.tables)
+
+
+def mismatches(checks: Iterable[Check]) -> list[Check]:
+    """The checks that a person should hear of."""
+    return [check for check in checks if check.verdict == "mismatch"]
+
+
+def key(day: date, place: str) -> str:
+    """The key of a day's checks; `place` as in the key of a partition."""
+    return f"{day_prefix(CHECKS, day)}{place}.parquet"
+
+
+def file(
+    checks: Sequence[Check],
+    *,
+    organization: str,
+    environment: Environment | None,
+    day: date,
+    now: datetime,
+) -> bytes:
+    """The checks of a day as Parquet."""
+    values: dict[str, Sequence[Any] | Constant] = {
+        "what": [check.what for check in checks],
+        "organization": Constant(organization),
+        "environment": Constant(environment.name if environment else None),
+        "environment_id": Constant(environment.id if environment else None),
+        "day": Constant(day.isoformat()),
+        "expected": [_bounded(check.expected) for check in checks],
+        "found": [_bounded(check.found) for check in checks],
+        "verdict": [check.verdict for check in checks],
+        "explanation": [check.explanation for check in checks],
+        "tables": [",".join(check.tables) for check in checks],
+        "exported_at": Constant(microseconds(now)),
+    }
+    return encode(_IN_FILE, values, len(checks))
+
+
+def key_columns(table: Table) -> tuple[str, ...]:
+    """The columns that tell the rows of a table apart: none where nothing else is in a row."""
+    named = [c for c in table.columns if c.name not in _COMMON]
+    keys = tuple(c.name for c in named if c.type in ("string", "timestamp"))
+    return keys if table.daily and len(keys) < len(named) else ()
+
+
+def _bounded(value: int | None) -> int | None:
+    # A sum of 64-bit numbers can be beyond them.
+    return None if value is None else max(-_INT64, min(value, _INT64))
+
+
+def _once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+class _Seen:
+    """What the comparisons need of each table that was read: sums, and counts by hour."""
+
+    def __init__(self, day: date) -> None:
+        self._day = day
+        self._tables: set[str] = set()
+        self._sums: dict[_Sum, int | None] = {}
+        self._hours: dict[str, Counter[int]] = {}
+
+    def add(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Takes what is needed of a table, so that its rows need not be kept."""
+        self._tables.add(name)
+        for wanted in _SUMS:
+            if wanted.table == name and _has(columns, wanted.needs):
+                self._sums[wanted] = wanted.of(columns)
+        hourly = _HOURLY.get(name)
+        if hourly and _has(columns, (*hourly.columns, "time_span")):
+            self._hours[name] = _by_hour(columns, hourly.columns)
+
+    def compared(self, comparison: _Comparison, *, final: bool) -> Check | None:
+        """The outcome of a comparison of sums."""
+        what, tables = str(comparison), comparison.tables
+        parts = (*comparison.found, *comparison.expected)
+        if missing := _once(part.table for part in parts if part not in self._sums):
+            return self._skipped(what, tables, missing)
+        expected, found = (self._total(side) for side in (comparison.expected, comparison.found))
+        have, want = found or 0, expected or 0
+        verdict: Verdict = "mismatch"
+        explanation: str | None = f"{abs(have - want)} {'more' if have > want else 'fewer'}"
+        if have == want:
+            verdict, explanation = "ok", None
+        elif have < want and comparison.lower:
+            verdict, explanation = "lower", comparison.lower
+        elif not final and abs(have - want) <= self._allowance(comparison, max(have, want)):
+            verdict, explanation = "open", _FILLING
+        return Check(what, tables, verdict, expected, found, explanation)
+
+    def hours(
+        self, tables: tuple[str, ...], others: tuple[str, ...], *, final: bool
+    ) -> Check | None:
+        """Whether there is each hour in which other tables tell of something."""
+        what = f"hours of {' + '.join(tables)} as in {' + '.join(others)}"
+        every = (*tables, *others)
+        if missing := tuple(name for name in every if name not in self._hours):
+            return self._skipped(what, every, missing)
+        wanted = {hour for name in others for hour in self._hours[name]}
+        gaps = sorted(wanted.difference(*(self._hours[name] for name in tables)))
+        verdict: Verdict = "mismatch"
+        explanation: str | None = f"nothing in {', '.join(map(_clock, gaps))}"
+        if not gaps:
+            verdict, explanation = "ok", None
+        elif not final and len(gaps) == 1:
+            verdict, explanation = "open", f"{_FILLING}: {explanation}"
+        return Check(what, every, verdict, len(wanted), len(wanted) - len(gaps), explanation)
+
+    def _skipped(
+        self, what: str, tables: tuple[str, ...], missing: tuple[str, ...]
+    ) -> Check | None:
+        if self._tables.isdisjoint(tables):
+            return None
+        explanation = f"there is no data of {' and '.join(missing)}"
+        return Check(what, tables, "skipped", explanation=explanation)
+
+    def _total(self, parts: tuple[_Sum, ...]) -> int | None:
+        known = [value for part in parts if (value := self._sums[part]) is not None]
+        return sum(known) if known else None
+
+    def _allowance(self, comparison: _Comparison, larger: int) -> float:
+        """How much can come between two questions: what came in the busiest hour so far.
+
+        A failed request is rarer than any, and comes in bursts: a tenth of all may be.
+        """
+        traffic: Counter[int] = Counter()
+        errors: Counter[int] = Counter()
+        for name in _BOTH:
+            traffic.update(self._hours.get(name, ()))
+        for name in (_ERRORS.table, _BY_CATEGORY.table):
+            errors |= self._hours.get(name, Counter())
+        traffic |= self._hours.get(_BY_APP.table, Counter())
+        if len(traffic) < 2:
+            # A day that has just begun has no hour to compare with.
+            return float("inf")
+        busiest = max(traffic.values())
+        if comparison.counts == "errors":
+            busiest = max(*errors.values(), 0, busiest // 10)
+        return max(busiest, larger // 10)
+
+
+_FILLING = "asked for at different moments of a day that still fills"
+_SUMS = tuple(
+    dict.fromkeys(part for each in _COMPARISONS for part in (*each.found, *each.expected))
+)
+
+
+def _has(columns: Mapping[str, Sequence[Any]], names: Iterable[str]) -> bool:
+    return all(name in columns for name in names)
+
+
+def _by_hour(columns: Mapping[str, Sequence[Any]], counted: Sequence[str]) -> Counter[int]:
+    """What was counted in each hour, by its start; hours without anything are left out."""
+    found: Counter[int] = Counter()
+    for name in counted:
+        for instant, count in zip(columns["time_span"], columns[name], strict=True):
+            if instant is not None and count:
+                found[instant - instant % _HOUR] += count
+    return found
+
+
+def _clock(instant: int) -> str:
+    return f"{instant // _HOUR % 24:02}:00"
+
+
+def _structure(table: Table, columns: Mapping[str, Sequence[Any]], day: date) -> Iterator[Check]:
+    """What one table must be by itself, whatever the moment that it was asked at."""
+    time = table.time_column
+    if table.granularity == "1h" and time and time in columns:
+        yield _buckets(table.name, columns[time], day)
+    keys = key_columns(table)
+    if keys and _has(columns, keys):
+        yield _keys(table.name, {name: columns[name] for name in keys})
+
+
+def _buckets(table: str, instants: Sequence[int | None], day: date) -> Check:
+    start, end = microseconds(day_start(day)), microseconds(day_end(day))
+    wrong = sum(t is None or not start <= t < end or t % _HOUR != 0 for t in instants)
+    explanation = f"{wrong} rows are of no whole hour of the day" if wrong else None
+    verdict: Verdict = "mismatch" if wrong else "ok"
+    return Check(f"rows beside the hours of {table}", (table,), verdict, 0, wrong, explanation)
+
+
+def _keys(table: str, columns: Mapping[str, Sequence[Any]]) -> Check:
+    rows = list(zip(*columns.values(), strict=True))
+    doubled = len(rows) - len(set(rows))
+    explanation = None
+    if doubled:
+        row, times = Counter(rows).most_common(1)[0]
+        named = ", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True))
+        explanation = f"{times} times {named}"[:_MOST_TEXT]
+    verdict: Verdict = "mismatch" if doubled else "ok"
+    return Check(f"doubled keys of {table}", (table,), verdict, 0, doubled, explanation)
