@@ -1,6 +1,7 @@
 """The stack as the template declares it: what the emulator does not show, or drops silently."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,26 @@ LOG_DELIVERY = {
     "logs:DescribeLogGroups",
 }
 PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+# Services are let in by statements of their own, each for this account alone.
+OTHER_ACCOUNTS = {
+    "StringNotEquals": {"aws:PrincipalAccount": "111122223333"},
+    "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+}
+
+# What holds a policy, and by which property, for each kind of resource that can have one.
+GUARDED = {
+    "AWS::S3::Bucket": ("AWS::S3::BucketPolicy", "Bucket"),
+    "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues"),
+    "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics"),
+    "AWS::KMS::Key": ("AWS::KMS::Key", ""),
+}
+GUARDS = {guarding for guarding, _ in GUARDED.values()}
+# All that the policy of a topic can speak of.
+SNS_ACTIONS = {
+    *("sns:AddPermission", "sns:DeleteTopic", "sns:GetTopicAttributes", "sns:Publish"),
+    *("sns:ListSubscriptionsByTopic", "sns:RemovePermission", "sns:SetTopicAttributes"),
+    "sns:Subscribe",
+}
 
 
 def properties(resource: str) -> dict[str, Any]:
@@ -380,18 +401,23 @@ class TestBuckets:
         (owner,) = written["OwnershipControls"]["Rules"]
         assert owner == {"ObjectOwnership": "BucketOwnerEnforced"}
 
-    def test_refuse_plain_http(self, bucket: str) -> None:
-        (statement,) = policy(f"{bucket}Policy").statements
+    def test_refuse_plain_http_and_other_accounts(self, bucket: str) -> None:
         arn = f"arn:aws:s3:::choreo-insights-{bucket.lower()}"
         assert properties(f"{bucket}Policy")["Bucket"] == {"Ref": bucket}
-        assert statement == {
-            "Sid": "RefusePlainHttp",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [arn, f"{arn}/*"],
-            "Condition": PLAIN_HTTP,
-        }
+        assert policy(f"{bucket}Policy").statements == [
+            {
+                "Sid": sid,
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [arn, f"{arn}/*"],
+                "Condition": condition,
+            }
+            for sid, condition in (
+                ("RefuseOtherAccounts", OTHER_ACCOUNTS),
+                ("RefusePlainHttp", PLAIN_HTTP),
+            )
+        ]
 
     def test_the_dataset_keeps_its_history_but_not_for_ever(self) -> None:
         assert properties("Dataset")["VersioningConfiguration"] == {"Status": "Enabled"}
@@ -409,6 +435,60 @@ class TestBuckets:
     def test_results_of_queries_are_thrown_away(self) -> None:
         rules = properties("Results")["LifecycleConfiguration"]["Rules"]
         assert [rule.get("ExpirationInDays") for rule in rules] == [7, None]
+
+
+class TestResourcePolicies:
+    """Of buckets, queues, topics and keys: who may come near, and how."""
+
+    EACH = tuple(each for each in POLICIES if TEMPLATE.resources[each.resource]["Type"] in GUARDS)
+
+    def test_everything_that_can_have_one_has_one(self) -> None:
+        for kind, (guarding, named) in GUARDED.items():
+            guards = TEMPLATE.of_type(guarding)
+            if guarding == kind:
+                assert all("KeyPolicy" in guard for guard in guards.values())
+                continue
+            guarded = [ref["Ref"] for guard in guards.values() for ref in listed(guard[named])]
+            assert sorted(guarded) == sorted(TEMPLATE.of_type(kind))
+
+    @pytest.mark.parametrize("each", EACH, ids=lambda each: each.resource)
+    def test_plain_http_is_refused_to_everyone(self, each: Policy) -> None:
+        (refusal,) = (s for s in each.statements if s.get("Condition") == PLAIN_HTTP)
+        assert (refusal["Effect"], refusal["Principal"]) == ("Deny", "*")
+        actions = listed(refusal["Action"])
+        assert actions[0].endswith(":*") or set(actions) == {"sns:Publish", "sns:Subscribe"}
+
+    @pytest.mark.parametrize("each", EACH, ids=lambda each: each.resource)
+    def test_no_other_account_is_let_in(self, each: Policy) -> None:
+        for statement in each.statements:
+            if statement["Effect"] == "Deny":
+                continue
+            ((kind, principal),) = statement["Principal"].items()
+            if kind == "AWS":
+                assert principal == "arn:aws:iam::111122223333:root"
+            else:
+                assert kind == "Service"
+                condition = statement["Condition"]["StringEquals"]
+                assert condition == {"aws:SourceAccount": "111122223333"}
+
+    @pytest.mark.parametrize("each", EACH, ids=lambda each: each.resource)
+    def test_other_accounts_are_refused_whoever_lets_them_in(self, each: Policy) -> None:
+        if each.kind == "KeyPolicy":
+            # Nobody uses a key whom its policy does not let in: what is not allowed is refused.
+            assert not any("CreateGrant" in str(s["Action"]) for s in each.statements)
+            return
+        (refusal,) = (s for s in each.statements if s.get("Condition") == OTHER_ACCOUNTS)
+        assert (refusal["Effect"], refusal["Principal"]) == ("Deny", "*")
+        actions = listed(refusal["Action"])
+        assert actions[0].endswith(":*") or len(actions) == len(SNS_ACTIONS)
+        assert set(actions) <= {"s3:*", "sqs:*"} | SNS_ACTIONS
+
+    @pytest.mark.parametrize("each", POLICIES, ids=lambda each: each.resource)
+    def test_who_takes_on_a_role_is_a_service(self, each: Policy) -> None:
+        for statement in each.statements:
+            if each.kind == "AssumeRolePolicyDocument":
+                assert statement["Principal"].keys() == {"Service"}
+                assert statement["Action"] == "sts:AssumeRole"
 
 
 class TestTables:
@@ -448,11 +528,6 @@ class TestFailuresAndAlarms:
         queue = properties("Failures")
         assert queue["SqsManagedSseEnabled"] is True
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
-
-    def test_queue_and_topic_refuse_plain_http(self) -> None:
-        for resource in ("FailuresPolicy", "AlarmTopicPolicy"):
-            refused = [each for each in policy(resource).statements if each["Effect"] == "Deny"]
-            assert [each["Condition"] for each in refused] == [PLAIN_HTTP]
 
     def test_what_is_watched(self) -> None:
         alarms = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
@@ -528,13 +603,22 @@ class TestEmulator:
 
     def test_touches_nothing_but_the_refusal_of_plain_http(self) -> None:
         assert TEMPLATE.text.count("!Ref Emulated\n") + TEMPLATE.text.count("!Ref Emulated,") == 1
-        conditional = {
-            name
-            for name, resource in TEMPLATE.resources.items()
-            if resource.get("Condition") == "EncryptedTransport"
-        }
-        assert conditional == {"DatasetPolicy", "ResultsPolicy", "FailuresPolicy"}
-        assert TEMPLATE.text.count("- EncryptedTransport\n") == 1  # in the topic's policy
+        conditions = [resource.get("Condition") for resource in TEMPLATE.resources.values()]
+        assert set(conditions) == {None, "HasAlarmEmail"}
+        left_out = [
+            branches[1]["Sid"] for branches in branched(TEMPLATE.body, "EncryptedTransport")
+        ]
+        assert set(left_out) == {"RefusePlainHttp"}
+        assert len(left_out) == 6
+
+
+def branched(node: Any, condition: str) -> Iterator[list[Any]]:
+    """Every `Fn::If` on a condition."""
+    values = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for value in values:
+        yield from branched(value, condition)
+    if isinstance(node, dict) and node.get("Fn::If", [None])[0] == condition:
+        yield node["Fn::If"]
 
 
 class TestSuppressions:
