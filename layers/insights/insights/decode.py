@@ -247,10 +247,10 @@ def within(columns: Columns, column: str, start: int, end: int) -> tuple[Columns
 
 
 def _all_within(instants: Sequence[Any], start: int, end: int) -> bool:
-    try:
-        return start <= min(instants, default=start) and max(instants, default=start) < end
-    except TypeError:  # there is a None
+    different = set(instants)
+    if None in different:
         return False
+    return all(start <= instant < end for instant in different)
 
 
 def _compress(values: Sequence[Any], keep: list[bool]) -> Iterator[Any]:
