@@ -19,21 +19,27 @@ _SPANS = {"1m": "minute", "15m": "quarter of an hour", "1h": "hour", "1d": "day"
 _EXPORTERS = ("granularity", "organization", "environment", "environment_id", "exported_at")
 
 
-def render(tables: Sequence[Table], ledger: tuple[str, str, Sequence[Column]]) -> str:
-    """The page as Markdown."""
-    name, description, columns = ledger
-    parts = [_INTRO, _contents(tables, name)]
+# Name, description and columns.
+_Own = tuple[str, str, Sequence[Column]]
+
+
+def render(tables: Sequence[Table], own: Sequence[_Own]) -> str:
+    """The page as Markdown; `own` are the exporter's own tables."""
+    parts = [_INTRO, _contents(tables, own)]
     parts += ["\n".join(_section(table)) for table in tables]
-    about = [f"## {name}", "", description, "", *_columns(columns)]
-    return "\n".join([*parts, "\n".join(about)])
+    for name, description, columns in own:
+        parts.append("\n".join([f"## {name}", "", description, "", *_columns(columns), ""]))
+    return "\n".join(parts)
 
 
-def _contents(tables: Sequence[Table], ledger: str) -> str:
+def _contents(tables: Sequence[Table], own: Sequence[_Own]) -> str:
     lines = ["| table | what | source |", "| --- | --- | --- |"]
     for table in tables:
         first = table.description.partition("\n")[0]
         lines.append(f"| [{table.name}](#{table.name}) | {first} | `{table.field}` |")
-    lines.append(f"| [{ledger}](#{ledger}) | The exporter's own ledger. | |")
+    for name, description, _ in own:
+        first = f"{description.partition('. ')[0].removesuffix('.')}."
+        lines.append(f"| [{name}](#{name}) | {first} | |")
     return "\n".join([*lines, ""])
 
 

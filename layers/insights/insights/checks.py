@@ -11,6 +11,17 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from insights.catalogue import RESOLVED, Column, Table
+from insights.comparisons import (
+    COMPARISONS,
+    ERRORS_BY_HOUR,
+    HOURLY,
+    HOURS,
+    REQUESTS_BY_HOUR,
+    SUMS,
+    Comparison,
+    Sum,
+    once,
+)
 from insights.decode import microseconds
 from insights.parquet import Constant, encode
 from insights.partitions import Environment, day_end, day_prefix, day_start
@@ -21,8 +32,8 @@ Read = Callable[[str], Mapping[str, Sequence[Any]] | None]
 
 CHECKS = "checks"
 CHECKS_DESCRIPTION = (
-    "Whether the tables of a day tell the same numbers: a row for each comparison, of the last "
-    "time that the day was exported."
+    "Whether the tables of a day tell the same numbers, as far as they should. A row for each "
+    "comparison, of the last time that the day was exported."
 )
 CHECKS_COLUMNS: tuple[Column, ...] = (
     Column("what", "string", "What was compared; <= where the left side may be lower."),
@@ -47,6 +58,7 @@ _IN_FILE = (
     Column("day", "string", "The UTC day."),
     *CHECKS_COLUMNS[4:],
 )
+
 
 # The shipped tables that checks look at. Of users' own it is not known what tells rows apart.
 TABLES = (
@@ -93,130 +105,11 @@ class Check:
     explanation: str | None = None
 
 
-@dataclass(frozen=True)
-class _Sum:
-    """The sum of some columns of a table; of the rows of one `error_type` where that is given."""
-
-    table: str
-    columns: tuple[str, ...]
-    error_type: str | None = None
-    named: str = ""
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, (self.table, self.error_type or self.named)))
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """All columns that it looks at."""
-        return (*self.columns, "error_type") if self.error_type else self.columns
-
-    def of(self, columns: Mapping[str, Sequence[Any]]) -> int | None:
-        """The sum; None where there are rows, and nothing but nulls in them."""
-        values = [value for name in self.columns for value in columns[name]]
-        if self.error_type:
-            values = [
-                value
-                for value, side in zip(values, columns["error_type"], strict=True)
-                if side == self.error_type
-            ]
-        known = [value for value in values if value is not None]
-        return sum(known) if known or not values else None
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """Two sums that agree, or of which `found` may be the lower one, and why."""
-
-    found: tuple[_Sum, ...]
-    expected: tuple[_Sum, ...]
-    counts: Literal["requests", "errors"]
-    lower: str | None = None
-
-    def __str__(self) -> str:
-        found, expected = (" + ".join(map(str, side)) for side in (self.found, self.expected))
-        return f"{found} {'<=' if self.lower else '='} {expected}"
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        return _once(part.table for part in (*self.found, *self.expected))
-
-
-_SUCCESSES = _Sum("success_summary", ("request_count",))
-_ERRORS = _Sum("error_summary", ("error_count",))
-_BY_CATEGORY = _Sum("errors_by_category", ("auth", "target_connectivity", "throttled", "other"))
-_DETAILS = _Sum("errors_details", ("count",))
-_BY_APP = _Sum("api_usage_by_app_over_time", ("count",))
-_BY_BACKEND = _Sum("api_usage_by_backend_over_time", ("count",))
-_BY_API = _Sum("api_usage_over_time", ("count",))
-_BY_API_DAILY = _Sum("total_traffic_by_api", ("total_traffic_by_api",))
-_TRAFFIC = _Sum("total_traffic", ("total_traffic",))
-_ALL_ERRORS = _Sum("total_errors", ("total_errors",))
-_CODES_PROXY = _Sum("errors_by_status_code", ("count",), "PROXY")
-_CODES_TARGET = _Sum("errors_by_status_code", ("count",), "TARGET")
-_SIDES = "proxy_target_errors_over_time"
-_SIDE_PROXY = _Sum(_SIDES, ("proxy_total",), named="proxy")
-_SIDE_TARGET = _Sum(_SIDES, ("target_total",), named="target")
-
-_DELETED = "APIs that are deleted by now count in the total alone"
-_COMPARISONS = (
-    _Comparison((_SUCCESSES, _ERRORS), (_TRAFFIC,), "requests"),
-    _Comparison((_BY_APP,), (_TRAFFIC,), "requests"),
-    _Comparison(
-        (_BY_BACKEND,),
-        (_TRAFFIC,),
-        "requests",
-        "a request that was refused or answered from the cache reaches no backend",
-    ),
-    # Both are asked for the APIs that are listed, so that nothing deleted comes between.
-    _Comparison((_BY_API,), (_BY_API_DAILY,), "requests"),
-    _Comparison((_BY_API,), (_TRAFFIC,), "requests", _DELETED),
-    _Comparison((_Sum("resource_usage", ("count",)),), (_TRAFFIC,), "requests", _DELETED),
-    _Comparison(
-        (_Sum("apis_usage_by_applications", ("count",)),), (_TRAFFIC,), "requests", _DELETED
-    ),
-    _Comparison((_ERRORS,), (_ALL_ERRORS,), "errors"),
-    _Comparison((_BY_CATEGORY,), (_ALL_ERRORS,), "errors"),
-    _Comparison((_DETAILS,), (_ALL_ERRORS,), "errors"),
-    _Comparison((_Sum("total_errors_by_api", ("proxy",)),), (_ALL_ERRORS,), "errors", _DELETED),
-    _Comparison(
-        (_CODES_PROXY,),
-        (_ALL_ERRORS,),
-        "errors",
-        "what the backend answered can count as TARGET alone, and what is of no API, or of one "
-        "that is deleted by now, in the total alone",
-    ),
-    # Not against all errors: a request that is tried again fails at a target and still succeeds.
-    _Comparison((_CODES_PROXY,), (_SIDE_PROXY,), "errors", _DELETED),
-    _Comparison((_CODES_TARGET,), (_SIDE_TARGET,), "errors", _DELETED),
-    _Comparison(
-        (_ALL_ERRORS,),
-        (_SIDE_PROXY, _SIDE_TARGET),
-        "errors",
-        "a request can fail on both sides, and at the target more than once",
-    ),
-)
-
-# What tells by hour that there was something, by table.
-_HOURLY: Mapping[str, _Sum] = {
-    each.table: each for each in (_SUCCESSES, _ERRORS, _BY_APP, _BY_CATEGORY, _DETAILS)
-} | {"latency_summary": _Sum("latency_summary", ("latency_time",))}
-_BOTH = (_SUCCESSES.table, _ERRORS.table)
-# Tables that together have each hour in which the others tell of something. A bucket without
-# traffic may be left out or be 0 [Choreo], so that 24 hours cannot be asked for.
-_HOURS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (_BOTH, (_BY_APP.table,)),
-    ((_BY_APP.table,), _BOTH),
-    # A failed request may have no latency.
-    (("latency_summary",), (_SUCCESSES.table,)),
-    ((_BY_CATEGORY.table,), (_ERRORS.table,)),
-    ((_DETAILS.table,), (_ERRORS.table,)),
-    ((_ERRORS.table,), (_BY_CATEGORY.table,)),
-)
-
 _HOUR = 3_600_000_000
 _COMMON = ("organization", "environment", "environment_id", "exported_at", "granularity", RESOLVED)
 _INT64 = 2**63 - 1
 _MOST_TEXT = 500
+_FILLING = "asked for at different moments of a day that still fills"
 
 
 def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) -> list[Check]:
@@ -228,20 +121,20 @@ def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) ->
     that an hour's traffic can explain is `open`. A comparison of which a table is missing is
     `skipped`, one of which all are is left out.
     """
-    seen = _Seen(day)
+    seen = _Seen()
     found: list[Check] = []
     for table in tables:
         if table.name in TABLES and (columns := read(table.name)) is not None:
             seen.add(table.name, columns)
             found += _structure(table, columns, day)
-    sums = (seen.compared(comparison, final=final) for comparison in _COMPARISONS)
-    hours = (seen.hours(these, others, final=final) for these, others in _HOURS)
+    sums = (seen.compared(comparison, final=final) for comparison in COMPARISONS)
+    hours = (seen.hours(these, others, final=final) for these, others in HOURS)
     return [*filter(None, (*sums, *hours)), *found]
 
 
 def suspicious(checks: Iterable[Check]) -> tuple[str, ...]:
     """The tables of all mismatches: to be asked again, all of them at the same moment."""
-    return _once(name for check in mismatches(checks) for name in check.tables)
+    return once(name for check in mismatches(checks) for name in check.tables)
 
 
 def mismatches(checks: Iterable[Check]) -> list[Check]:
@@ -291,34 +184,29 @@ def _bounded(value: int | None) -> int | None:
     return None if value is None else max(-_INT64, min(value, _INT64))
 
 
-def _once(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(names))
-
-
 class _Seen:
     """What the comparisons need of each table that was read: sums, and counts by hour."""
 
-    def __init__(self, day: date) -> None:
-        self._day = day
+    def __init__(self) -> None:
         self._tables: set[str] = set()
-        self._sums: dict[_Sum, int | None] = {}
+        self._sums: dict[Sum, int | None] = {}
         self._hours: dict[str, Counter[int]] = {}
 
     def add(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Takes what is needed of a table, so that its rows need not be kept."""
         self._tables.add(name)
-        for wanted in _SUMS:
+        for wanted in SUMS:
             if wanted.table == name and _has(columns, wanted.needs):
                 self._sums[wanted] = wanted.of(columns)
-        hourly = _HOURLY.get(name)
+        hourly = HOURLY.get(name)
         if hourly and _has(columns, (*hourly.columns, "time_span")):
             self._hours[name] = _by_hour(columns, hourly.columns)
 
-    def compared(self, comparison: _Comparison, *, final: bool) -> Check | None:
+    def compared(self, comparison: Comparison, *, final: bool) -> Check | None:
         """The outcome of a comparison of sums."""
         what, tables = str(comparison), comparison.tables
         parts = (*comparison.found, *comparison.expected)
-        if missing := _once(part.table for part in parts if part not in self._sums):
+        if missing := once(part.table for part in parts if part not in self._sums):
             return self._skipped(what, tables, missing)
         expected, found = (self._total(side) for side in (comparison.expected, comparison.found))
         have, want = found or 0, expected or 0
@@ -358,35 +246,28 @@ class _Seen:
         explanation = f"there is no data of {' and '.join(missing)}"
         return Check(what, tables, "skipped", explanation=explanation)
 
-    def _total(self, parts: tuple[_Sum, ...]) -> int | None:
+    def _total(self, parts: tuple[Sum, ...]) -> int | None:
         known = [value for part in parts if (value := self._sums[part]) is not None]
         return sum(known) if known else None
 
-    def _allowance(self, comparison: _Comparison, larger: int) -> float:
+    def _allowance(self, comparison: Comparison, larger: int) -> float:
         """How much can come between two questions: what came in the busiest hour so far.
 
         A failed request is rarer than any, and comes in bursts: a tenth of all may be.
         """
-        traffic: Counter[int] = Counter()
-        errors: Counter[int] = Counter()
-        for name in _BOTH:
-            traffic.update(self._hours.get(name, ()))
-        for name in (_ERRORS.table, _BY_CATEGORY.table):
-            errors |= self._hours.get(name, Counter())
-        traffic |= self._hours.get(_BY_APP.table, Counter())
-        if len(traffic) < 2:
+        requests, hours = self._busiest(REQUESTS_BY_HOUR)
+        if hours < 2:
             # A day that has just begun has no hour to compare with.
             return float("inf")
-        busiest = max(traffic.values())
         if comparison.counts == "errors":
-            busiest = max(*errors.values(), 0, busiest // 10)
-        return max(busiest, larger // 10)
+            requests = max(self._busiest(ERRORS_BY_HOUR)[0], requests // 10)
+        return max(requests, larger // 10)
 
-
-_FILLING = "asked for at different moments of a day that still fills"
-_SUMS = tuple(
-    dict.fromkeys(part for each in _COMPARISONS for part in (*each.found, *each.expected))
-)
+    def _busiest(self, groups: Iterable[Sequence[str]]) -> tuple[int, int]:
+        """What was counted in the busiest hour, and how many hours have anything."""
+        told = [sum((self._hours.get(n, Counter()) for n in group), Counter()) for group in groups]
+        most = max((max(hours.values(), default=0) for hours in told), default=0)
+        return most, max(map(len, told), default=0)
 
 
 def _has(columns: Mapping[str, Sequence[Any]], names: Iterable[str]) -> bool:
