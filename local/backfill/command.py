@@ -90,7 +90,7 @@ class _Command:
     def __init__(self, stack: Stack, console: Console) -> None:
         self._stack = stack
         self._console = console
-        self._machine = Machine(stack)
+        self._machine = Machine.of(stack)
         self._dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
 
     def run(self, given: Mapping[str, str]) -> int:

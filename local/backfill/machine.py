@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from local.errors import CommandError
 from local.stack import Stack
 
 if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_stepfunctions.type_defs import DescribeMapRunOutputTypeDef
 
 # What the state machine fails with when some of its parts did.
@@ -76,12 +77,23 @@ class Failure:
 
 
 class Machine:
-    """The state machine of a deployed stack. Raises CommandError where the stack has none."""
+    """The state machine: starts, finds, stops and resumes its executions.
 
-    def __init__(self, stack: Stack) -> None:
-        self._states = stack.states
+    `sleep` waits for AWS to know of what was just done.
+    """
+
+    def __init__(
+        self, states: "SFNClient", arn: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._states = states
+        self._sleep = sleep
+        self.arn = arn
+
+    @classmethod
+    def of(cls, stack: Stack) -> "Machine":
+        """That of a deployed stack. Raises CommandError where the stack has none."""
         try:
-            self.arn = stack.outputs["BackfillStateMachineArn"]
+            return cls(stack.states, stack.outputs["BackfillStateMachineArn"])
         except KeyError:
             raise CommandError(
                 f"The stack {stack.name} has no state machine for backfills yet: deploy it anew."
@@ -117,7 +129,7 @@ class Machine:
             except self._states.exceptions.ExecutionDoesNotExist:
                 if attempt + 1 == _ATTEMPTS:
                     raise
-                time.sleep(0.5)
+                self._sleep(0.5)
         raise AssertionError
 
     def execution(self, name: str) -> Execution:
@@ -232,5 +244,5 @@ class Machine:
             now = self._described(execution.arn)
             if now.under_way or now.redrives > execution.redrives:
                 return now
-            time.sleep(0.5)
+            self._sleep(0.5)
         return self._described(execution.arn)

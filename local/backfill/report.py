@@ -100,8 +100,12 @@ def lines(failures: Iterable[Failure], ledger: Mapping[Partition, Tried]) -> Ite
         environments = dict.fromkeys(part.place.environment for part in parts)
         name = " ".join(filter(None, (organization, ", ".join(filter(None, environments)))))
         days = [day for part in parts for day in _days(part.span)]
-        yield f"{name}, {_ranges(days)} ({len(parts)} parts):"
+        yield f"{name}, {_ranges(days)} ({_parts(len(parts))}):"
         yield from (f"  {reason}" for reason in reasons)
+
+
+def _parts(number: int) -> str:
+    return "1 part" if number == 1 else f"{number} parts"
 
 
 def _reasons(failure: Failure, ledger: Mapping[Partition, Tried]) -> list[str]:
