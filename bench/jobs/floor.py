@@ -8,6 +8,7 @@ import zstandard
 from bench.jobs import measure
 from bench.jobs.given import Given
 
+# As the export's files have it.
 _LEVEL = 3
 
 
@@ -26,23 +27,23 @@ class _Reply(msgspec.Struct):
     data: dict[str, list[_Series]]
 
 
-def main() -> None:
-    """Decodes each reply, and compresses it."""
-    given = Given.of_command_line()
-    decoder = msgspec.json.Decoder(_Reply)
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+class _Job:
+    """Decodes each reply, and compresses its bytes."""
 
-    def job() -> int:
-        rows = 0
-        for _, path in given.replies.files():
-            body = path.read_bytes()
-            reply = decoder.decode(body)
-            rows += sum(len(s.usage or ()) for root in reply.data.values() for s in root)
-            compressor.compress(body)
-        return rows
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        self._decoder = msgspec.json.Decoder(_Reply)
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
 
-    measure.run(job)
+    def run(self) -> int:
+        """Returns the number of rows."""
+        return sum(self._one(path.read_bytes()) for _, path in self._given.replies.files())
+
+    def _one(self, body: bytes) -> int:
+        reply = self._decoder.decode(body)
+        self._compressor.compress(body)
+        return sum(len(one.usage or ()) for root in reply.data.values() for one in root)
 
 
 if __name__ == "__main__":
-    main()
+    measure.run(_Job(Given.of_command_line()).run)

@@ -1,7 +1,7 @@
 """The export's own way from the bytes of a reply to an object in S3."""
 
 from collections.abc import Iterator
-from datetime import date
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,51 +25,56 @@ _ENVIRONMENT = Environment(
 )
 
 
-def main() -> None:
-    """Reads, converts and writes one partition after the other."""
-    given = Given.of_command_line()
-    shipped = load().table("api_usage_over_time")
-    # The shipped document asks by hour. By minute, a million rows are an organisation's month.
-    table = msgspec.structs.replace(shipped, granularity=GRANULARITY)
+class _Job:
+    """Reads and converts one partition after the other; the one before is written meanwhile."""
 
-    def job() -> int:
-        dataset = Dataset(boto3.client("s3"), given.bucket)
-        reader = Reader(table)
-        apis = Apis(tuple(given.replies.ids), {})
-        return sum(
-            _export(table, reader, apis, dataset, day, path) for day, path in given.replies.files()
-        )
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        shipped = load().table("api_usage_over_time")
+        # The shipped document asks by hour. By minute a million rows are an organisation's month.
+        self._table = msgspec.structs.replace(shipped, granularity=GRANULARITY)
+        self._reader = Reader(self._table)
+        self._apis = Apis(tuple(given.replies.ids), {})
+        self._dataset = Dataset(boto3.client("s3"), given.bucket)
+        # As an export does first: from here on it is connected.
+        self._dataset.listing(self._table.name, ASKED.date(), ASKED.date())
 
-    measure.run(job)
-
-
-def _export(
-    table: Table, reader: Reader, apis: Apis, dataset: Dataset, day: date, path: Path
-) -> int:
-    partition = Partition(table, table.name, ORGANIZATION, _ENVIRONMENT, day)
-    file = file_of(partition, _rows(table, reader, apis, path), apis, ASKED)
-    dataset.put(partition.key, file.body, asked=ASKED, run="bench")
-    return file.rows
-
-
-def _rows(table: Table, reader: Reader, apis: Apis, path: Path) -> Rows:
-    values: dict[str, Any] = {"time": {}, "data": {}}
-    collecting = collect(table, values, apis.ids)
-    asks = next(collecting)
-    try:
-        collecting.send(list(_answers(reader, path.read_bytes(), len(asks))))
-    except StopIteration as stop:
-        rows: Rows = stop.value
+    def run(self) -> int:
+        """Returns the number of rows."""
+        rows = 0
+        writing: Future[None] | None = None
+        with ThreadPoolExecutor(1) as stores:
+            for day, path in self._given.replies.files():
+                partition = Partition(self._table, self._table.name, ORGANIZATION, _ENVIRONMENT, day)
+                file = file_of(partition, self._rows(path), self._apis, ASKED)
+                rows += file.rows
+                if writing:
+                    writing.result()
+                writing = stores.submit(self._write, partition, file.body)
+        if writing:
+            writing.result()
         return rows
-    raise AssertionError
 
+    def _write(self, partition: Partition, body: bytes) -> None:
+        self._dataset.replace(partition.key, body, over=None, asked=ASKED, run="bench")
 
-def _answers(reader: Reader, body: bytes, count: int) -> Iterator[Answer]:
-    for found in outcomes(body, count):
-        if isinstance(found, InsightsError):
-            raise found
-        yield reader.read(found)
+    def _rows(self, path: Path) -> Rows:
+        values: dict[str, Any] = {"time": {}, "data": {}}
+        collecting = collect(self._table, values, self._apis.ids)
+        asks = next(collecting)
+        try:
+            collecting.send(list(self._answers(path.read_bytes(), len(asks))))
+        except StopIteration as stop:
+            rows: Rows = stop.value
+            return rows
+        raise AssertionError
+
+    def _answers(self, body: bytes, count: int) -> Iterator[Answer]:
+        for found in outcomes(body, count):
+            if isinstance(found, InsightsError):
+                raise found
+            yield self._reader.read(found)
 
 
 if __name__ == "__main__":
-    main()
+    measure.run(_Job(Given.of_command_line()).run)
