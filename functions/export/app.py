@@ -141,6 +141,7 @@ def _publish(stack: str, report: Report) -> None:
             "Failed": report.failed,
             "NeedsPerson": report.needs_person,
             "Kept": report.kept,
+            "Mismatches": report.mismatches,
             "Rows": report.rows,
             "Bytes": report.bytes,
             "Requests": report.requests,

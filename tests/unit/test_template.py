@@ -538,6 +538,7 @@ class TestFailuresAndAlarms:
             ("ChoreoInsights", "MintFailed"),
             ("ChoreoInsights", "Failed"),
             ("ChoreoInsights", "NeedsPerson"),
+            ("ChoreoInsights", "Mismatches"),
             ("ChoreoInsights", "Exported"),
         }
         watched = [alarm["Dimensions"][0]["Value"] for alarm in alarms]

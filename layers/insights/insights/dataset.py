@@ -31,10 +31,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Kept:
-    """An object of the dataset, read. `asked` is when its rows were asked for."""
+    """An object of the dataset, read: when its rows were asked for, and by which run."""
 
     etag: str
     asked: datetime
+    run: str
     body: bytes
 
 
@@ -83,7 +84,7 @@ class Dataset:
         except ValueError:
             # Not written by an export: its age is all that is known.
             moment = answer["LastModified"]
-        return Kept(answer["ETag"], moment, body)
+        return Kept(answer["ETag"], moment, answer["Metadata"].get("run", ""), body)
 
     def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
         """Replaces an object whole, whatever is there."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from insights.decode import Answer
 from insights.errors import (
@@ -112,22 +112,37 @@ class Driver:
         """Does something beside the asking, and tells `then` of it in the driver's thread."""
         self._futures[self._stores.submit(do)] = then
 
+    @property
+    def has_time(self) -> bool:
+        """Whether jobs are still begun."""
+        return self._clock() < self._stop_taking
+
     def run(self) -> None:
-        """Returns when every job is finished; those it had no time for with OutOfTime."""
-        with (
-            ThreadPoolExecutor(self._concurrency, "ask") as self._requests,
-            ThreadPoolExecutor(_STORES // 2, "store") as self._stores,
-        ):
-            while True:
-                self._begin_jobs()
-                self._send()
-                if not self._futures:
-                    if not self._jobs:
-                        return
-                    self._drop_jobs()
-                    continue
-                for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
-                    self._futures.pop(future)(future)
+        """Returns when every job is finished; those it had no time for with OutOfTime.
+
+        It can be called again when there are more.
+        """
+        while True:
+            self._begin_jobs()
+            self._send()
+            if not self._futures:
+                if not self._jobs:
+                    return
+                self._drop_jobs()
+                continue
+            for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
+                self._futures.pop(future)(future)
+
+    def __enter__(self) -> Self:
+        """Starts the threads."""
+        self._requests = ThreadPoolExecutor(self._concurrency, "ask")
+        self._stores = ThreadPoolExecutor(_STORES // 2, "store")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the threads; what is under way is waited for."""
+        self._requests.shutdown()
+        self._stores.shutdown()
 
     def _lane(self, asker: Asker) -> _Lane:
         return self._lanes.setdefault(asker, _Lane(self._batch_size))
@@ -135,7 +150,7 @@ class Driver:
     def _begin_jobs(self) -> None:
         """Begins as many jobs as keep all requests full: memory follows from that number."""
         enough = self._concurrency * self._batch_size
-        while self._jobs and self._clock() < self._stop_taking:
+        while self._jobs and self.has_time:
             waiting = sum(len(lane.waiting) for lane in self._lanes.values())
             if waiting >= enough or len(self._futures) - self._asking >= _STORES:
                 return

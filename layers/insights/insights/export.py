@@ -3,16 +3,19 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from insights.audit import Audit, PlaceDay
 from insights.bounds import Bounds
 from insights.catalogue import Catalogue, Table
+from insights.checks import CHECKS, Check, mismatches, suspicious
 from insights.choreo import Choreo, day_values
 from insights.config import ExportConfig
 from insights.credentials import Credentials, Secrets
@@ -66,6 +69,8 @@ class Report:
     # Failures that a retry may mend, and those that it does not.
     retriable: int = 0
     needs_person: int = 0
+    # Checks of which the two sides do not agree.
+    mismatches: int = 0
     # Exported and failed by organisation, failed by table and organisation.
     by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -109,6 +114,12 @@ class Export:
         self._credentials: dict[str, Credentials] = {}
         self._readers: dict[str, Reader] = {}
         self._stored: dict[str, dict[str, Stored]] = {}
+        self._apis: dict[tuple[str, Environment | None], Apis] = {}
+        # What was exported, by place and day: a set that keeps its order.
+        self._touched: dict[PlaceDay, None] = {}
+        # Rows and bytes of what was exported, by key.
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._audit = Audit(dataset, catalogue, run_id)
         self._entries: list[Entry] = []
         self._writer = Writer(dataset, run_id, protect=not bounds.force)
         self.report = Report()
@@ -130,12 +141,71 @@ class Export:
             self._stored[table.name] = self._dataset.listing(
                 table.name, self._bounds.first, self._bounds.last
             )
-        for organization in self._bounds.organizations:
-            self._discover(organization)
-        self._driver.run()
+        with self._driver:
+            for organization in self._bounds.organizations:
+                self._discover(organization)
+            self._driver.run()
+            self._audit_all()
         self.report.requests = self._driver.requests
         self._write_ledger()
         return self.report
+
+    # Whether the numbers agree
+
+    def _audit_all(self) -> None:
+        """Checks each day that was exported, and asks once more for what does not agree."""
+        outcomes = self._checked(self._touched)
+        doubted = {
+            place: tables
+            for place, found in outcomes.items()
+            if place.day < self._today and (tables := suspicious(found))
+        }
+        if doubted and self._driver.has_time:
+            for place, names in doubted.items():
+                log.warning("%s: asked again, as these do not agree: %s", place, ", ".join(names))
+                self._ask_again(place, names)
+            self._driver.run()
+            outcomes |= self._checked(doubted)
+        for place, found in outcomes.items():
+            self.report.mismatches += len(mismatches(found))
+            self._aside(
+                place, partial(self._audit.write, place, found, self._now()), lambda _: None
+            )
+        self._driver.run()
+
+    def _checked(self, places: Iterable[PlaceDay]) -> dict[PlaceDay, list[Check]]:
+        outcomes: dict[PlaceDay, list[Check]] = {}
+        for place in places:
+            final = is_final(self._now(), place.day, self._config.settle_hours)
+            self._aside(
+                place,
+                partial(self._audit.check, place, final=final),
+                partial(outcomes.__setitem__, place),
+            )
+        self._driver.run()
+        return outcomes
+
+    def _aside(self, place: PlaceDay, do: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Does a part of the checks in a thread; what fails is a failure of `checks`."""
+
+        def finished(done: Future[Any]) -> None:
+            if error := done.exception():
+                reason = _known(error, f"the checks of {place.organization} on {place.day}")
+                name = place.environment.name if place.environment else None
+                self._count_failure(
+                    CHECKS, place.organization, name, place.day, reason, str(reason)
+                )
+            else:
+                then(done.result())
+
+        self._driver.store(do, finished)
+
+    def _ask_again(self, place: PlaceDay, names: Iterable[str]) -> None:
+        apis = self._apis.get((place.organization, place.environment), Apis())
+        chosen = {table.name: table for table in self._bounds.tables}
+        for name in names:
+            if name in chosen:
+                self._add_partition(place.partition(chosen[name]), apis)
 
     def _write_ledger(self) -> None:
         now = self._now()
@@ -207,7 +277,7 @@ class Export:
             return
 
         def found(rows: Rows) -> None:
-            apis = Apis.listed(rows)
+            apis = self._apis[organization, environment] = Apis.listed(rows)
             for table in needing:
                 self._add(table, organization, environment, apis)
 
@@ -330,18 +400,15 @@ class Export:
 
         def then(done: Future[tuple[File, Written]]) -> None:
             if error := done.exception():
-                self._fail(partition, job, _known(error, partition))
+                self._fail(partition, job, _known(error, partition.key))
                 return
             file, written = done.result()
             self.report.unknown_fields += rows.answers_with_unknown_fields
             if file.dropped:
                 log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
             if written.verdict == "exported":
-                self.report.exported += 1
-                self.report.rows += file.rows
-                self.report.bytes += len(file.body)
-                self.report.by_organization[partition.organization, "Exported"] += 1
-                self._note(partition, job, "exported", rows=file.rows, size=len(file.body))
+                self._count_export(partition, file)
+                self._note(partition, job, "exported", rows=file.rows, size=file.size)
                 return
             log.warning("%s: %s", partition.key, written.reason)
             self.report.kept += written.verdict == "kept"
@@ -349,6 +416,19 @@ class Export:
             self._note(partition, job, written.verdict, error=written.reason)
 
         self._driver.store(do, then)
+
+    def _count_export(self, partition: Partition, file: File) -> None:
+        """Counts a partition once, also where it was asked for again."""
+        before = self._sizes.get(partition.key)
+        self._sizes[partition.key] = file.rows, file.size
+        report = self.report
+        report.rows += file.rows - (before[0] if before else 0)
+        report.bytes += file.size - (before[1] if before else 0)
+        if before is None:
+            report.exported += 1
+            report.by_organization[partition.organization, "Exported"] += 1
+        if partition.table.daily:
+            self._touched[PlaceDay.of(partition)] = None
 
     def _fail(
         self,
@@ -455,8 +535,8 @@ def waiting_for(what: str, error: InsightsError) -> InsightsError:
     return PersonMustAct(reason) if isinstance(error, NEEDS_PERSON) else InsightsError(reason)
 
 
-def _known(error: BaseException, partition: Partition) -> InsightsError:
+def _known(error: BaseException, what: str) -> InsightsError:
     if isinstance(error, InsightsError):
         return error
-    log.error("%s could not be written", partition.key, exc_info=error)
-    return InsightsError(f"it was not written: {type(error).__name__}: {error}"[:300])
+    log.error("%s failed unexpectedly", what, exc_info=error)
+    return InsightsError(f"{what} failed: {type(error).__name__}: {error}"[:300])

@@ -61,6 +61,11 @@ class File:
     rows: int
     dropped: int
 
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.body)
+
 
 def file_of(partition: Partition, rows: Rows, apis: Apis, asked: datetime) -> File:
     """The partition's rows with the columns that every table has. `asked` fills `exported_at`."""

@@ -87,9 +87,11 @@ class Writer:
         etag = over.etag if over else None
         for attempt in range(_ATTEMPTS):
             old = self.dataset.read(partition.key) if attempt or (compares and etag) else None
-            if attempt and old and old.asked >= asked:
+            own = old is not None and old.run == self.run
+            if attempt and old and not own and old.asked >= asked:
                 return Written("overtaken", "a newer run has written it")
-            if compares and old:
+            # What this run wrote itself a moment ago, and now doubts, is no history.
+            if compares and old and not own:
                 new = Size.of(partition.table, body)
                 lost = new.lost_against(
                     Size.of(partition.table, old.body), final=over_is_final and not attempt

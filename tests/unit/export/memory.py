@@ -47,7 +47,7 @@ class MemoryDataset:
 
     def read(self, key: str) -> Kept | None:
         found = self.objects.get(key)
-        return Kept(found.etag, found.asked, found.body) if found else None
+        return Kept(found.etag, found.asked, found.run, found.body) if found else None
 
     def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
         if any(key.startswith(prefix) for prefix in self.broken):

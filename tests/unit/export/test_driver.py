@@ -67,7 +67,11 @@ class Harness:
     def run(self, jobs: int, organization: str = "acme") -> None:
         for number in range(jobs):
             self.job(f"{organization}-{number}", organization=organization)
-        self.driver.run()
+        self.drive()
+
+    def drive(self) -> None:
+        with self.driver:
+            self.driver.run()
 
 
 def good(organization: str, asks: Sequence[Ask]) -> list[Answer | InsightsError]:
@@ -85,7 +89,7 @@ def test_every_job_gets_its_answers_in_requests_no_larger_than_allowed(
     harness = Harness(hourly, good, batch_size=batch_size, concurrency=concurrency)
     for number, counts in enumerate(rounds):
         harness.job(str(number), counts)
-    harness.driver.run()
+    harness.drive()
     counts = {name: rows.count for name, rows in harness.results.items()}
     assert counts == {str(number): sum(asked) for number, asked in enumerate(rounds)}
     assert all(size <= batch_size for size in harness.sizes)
@@ -180,7 +184,7 @@ def test_nothing_is_begun_when_time_is_over(hourly):
     harness = Harness(hourly, asking, batch_size=2)
     for number in range(10):
         harness.job(str(number), rounds=(1, 1), order=(number,))
-    harness.driver.run()
+    harness.drive()
     left = sorted(name for name, got in harness.results.items() if isinstance(got, OutOfTime))
     assert left == [str(number) for number in range(2, 10)]
 

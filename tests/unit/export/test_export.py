@@ -147,8 +147,12 @@ def canonical(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def bodies(place: Place) -> dict[str, bytes]:
-    """The data, without the ledger."""
-    return {k: found.body for k, found in place.dataset.objects.items() if "/runs/" not in k}
+    """The data, without the exporter's own tables."""
+    return {
+        key: found.body
+        for key, found in place.dataset.objects.items()
+        if "/runs/" not in key and "/checks/" not in key
+    }
 
 
 def environment_names(place: Place, organization: str) -> list[str]:
@@ -195,9 +199,9 @@ def test_the_rows_are_those_that_the_sandbox_made(whole: Place, table: str):
 
 def test_the_report_adds_up(whole: Place):
     report = whole.report
-    data = {k: v for k, v in whole.dataset.objects.items() if "/runs/" not in k}
+    data = bodies(whole)
     assert report.exported == len(data)
-    assert report.bytes == sum(len(found.body) for found in data.values())
+    assert report.bytes == sum(map(len, data.values()))
     assert report.rows == sum(len(whole.dataset.rows(key)) for key in data)
     assert report.settled == report.failed == report.remaining == 0
 
@@ -518,7 +522,9 @@ def test_two_runs_at_once_leave_the_newer_answer(place: Place, event: dict[str, 
     event = {"tables": [TABLE], "organizations": ["acme"], "from": str(TODAY), **event}
     place.run(event)
     key = only_key(place, TABLE)
-    newer = replace(place.dataset.objects[key], asked=NOW + timedelta(minutes=1), etag="newer")
+    newer = replace(
+        place.dataset.objects[key], asked=NOW + timedelta(minutes=1), etag="newer", run="other"
+    )
 
     def faster(replaced: str) -> None:
         if replaced == key:
@@ -536,7 +542,9 @@ def test_an_older_answer_of_another_run_is_replaced(place: Place):
     event = {"tables": [TABLE], "organizations": ["acme"], "from": str(TODAY)}
     place.run(event)
     key = only_key(place, TABLE)
-    older = replace(place.dataset.objects[key], asked=NOW - timedelta(minutes=1), etag="older")
+    older = replace(
+        place.dataset.objects[key], asked=NOW - timedelta(minutes=1), etag="older", run="other"
+    )
     once = [older]
 
     def faster(replaced: str) -> None:
@@ -556,3 +564,52 @@ def test_a_run_that_goes_on_leaves_what_its_predecessor_wrote(place: Place):
     since = (NOW - timedelta(minutes=1)).isoformat()
     report = place.run({**event, "continued": {"round": 2, "since": since}})
     assert (report.exported, report.settled) == (1, 17)
+
+
+def test_the_numbers_are_checked(whole: Place):
+    checks = list(whole.dataset.table("checks"))
+    assert {row["verdict"] for row in checks} <= {"ok", "lower", "open"}
+    assert {row["day"] for row in checks} == {str(TODAY - timedelta(days=n)) for n in range(3)}
+    assert {row["organization"] for row in checks} == {"acme", "lotus"}
+    assert whole.report.mismatches == 0
+
+
+YESTERDAY = str(TODAY - timedelta(days=2))
+CHECKED = {
+    "tables": ["success_summary", "error_summary", "total_traffic", "total_errors"],
+    "organizations": ["acme"],
+    "from": YESTERDAY,
+    "to": YESTERDAY,
+}
+
+
+@pytest.mark.parametrize("fault", ["duplicate_rows", "missing_rows", "forgotten"])
+def test_a_day_that_does_not_agree_is_asked_for_again_once(place: Place, fault: str):
+    place.sandbox.faults.add(fault, field=FIELD, times=1)
+    report = place.run(CHECKED)
+    assert (report.mismatches, report.failed, report.exported) == (0, 0, 12)
+    for name in environment_names(place, "acme"):
+        key = f"insights/{TABLE}/day={YESTERDAY}/acme.{safe_name(name)}.parquet"
+        expected = place.expected(TABLE, "acme", name, date.fromisoformat(YESTERDAY))
+        assert canonical(place.dataset.rows(key)) == canonical(expected)
+    assert report.rows == sum(
+        len(place.dataset.rows(key)) for key in place.dataset.objects if key in bodies(place)
+    )
+
+
+def test_a_day_that_never_agrees_is_reported(place: Place):
+    place.sandbox.faults.add("missing_rows", field=FIELD, times=None)
+    before = place.run({**CHECKED, "tables": ["total_errors"]}).requests
+    report = place.run(CHECKED)
+    assert report.mismatches > 0
+    assert report.requests <= before + 4
+    wrong = [row for row in place.dataset.table("checks") if row["verdict"] == "mismatch"]
+    assert len(wrong) == report.mismatches
+    assert all("success_summary" in row["tables"] for row in wrong)
+
+
+def test_checks_that_cannot_be_written_are_a_failure_of_their_own(place: Place):
+    place.dataset.broken.add("insights/checks/")
+    report = place.run(CHECKED)
+    assert report.exported == 12
+    assert Counter(f["table"] for f in report.failures) == {"checks": 3}

@@ -1,0 +1,63 @@
+"""Reads what a run has written of a day, and keeps the outcome of its checks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from insights import checks
+from insights.catalogue import Catalogue, Table
+from insights.checks import Check
+from insights.dataset import Dataset
+from insights.parquet import decode
+from insights.partitions import Environment, Partition
+
+
+@dataclass(frozen=True)
+class PlaceDay:
+    """One day of one environment, or of an organisation's own tables."""
+
+    organization: str
+    environment: Environment | None
+    day: date
+
+    @classmethod
+    def of(cls, partition: Partition) -> "PlaceDay":
+        """The place and day of a partition."""
+        return cls(partition.organization, partition.environment, partition.day)
+
+    def partition(self, table: Table) -> Partition:
+        """The partition of a table."""
+        return Partition(table, table.name, self.organization, self.environment, self.day)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Checks days of the dataset. Raises what `Dataset` does."""
+
+    dataset: Dataset
+    catalogue: Catalogue
+    run: str
+
+    def check(self, place: PlaceDay, *, final: bool) -> list[Check]:
+        """The checks of a day, from the objects that are there now."""
+
+        def read(name: str) -> Mapping[str, Sequence[Any]] | None:
+            kept = self.dataset.read(place.partition(self.catalogue.table(name)).key)
+            return decode(kept.body) if kept else None
+
+        scope = "environment" if place.environment else "organization"
+        tables = [t for t in self.catalogue.chosen(None) if t.daily and t.scope == scope]
+        return checks.check_day(read, tables, place.day, final=final)
+
+    def write(self, place: PlaceDay, found: Sequence[Check], now: datetime) -> None:
+        """Keeps the outcome in place of the one before."""
+        body = checks.file(
+            found,
+            organization=place.organization,
+            environment=place.environment,
+            day=place.day,
+            now=now,
+        )
+        any_table = place.partition(self.catalogue.tables[0])
+        self.dataset.put(checks.key(place.day, any_table.place), body, asked=now, run=self.run)
