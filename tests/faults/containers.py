@@ -1,0 +1,128 @@
+"""Containers of the functions: processes that each run one real handler, as Lambda's do.
+
+`python -m tests.faults.containers` imports everything once, and forks a process for each container
+that it is told of by a line of JSON on stdin. A container connects back and gets events as lines.
+A clock that is wrong, `--clock SECONDS`, is wrong for all containers of the program; `--aws-clock`
+makes it wrong for the signatures of requests to AWS too.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+_PACKAGES = ("insights",)
+
+
+class Context:
+    """What a handler may ask of its invocation."""
+
+    memory_limit_in_mb = 512
+
+    def __init__(self, function: str, request: str, seconds: float) -> None:
+        self.function_name = function
+        self.invoked_function_arn = f"arn:aws:lambda:eu-central-1:000000000000:function:{function}"
+        self.aws_request_id = request
+        self._end = time.monotonic() + seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """What is left of it."""
+        return max(0, int((self._end - time.monotonic()) * 1000))
+
+
+def main() -> None:
+    """Reads what to start until stdin ends; then all containers end."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clock", type=float, default=0.0)
+    parser.add_argument("--aws-clock", action="store_true")
+    given = parser.parse_args()
+    if given.clock:
+        from tests.faults import clock
+
+        clock.shift(given.clock)
+    _import_all()
+    if given.clock:
+        packages = (*_PACKAGES, "botocore") if given.aws_clock else _PACKAGES
+        clock.shift_datetimes(given.clock, packages=packages)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.close(0)
+            _contain(json.loads(line))
+
+
+def _import_all() -> None:
+    """What both functions import, so that a container starts in no time."""
+    import aws_lambda_powertools  # noqa: F401
+    import boto3
+
+    import insights.export
+    import insights.parquet
+    import insights.token_events  # noqa: F401
+
+    for service in ("s3", "ssm", "secretsmanager", "lambda"):
+        boto3.client(
+            service, "eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
+        )
+
+
+def _contain(given: dict[str, Any]) -> None:
+    """A container's life."""
+    code = 0
+    try:
+        os.environ.clear()
+        os.environ.update(given["environment"])
+        time.tzset()
+        log = os.open(given["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        with socket.create_connection(("127.0.0.1", given["port"])) as connection:
+            _serve(connection, given)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def _serve(connection: socket.socket, given: dict[str, Any]) -> None:
+    stream = connection.makefile("rw", encoding="utf-8")
+
+    def say(**values: Any) -> None:
+        stream.write(json.dumps(values) + "\n")
+        stream.flush()
+
+    say(name=given["name"], pid=os.getpid())
+    handler = _handler(given["app"])
+    for number, line in enumerate(stream):
+        call = json.loads(line)
+        request = f"{os.getpid():08x}-{number:04d}-4000-8000-000000000000"
+        context = Context(given["function"], request, call["seconds"])
+        try:
+            reply = handler(call["event"], context)
+            sys.stdout.flush()
+            say(reply=reply)
+        except Exception as error:
+            traceback.print_exc()
+            say(error=type(error).__name__, message=str(error))
+
+
+def _handler(app: str) -> Any:
+    spec = importlib.util.spec_from_file_location("app", app)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.handler
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,489 @@
+"""Where a fault is tried: a sandbox, a proxy before the deployed AWS, and the real handlers.
+
+Several stations share one deployment; each has an organisation, so also a secret, a token and
+objects of its own.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from insights.catalogue import load
+from insights.ledger import RUNS
+from local.places import ROOT
+from local.stack import Stack
+from sandbox import OrganizationSpec, SandboxServer, Settings, World
+from sandbox.world import EnvironmentSpec
+from tests.faults.proxy import Proxy, Rule
+from tests.integration.dataset import Place, Row, expected, found, places
+
+# A list that others wait for, one that is stored alone, hours, a fan-out in fives, pages, a number.
+TABLES = (
+    "environments",
+    "apis",
+    "success_summary",
+    "api_usage_over_time",
+    "resource_usage",
+    "total_traffic",
+)
+# What the export was when it was last in order: the past day is older, today is not there.
+BEFORE = timedelta(hours=6)
+_REQUEST_SECONDS = "2"
+_INVOCATION_SECONDS = 300.0
+_ROLES = {"export": "ExportRole", "token": "TokenRole"}
+_FUNCTIONS = {"export": "ExportFunctionName", "token": "TokenFunctionName"}
+_JWT = re.compile(r"eyJ[\w-]{10,}\.[\w-]{4,}")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an invocation ended: with a reply, with an error, or its process was killed."""
+
+    reply: dict[str, Any] | None = None
+    error: str | None = None
+    message: str = ""
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The report of an export that ended, also where it had to fail; {} where there is none."""
+        if self.reply is not None:
+            return self.reply
+        if self.error == "PartitionsFailed":
+            report: dict[str, Any] = json.loads(self.message)
+            return report
+        return {}
+
+    @property
+    def said(self) -> str:
+        """All reasons that it gives."""
+        reasons = [failure["reason"] for failure in self.report.get("failures", [])]
+        return "\n".join([*reasons, "" if self.report else f"{self.error}: {self.message}"])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing failed and nothing is left."""
+        return self.reply is not None and not (self.reply["failed"] or self.reply["remaining"])
+
+
+KILLED = Ended(error="Runtime.ExitError", message="Runtime exited with error: signal: killed")
+
+
+class Container:
+    """A function's process. It does one event at a time."""
+
+    def __init__(self, connection: socket.socket, name: str, pid: int, stream: Any) -> None:
+        self.name = name
+        self.pid = pid
+        self._connection = connection
+        self._stream = stream
+        self._lock = threading.Lock()
+        self.alive = True
+
+    def invoke(self, event: Any, seconds: float = _INVOCATION_SECONDS) -> Ended:
+        """Gives it an event and waits for the end."""
+        with self._lock:
+            try:
+                self._stream.write(json.dumps({"event": event, "seconds": seconds}) + "\n")
+                self._stream.flush()
+                line = self._stream.readline()
+            except OSError:
+                line = ""
+        if not line:
+            self.alive = False
+            return KILLED
+        return Ended(**json.loads(line))
+
+    def kill(self) -> None:
+        """Ends it as SIGKILL does: at once."""
+        self.alive = False
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Lets it end."""
+        self.kill()
+        with suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, ValueError):
+            self._stream.close()
+        self._connection.close()
+
+
+class Nursery(AbstractContextManager["Nursery"]):
+    """The program that containers are forked from."""
+
+    def __init__(self, *options: str) -> None:
+        path = os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights")))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.containers", *options],
+            cwd=ROOT,
+            env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            text=True,
+        )
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._lock = threading.Lock()
+
+    def start(
+        self, function: str, name: str, log: Path, environment: Mapping[str, str]
+    ) -> Container:
+        """A new container of the function `export` or `token`."""
+        order = {
+            "port": self._listener.getsockname()[1],
+            "name": name,
+            "function": name,
+            "app": str(ROOT / "functions" / function / "app.py"),
+            "log": str(log),
+            "environment": dict(environment),
+        }
+        with self._lock:
+            assert self._process.stdin
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            self._listener.settimeout(60)
+            connection, _ = self._listener.accept()
+        connection.settimeout(None)
+        stream = connection.makefile("rw", encoding="utf-8")
+        hello = json.loads(stream.readline())
+        return Container(connection, hello["name"], hello["pid"], stream)
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+        self._process.kill()
+        self._process.communicate()
+
+
+@dataclass
+class Check:
+    """What is wrong with what was stored: texts, none where all is right."""
+
+    wrong: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return not self.wrong
+
+
+class Station(AbstractContextManager["Station"]):
+    """One place to try faults at."""
+
+    def __init__(self, stack: Stack, number: int, folder: Path) -> None:
+        self.handle = f"station-{number}"
+        self.now = datetime.now(UTC).replace(microsecond=0)
+        self.since = self.now.date() - timedelta(days=1)
+        self._stack = stack
+        self._folder = folder
+        self._exit = ExitStack()
+        self._nurseries: dict[tuple[str, ...], Nursery] = {}
+        self._containers: list[Container] = []
+        self._count = 0
+        self._token: Container | None = None
+        self._token_options: tuple[str, ...] = ()
+        self._token_lock = threading.Lock()
+        self._older: dict[str, bytes] = {}
+        self._known: dict[tuple[Place, datetime], list[Row]] = {}
+        self._right: dict[tuple[str, bytes], bool] = {}
+        self.nows: list[datetime] = []
+        self.continued: list[dict[str, Any]] = []
+        self._roles = {kind: _Role(stack, name) for kind, name in _ROLES.items()}
+        self._settings = {kind: self._environment(kind) for kind in _ROLES}
+
+    # Set up
+
+    def __enter__(self) -> "Station":
+        world = World(seed=11, organizations=[_organization(self.handle)])
+        settings = Settings(page_limit_max=7)
+        self.sandbox = self._exit.enter_context(SandboxServer(world=world, settings=settings))
+        aws = self._stack.s3.meta.endpoint_url
+        self.proxy = self._exit.enter_context(Proxy(aws, self.sandbox.url, self._invoke))
+        self.bucket = self._stack.outputs["DatasetBucketName"]
+        self.prefix = self._stack.parameters["SecretPrefix"]
+        self.store_secret()
+        self._exit.callback(self._end_containers)
+        self.see(self.now - BEFORE)
+        self.forget_tokens()
+        ended = self.export()
+        assert ended.is_whole, ended
+        yesterday = f"day={self.since.isoformat()}/"
+        self._older = {key: body for key, body in self.objects().items() if yesterday in key}
+        self._wrong_is_none()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    @property
+    def world(self) -> World:
+        """Who is in the sandbox."""
+        return self.sandbox.world
+
+    def store_secret(self) -> None:
+        """Stores the organisation's credentials anew, as a person does who rotates them."""
+        name = f"{self.prefix}/{self.handle}"
+        text = json.dumps(self.world.secret(self.handle))
+        try:
+            self._stack.secrets.create_secret(Name=name, SecretString=text)
+        except self._stack.secrets.exceptions.ResourceExistsException:
+            self._stack.secrets.put_secret_value(SecretId=name, SecretString=text)
+
+    def reset(self) -> None:
+        """As before each fault: an export that is hours old, a valid token, new containers."""
+        self.calm()
+        self._end_containers()
+        self.forget_tokens()
+        for key in self.objects(""):
+            self._stack.s3.delete_object(Bucket=self.bucket, Key=key)
+        for key, body in self._older.items():
+            self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        self.nows = [self.now - BEFORE]
+        self.see(self.now)
+        self.proxy.forget()
+        self.continued = []
+
+    def see(self, now: datetime) -> None:
+        """The sandbox's clock stands still at this instant from here on."""
+        self.sandbox.settings.now = now
+        self.nows.append(now)
+
+    def calm(self) -> None:
+        """Ends all faults."""
+        self.sandbox.faults.clear()
+        self.proxy.replace()
+
+    def forget_tokens(self) -> None:
+        """No token is cached, and no mint or failure of one is remembered."""
+        prefix = f"/{self._stack.name}"
+        names = [f"{prefix}/{kind}/{self.handle}" for kind in ("token", "mint")]
+        self._stack.ssm.delete_parameters(Names=names)
+        self.sandbox.service.tokens.kill_all()
+
+    # Containers
+
+    def container(
+        self, function: str = "export", *options: str, through_proxy: bool = False
+    ) -> Container:
+        """A new container; `options` are those of `tests.faults.containers`.
+
+        With `through_proxy` its requests to the sandbox pass the proxy as well.
+        """
+        self._count += 1
+        name = f"{function}-{self._count}"
+        environment = dict(self._settings[function])
+        environment |= self._roles[function].credentials(name)
+        self.proxy.who[environment["AWS_ACCESS_KEY_ID"]] = name
+        choreo = self.proxy.url if through_proxy else self.sandbox.url
+        environment |= {
+            "AWS_ENDPOINT_URL": self.proxy.url,
+            "ORGANIZATIONS": self.handle,
+            "EXPORT_SINCE": self.since.isoformat(),
+            "INSIGHTS_URL": self.sandbox.insights_url.replace(self.sandbox.url, choreo),
+            "TOKEN_URL": self.sandbox.token_url.replace(self.sandbox.url, choreo),
+            "REVOKE_URL": self.sandbox.revoke_url.replace(self.sandbox.url, choreo),
+        }
+        if options not in self._nurseries:
+            self._nurseries[options] = self._exit.enter_context(Nursery(*options))
+        log = self._folder / f"{name}.log"
+        container = self._nurseries[options].start(function, name, log, environment)
+        self._containers.append(container)
+        return container
+
+    def tokens_by(self, *options: str) -> None:
+        """From here on the token function runs with these options."""
+        self._token, self._token_options = None, options
+
+    def export(self, event: dict[str, Any] | None = None) -> Ended:
+        """One run in a container of its own."""
+        return self.container().invoke(event or {})
+
+    def kill(self, container: Container) -> None:
+        """Kills a container, as whatever happens on a machine does."""
+        container.kill()
+
+    def kill_token_function(self) -> None:
+        """Kills the token function's container, if there is one."""
+        if self._token:
+            self._token.kill()
+
+    def _end_containers(self) -> None:
+        for container in self._containers:
+            container.close()
+        self._containers, self._token, self._token_options = [], None, ()
+
+    def _invoke(
+        self, name: str, event: bytes, waits: bool, who: str | None
+    ) -> tuple[bytes, str | None]:
+        """Carries out an invocation that a container asks for."""
+        if name != self._settings["export"]["TOKEN_FUNCTION_NAME"]:
+            self.continued.append(json.loads(event))
+            return b"", None
+        assert waits, who
+        with self._token_lock:
+            if self._token is None or not self._token.alive:
+                self._token = self.container("token", *self._token_options)
+            container = self._token
+        ended = container.invoke(json.loads(event), 120.0)
+        if ended.error is None:
+            return json.dumps(ended.reply).encode(), None
+        failure = {"errorType": ended.error, "errorMessage": ended.message}
+        return json.dumps(failure).encode(), "Unhandled"
+
+    def _environment(self, function: str) -> dict[str, str]:
+        """What the deployed function's environment is, but for places and sizes."""
+        found = self._stack.functions.get_function_configuration(
+            FunctionName=self._stack.outputs[_FUNCTIONS[function]]
+        )
+        return found["Environment"]["Variables"] | {
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_LAMBDA_FUNCTION_NAME": function,
+            "TABLES": ",".join(TABLES),
+            "CONCURRENCY": "2",
+            "BATCH_SIZE": "6",
+            "REQUEST_SECONDS": _REQUEST_SECONDS,
+            "PATH": os.environ.get("PATH", ""),
+        }
+
+    # What is there, and what should be
+
+    def objects(self, folder: str = "insights/") -> dict[str, bytes]:
+        """The organisation's objects by key."""
+        s3 = self._stack.s3
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=folder)
+        keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
+        mine = [key for key in keys if f"/{self.handle}." in key]
+        return {key: s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in mine}
+
+    def ledger(self) -> list[Row]:
+        """The rows of the ledger that were written since the last reset."""
+        bodies = [s.body for s in self.proxy.stored if s.key.startswith(f"insights/{RUNS}/")]
+        return [row for body in bodies for row in found(body)]
+
+    def wanted(self, today: date) -> dict[str, Place]:
+        """The partitions of a full export, by key."""
+        chosen = (p for p in places(self.world, self.since, today) if p.table in TABLES)
+        return {place.key: place for place in chosen}
+
+    def wrong(self) -> list[str]:
+        """What was ever stored, or lies there, and is not whole and right."""
+        wrong = [
+            f"{s.key} was written wrong" for s in self.proxy.stored if not self._fits(s.key, s.body)
+        ]
+        wrong += [
+            f"{key} is wrong" for key, body in self.objects().items() if not self._fits(key, body)
+        ]
+        return wrong
+
+    def unequal(self, today: date) -> list[str]:
+        """How the dataset differs from one that was exported without faults."""
+        there, wanted = self.objects(), self.wanted(today)
+        differing = [f"{key} is missing" for key in wanted.keys() - there.keys()]
+        differing += [
+            f"{key} differs"
+            for key, place in wanted.items()
+            if key in there and found(there[key]) != self._expected(place, self.nows[-1])
+        ]
+        # A clock that was wrong may have known one more day; what it wrote must be right too.
+        extra = there.keys() - wanted.keys()
+        return differing + [f"{key} is wrong" for key in extra if not self._fits(key, there[key])]
+
+    def leaks(self) -> list[str]:
+        """Logs that hold what nobody must see."""
+        secret = self.world.secret(self.handle)
+        words = [secret["consumer_key"], secret["consumer_secret"], secret.get("on_prem_key") or ""]
+        leaking = []
+        for log in self._folder.glob("*.log"):
+            text = log.read_text(errors="replace")
+            if _JWT.search(text) or any(word in text for word in words if word):
+                leaking.append(log.name)
+        return leaking
+
+    def logged(self, container: Container) -> str:
+        """What a container has logged, metrics among it."""
+        return (self._folder / f"{container.name}.log").read_text(errors="replace")
+
+    def _wrong_is_none(self) -> None:
+        assert self.wrong() == []
+        assert self._older
+
+    def _expected(self, place: Place, now: datetime) -> list[Row]:
+        if (place, now) not in self._known:
+            self._known[place, now] = expected(self.world, place, now)
+        return self._known[place, now]
+
+    def _fits(self, key: str, body: bytes) -> bool:
+        """Whether an object holds what the sandbox knew at one of the instants of this fault."""
+        place = self._place(key)
+        if place is None:
+            return True
+        rows = found(body)
+        return any(rows == self._expected(place, now) for now in self.nows)
+
+    def _place(self, key: str) -> Place | None:
+        """The partition of a key; None for what is no table of the API."""
+        parts = re.fullmatch(r"insights/(\w+)/day=([\d-]{10})/([^/]+)\.parquet", key)
+        if not parts or parts[1] not in TABLES:
+            return None
+        day = date.fromisoformat(parts[2])
+        table = load().table(parts[1])
+        own = self.world.organization(self.handle)
+        names: Sequence[str | None] = [None]
+        if table.scope == "environment":
+            names = [environment.name for environment in own.environments]
+        for name in names:
+            place = Place(parts[1], self.handle, name, day)
+            if place.key == key:
+                return place
+        raise AssertionError(f"{key} is no partition")
+
+
+def _organization(handle: str) -> OrganizationSpec:
+    environments = (EnvironmentSpec("Development"), EnvironmentSpec('Test "Süd"', "CHOREO_PRIVATE"))
+    return OrganizationSpec(handle, apis=6, applications=2, environments=environments)
+
+
+class _Role:
+    """A function's role, which the local account may take for a process of the tests' own."""
+
+    def __init__(self, stack: Stack, name: str) -> None:
+        found = stack.cloudformation.describe_stack_resource(
+            StackName=stack.name, LogicalResourceId=name
+        )
+        self._role = found["StackResourceDetail"]["PhysicalResourceId"]
+        session = stack._session
+        endpoint = stack.s3.meta.endpoint_url
+        self._iam = session.client("iam", endpoint_url=endpoint)
+        self._sts = session.client("sts", endpoint_url=endpoint)
+        self._arn = self._iam.get_role(RoleName=self._role)["Role"]["Arn"]
+        root = f"arn:aws:iam::{self._arn.split(':')[4]}:root"
+        trust = {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "lambda.amazonaws.com", "AWS": root},
+                    "Action": "sts:AssumeRole",
+                }
+            ],
+        }
+        self._iam.update_assume_role_policy(RoleName=self._role, PolicyDocument=json.dumps(trust))
+
+    def credentials(self, session: str) -> dict[str, str]:
+        """Credentials of a container's own."""
+        given = self._sts.assume_role(RoleArn=self._arn, RoleSessionName=session)["Credentials"]
+        return {
+            "AWS_ACCESS_KEY_ID": given["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": given["SecretAccessKey"],
+            "AWS_SESSION_TOKEN": given["SessionToken"],
+        }
