@@ -19,7 +19,7 @@ from insights.config import ExportConfig
 from insights.credentials import Secrets
 from insights.dataset import Dataset
 from insights.export import Export, Report, utc_now
-from insights.http import Http
+from insights.http import Http, Timeouts
 from insights.metrics import emit
 from insights.throttle import Throttle
 from insights.tokens import Tokens
@@ -34,7 +34,12 @@ MOST_ROUNDS = 12
 
 logger = Logger()
 # Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
-_AWS = Config(retries={"mode": "standard", "total_max_attempts": 5}, max_pool_connections=32)
+_AWS = Config(
+    connect_timeout=5,
+    read_timeout=15,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    max_pool_connections=32,
+)
 # A call of the token function may last as long as that may run.
 _LAMBDA = _AWS.merge(Config(read_timeout=130))
 
@@ -67,7 +72,11 @@ class Clients:
         """The API under a budget, which goes on from one invocation to the next."""
         if requests_per_minute not in self._choreo:
             throttle = Throttle(requests_per_minute)
-            http = Http(on_throttle=throttle.hold, before_attempt=throttle.wait)
+            http = Http(
+                Timeouts.of_answer(self.config.request_seconds),
+                on_throttle=throttle.hold,
+                before_attempt=throttle.wait,
+            )
             url = self.config.insights_url
             self._choreo[requests_per_minute] = Choreo(http, url, self._tokens, self.secrets)
         return self._choreo[requests_per_minute]

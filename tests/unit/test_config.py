@@ -44,6 +44,7 @@ def test_export_settings_and_their_defaults() -> None:
     assert config.tables is None
     assert (config.settle_hours, config.concurrency) == (24, 4)
     assert (config.requests_per_minute, config.batch_size) == (120, 20)
+    assert config.request_seconds == 65
 
 
 def test_tables_are_listed() -> None:
@@ -113,6 +114,7 @@ def test_a_password_in_an_address_is_not_shown() -> None:
         ("CONCURRENCY", "4.5", "Concurrency"),
         ("REQUESTS_PER_MINUTE", "many", "RequestsPerMinute.*'many'"),
         ("BATCH_SIZE", "+3", "BatchSize"),
+        ("REQUEST_SECONDS", "301", "RequestSeconds.*from 1 to 300"),
         ("TABLES", "apis, No Table", "Tables.*'No Table'"),
         ("TABLES", "all,apis", "Tables.*'all'"),
         ("TABLES", ",", "Tables.*names no table"),

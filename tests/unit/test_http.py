@@ -205,6 +205,11 @@ def test_a_broken_answer_is_asked_for_again(
         assert len(server.requests) == 4
 
 
+@pytest.mark.parametrize(("seconds", "total"), [(65, 120), (300, 355), (2, 4)])
+def test_a_server_may_think_for_so_long(seconds: float, total: float) -> None:
+    assert Timeouts.of_answer(seconds) == Timeouts(5.0, seconds, total)
+
+
 def test_nobody_there(clock: Clock) -> None:
     with serving(OK) as server:
         url = server.url

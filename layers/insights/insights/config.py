@@ -34,6 +34,7 @@ _PARAMETERS = {
     "CONCURRENCY": "Concurrency",
     "REQUESTS_PER_MINUTE": "RequestsPerMinute",
     "BATCH_SIZE": "BatchSize",
+    "REQUEST_SECONDS": "RequestSeconds",
 }
 
 
@@ -89,6 +90,7 @@ class ExportConfig:
     concurrency: int
     requests_per_minute: int
     batch_size: int
+    request_seconds: int = 65
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> "ExportConfig":
@@ -109,6 +111,7 @@ class ExportConfig:
             concurrency=settings.count("CONCURRENCY", default="4", most=64),
             requests_per_minute=settings.count("REQUESTS_PER_MINUTE", default="120", most=60_000),
             batch_size=settings.count("BATCH_SIZE", default="20", most=1_000),
+            request_seconds=settings.count("REQUEST_SECONDS", default="65", most=300),
         )
 
 

@@ -38,9 +38,10 @@ from insights.questions import Ask, Collecting, Rows, collect
 
 log = logging.getLogger(__name__)
 
-# Left at the end of an invocation: for writing the ledger, and for requests under way.
+# Left at the end of an invocation for writing the ledger, and before that, beside the time of a
+# request, for those under way.
 _SECONDS_FOR_LEDGER = 20.0
-_SECONDS_FOR_REQUESTS = 75.0
+_SECONDS_FOR_ANSWERS = 10.0
 # A reply of Lambda holds 6 MB.
 _MOST_FAILURES = 2_000
 
@@ -129,7 +130,7 @@ class Export:
             self._ask,
             concurrency=config.concurrency,
             batch_size=config.batch_size,
-            stop_taking=deadline - min(_SECONDS_FOR_REQUESTS, left / 4),
+            stop_taking=deadline - min(config.request_seconds + _SECONDS_FOR_ANSWERS, left / 4),
             deadline=deadline,
             clock=clock,
             now=now,

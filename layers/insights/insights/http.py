@@ -48,6 +48,11 @@ class Timeouts(NamedTuple):
     read: float = 65.0
     total: float = 120.0
 
+    @classmethod
+    def of_answer(cls, seconds: float) -> "Timeouts":
+        """For a server that may think for so long, and then takes up to a minute to tell."""
+        return cls(read=seconds, total=seconds + min(55.0, seconds))
+
 
 DEFAULT_TIMEOUTS = Timeouts()
 
