@@ -176,7 +176,7 @@ def key_columns(table: Table) -> tuple[str, ...]:
     """The columns that tell the rows of a table apart: none where nothing else is in a row."""
     named = [c for c in table.columns if c.name not in _COMMON]
     keys = tuple(c.name for c in named if c.type in ("string", "timestamp"))
-    return keys if table.daily and len(keys) < len(named) else ()
+    return keys if len(keys) < len(named) else ()
 
 
 def _bounded(value: int | None) -> int | None:
@@ -216,7 +216,7 @@ class _Seen:
             verdict, explanation = "ok", None
         elif have < want and comparison.lower:
             verdict, explanation = "lower", comparison.lower
-        elif not final and abs(have - want) <= self._allowance(comparison, max(have, want)):
+        elif not final and abs(have - want) <= self._allowance(comparison):
             verdict, explanation = "open", _FILLING
         return Check(what, tables, verdict, expected, found, explanation)
 
@@ -250,18 +250,18 @@ class _Seen:
         known = [value for part in parts if (value := self._sums[part]) is not None]
         return sum(known) if known else None
 
-    def _allowance(self, comparison: Comparison, larger: int) -> float:
+    def _allowance(self, comparison: Comparison) -> float:
         """How much can come between two questions: what came in the busiest hour so far.
 
         A failed request is rarer than any, and comes in bursts: a tenth of all may be.
         """
-        requests, hours = self._busiest(REQUESTS_BY_HOUR)
+        most, hours = self._busiest(REQUESTS_BY_HOUR)
         if hours < 2:
             # A day that has just begun has no hour to compare with.
             return float("inf")
         if comparison.counts == "errors":
-            requests = max(self._busiest(ERRORS_BY_HOUR)[0], requests // 10)
-        return max(requests, larger // 10)
+            most = max(self._busiest(ERRORS_BY_HOUR)[0], most // 10)
+        return most
 
     def _busiest(self, groups: Iterable[Sequence[str]]) -> tuple[int, int]:
         """What was counted in the busiest hour, and how many hours have anything."""
