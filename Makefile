@@ -4,6 +4,7 @@ SHELL := /bin/sh
 
 -include venvs.mk
 -include check.mk
+-include bench.mk
 
 VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done

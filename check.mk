@@ -26,7 +26,7 @@ lint: $(VENVS)/dev/.done ## ruff: rules and format
 
 .PHONY: types
 types: $(VENVS)/dev/.done ## mypy, strict
-	@$(DEV_BIN)/mypy --strict $(CODE)
+	@$(DEV_BIN)/mypy --strict $(CODE) bench
 
 .PHONY: templates
 templates: $(VENVS)/policy/.done $(VENVS)/sam/.done ## cfn-lint, checkov, sam validate

@@ -41,7 +41,7 @@ class _Job:
                 dataset_name="insights",
             )
             columns: Any = {"time_span": {"data_type": "timestamp"}}
-            resource = dlt.resource(self._rows, name=_TABLE, columns=columns)
+            resource = dlt.resource(self._rows(), name=_TABLE, columns=columns)
             pipeline.run(resource, loader_file_format="parquet").raise_on_failed_jobs()
             rows: int = pipeline.last_trace.last_normalize_info.row_counts[_TABLE]
             return rows

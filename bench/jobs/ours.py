@@ -11,7 +11,7 @@ import msgspec
 from bench.jobs import measure
 from bench.jobs.given import Given
 from bench.replies import ASKED, ENVIRONMENT, ENVIRONMENT_ID, GRANULARITY, ORGANIZATION
-from insights.catalogue import Table, load
+from insights.catalogue import load
 from insights.choreo import outcomes
 from insights.dataset import Dataset
 from insights.decode import Answer, Reader
@@ -45,7 +45,9 @@ class _Job:
         writing: Future[None] | None = None
         with ThreadPoolExecutor(1) as stores:
             for day, path in self._given.replies.files():
-                partition = Partition(self._table, self._table.name, ORGANIZATION, _ENVIRONMENT, day)
+                partition = Partition(
+                    self._table, self._table.name, ORGANIZATION, _ENVIRONMENT, day
+                )
                 file = file_of(partition, self._rows(path), self._apis, ASKED)
                 rows += file.rows
                 if writing:

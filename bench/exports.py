@@ -1,0 +1,47 @@
+"""Whole exports: memory over a short and a long window, and requests for one day."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bench.place import Place, Took
+from bench.world import NOW, settings, world
+from sandbox import SandboxServer
+
+APIS = 100
+APPLICATIONS = 20
+# Of one day and environment these have the most rows.
+TABLES = ("api_usage_over_time", "errors_details", "latency", "resource_usage")
+
+
+@dataclass(frozen=True)
+class Requests:
+    """What one environment-day took: questions are root fields."""
+
+    questions: int
+    requests: int
+
+    @property
+    def share(self) -> float:
+        """Requests a question."""
+        return self.requests / self.questions
+
+
+def one_day(where: Place) -> Requests:
+    """All tables of the last day. Raises BenchError."""
+    with SandboxServer(world(APIS, APPLICATIONS), settings()) as sandbox:
+        _export(where, sandbox, 1, "all")
+        statistics = sandbox.statistics
+        return Requests(sum(statistics.root_fields.values()), statistics.queries)
+
+
+def window(where: Place, days: int) -> Took:
+    """Some tables of so many days. Raises BenchError."""
+    with SandboxServer(world(APIS, APPLICATIONS), settings()) as sandbox:
+        return _export(where, sandbox, days, ",".join(TABLES))
+
+
+def _export(where: Place, sandbox: SandboxServer, days: int, tables: str) -> Took:
+    last = NOW.date()
+    first = last - timedelta(days=days - 1)
+    words = (sandbox.url, where.new_bucket(), first.isoformat(), last.isoformat())
+    return where.run("backfill", *words, "--tables", tables)
