@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 # request, for those under way.
 _SECONDS_FOR_LEDGER = 20.0
 _SECONDS_FOR_ANSWERS = 10.0
-# A reply of Lambda holds 6 MB.
-_MOST_FAILURES = 2_000
+# A task of Step Functions takes a reply of 256 KB, the smallest limit on its way.
+_MOST_FAILURES = 250
 
 
 def utc_now() -> datetime:

@@ -333,7 +333,7 @@ def test_mismatches_of_the_checks_have_a_line(store: Store) -> None:
     none = text(store.status(chosen("environments")))
     checks(store, "ok", "ok")
     good = text(store.status(chosen("environments")))
-    checks(store, "ok", "mismatch")
+    checks(store, "ok", "lower", "open", "skipped", "mismatch")
     bad = text(store.status(chosen("environments")))
 
     assert "checks" not in none
