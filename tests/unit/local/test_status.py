@@ -338,7 +338,7 @@ def test_mismatches_of_the_checks_have_a_line(store: Store) -> None:
 
     assert "checks" not in none
     assert "checks: 2 made, no mismatch" in good
-    assert "checks: 2 made, 1 mismatches" in bad
+    assert "checks: 5 made, 1 mismatches" in bad
 
 
 def text(status: reading.Status, *, everything: bool = False, terminal: bool = False) -> str:
