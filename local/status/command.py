@@ -16,12 +16,14 @@ from local.status.show import as_dict, is_whole, show
 
 
 def main() -> int:
-    """Prints the status: ALL=1 each environment, JSON=1 for a machine; the exit code.
+    """Prints the status: ALL=1 each environment and all checks, JSON=1 for a machine.
+
+    Gives the exit code.
 
     0: nothing is missing and nothing failed. 1: something is or did. 2: it cannot be told.
     """
     try:
-        status = read(Stack.of_terminal(), datetime.now(UTC))
+        status = read(Stack.of_terminal(), datetime.now(UTC), everything=_asked("ALL"))
     except (CommandError, InsightsError, ClientError, BotoCoreError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from insights.catalogue import Catalogue, load
+from insights.checks import CHECKS
 from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS
 from insights.parquet import decode
@@ -18,10 +19,11 @@ from local.stack import Stack
 from local.status.standing import Dataset as Wanted
 from local.status.standing import Listings, Place, Settings, Standing, Tried, day_of
 
-CHECKS = "checks"
 _LISTED = "environments"
 # Requests to S3 under way at a time.
 _THREADS = 32
+_CHECKED_DAYS = 31
+_CHECKED = ("what", "organization", "environment", "day", "expected", "found", "verdict")
 _LEDGER = (
     *("table", "organization", "environment", "environment_id", "day"),
     *("status", "rows", "exported_at", "error"),
@@ -33,27 +35,44 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Checks:
+    """The table `checks` from a day on: how many of each verdict, and the rows of mismatches."""
+
+    since: date
+    verdicts: Mapping[str, int]
+    mismatches: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Status:
-    """All that `make status` tells. `checks` counts verdicts; None where there is no check."""
+    """All that `make status` tells. `checks` is None where none was made."""
 
     stack: str
     now: datetime
     since: date
     standings: Mapping[Place, Standing]
     unknown: Sequence[str]
-    checks: Mapping[str, int] | None
+    checks: Checks | None
 
 
-def read(stack: Stack, now: datetime) -> Status:
-    """Reads it all. Raises CommandError, InsightsError or what boto3 raises."""
+def read(stack: Stack, now: datetime, *, everything: bool) -> Status:
+    """Reads it all, of the checks the last month alone unless `everything` is wanted.
+
+    Raises CommandError, InsightsError or what boto3 raises.
+    """
     chosen = settings(stack.parameters, shipped_and_own())
-    return gather(stack.name, chosen, Dataset(stack.s3, stack.outputs["DatasetBucketName"]), now)
+    bucket = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+    return gather(stack.name, chosen, bucket, now, everything=everything)
 
 
-def gather(name: str, chosen: Settings, bucket: Dataset, now: datetime) -> Status:
+def gather(
+    name: str, chosen: Settings, bucket: Dataset, now: datetime, *, everything: bool
+) -> Status:
     """Reads the dataset. Raises CommandError where an object is broken, or what `bucket` does."""
+    today = now.astimezone(UTC).date()
+    checked_since = _BEGINNING if everything else today - timedelta(days=_CHECKED_DAYS - 1)
     with ThreadPoolExecutor(_THREADS) as threads:
-        return _Reader(bucket, threads, now.astimezone(UTC).date()).status(name, chosen, now)
+        return _Reader(bucket, threads, today, checked_since).status(name, chosen, now)
 
 
 def shipped_and_own() -> Catalogue:
@@ -78,10 +97,13 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 class _Reader:
-    def __init__(self, bucket: Dataset, threads: ThreadPoolExecutor, today: date) -> None:
+    def __init__(
+        self, bucket: Dataset, threads: ThreadPoolExecutor, today: date, checked_since: date
+    ) -> None:
         self._bucket = bucket
         self._threads = threads
         self._today = today
+        self._checked_since = checked_since
 
     def status(self, name: str, chosen: Settings, now: datetime) -> Status:
         tables = [table.name for table in chosen.tables]
@@ -180,8 +202,12 @@ class _Reader:
                 break
         return found
 
-    def _checks(self, listed: Mapping[str, Stored]) -> Mapping[str, int] | None:
-        if not listed:
+    def _checks(self, listed: Mapping[str, Stored]) -> Checks | None:
+        looked_at = sorted((k for k in listed if day_of(k) >= self._checked_since), reverse=True)
+        if not looked_at:
             return None
-        parts = self._threads.map(lambda key: self._rows(key, ("verdict",)), listed)
-        return Counter(row["verdict"] for part in parts for row in part)
+        parts = self._threads.map(lambda key: self._rows(key, _CHECKED), looked_at)
+        rows = [row for part in parts for row in part]
+        mismatches = [row for row in rows if row["verdict"] == "mismatch"]
+        verdicts = Counter(row["verdict"] for row in rows)
+        return Checks(day_of(looked_at[-1]), verdicts, mismatches)

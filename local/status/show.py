@@ -7,11 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from local.status.reading import Status
+from local.status.reading import Checks, Status
 from local.status.standing import Failure, Place, Standing, by_table, together
 
-# The verdict of the table `checks` that a person should hear of.
-_WRONG = "mismatch"
 _ERRORS = 10
 _LEFT = ("table", "organization", "environment", "oldest", "newest")
 _STYLES = {"missing": "yellow", "failed": "red"}
@@ -44,8 +42,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "organizations_without_data": list(status.unknown),
         "tables": tables,
         "errors": [_error(failure) for failure in _newest_first(total.failures)],
-        "checks": dict(status.checks) if status.checks is not None else None,
-        "mismatches": mismatches(status.checks),
+        "checks": _checks_as_dict(status.checks) if status.checks else None,
     }
 
 
@@ -99,7 +96,7 @@ def lines(status: Status, *, everything: bool) -> Iterable[Text]:
         text = f"{organization}: nothing was exported yet, so what is missing is not counted"
         yield Text(text, style="yellow")
     yield from _errors(total.failures, status.now, most=None if everything else _ERRORS)
-    if status.checks is not None:
+    if status.checks:
         yield Text()
         yield _checks(status.checks)
 
@@ -188,16 +185,20 @@ def _errors(failures: Sequence[Failure], now: datetime, most: int | None) -> Ite
         yield Text(f"and {len(kinds) - most} other kinds: ALL=1 shows them")
 
 
-def mismatches(checks: Mapping[str, int] | None) -> int | None:
-    """How many cross-checks found something else than they should."""
-    if checks is None:
-        return None
-    return checks.get(_WRONG, 0)
+def _checks_as_dict(checks: Checks) -> dict[str, Any]:
+    return {
+        "since": checks.since.isoformat(),
+        "verdicts": dict(checks.verdicts),
+        "mismatches": [dict(mismatch) for mismatch in checks.mismatches],
+    }
 
 
-def _checks(checks: Mapping[str, int]) -> Text:
-    wrong, total = mismatches(checks), sum(checks.values())
-    if not wrong:
-        return Text(f"checks: {total:,} made, no mismatch")
-    text = f"checks: {total:,} made, {wrong:,} mismatches: see the table checks"
-    return Text(text, style="red")
+def _checks(checks: Checks) -> Text:
+    head = f"checks since {checks.since}: {sum(checks.verdicts.values()):,} made, "
+    if not checks.mismatches:
+        return Text(f"{head}no mismatch")
+    newest = checks.mismatches[0]
+    where = " ".join(filter(None, (newest["organization"], newest["environment"], newest["day"])))
+    found = f"{newest['what']}: found {newest['found']}, expected {newest['expected']}"
+    count = f"{len(checks.mismatches):,} mismatch{'es' if len(checks.mismatches) > 1 else ''}"
+    return Text(f"{head}{count}. {where}, {found}", style="red")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from insights import checks
 from insights.catalogue import Catalogue, load
 from insights.ledger import Entry, Status, objects
 from insights.parquet import encode
@@ -24,6 +25,7 @@ from local.status.standing import Place, Settings
 from tests.unit.export.memory import MemoryDataset
 
 if TYPE_CHECKING:
+    from insights.checks import Verdict
     from insights.dataset import Dataset, Kept
 
 NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
@@ -108,8 +110,10 @@ class Store(MemoryDataset):
         for _, key, body in objects(f"{at:%Y%m%dT%H%M%S}-{self.runs}", entries, at):
             self.put(key, body, asked=at, run="a")
 
-    def status(self, given: Settings, now: datetime = NOW) -> reading.Status:
-        return gather("a-stack", given, cast("Dataset", self), now)
+    def status(
+        self, given: Settings, now: datetime = NOW, *, everything: bool = False
+    ) -> reading.Status:
+        return gather("a-stack", given, cast("Dataset", self), now, everything=everything)
 
 
 @pytest.fixture
@@ -323,22 +327,35 @@ def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
     assert len([key for key in store.read_keys if "/runs/" in key]) == 31
 
 
-def checks(store: Store, *verdicts: str) -> None:
-    columns = [c for c in CATALOGUE.table("environments").columns if c.name == "type"]
-    body = encode([columns[0].__class__("verdict", "string")], {"verdict": verdicts}, len(verdicts))
-    store.put(f"insights/checks/day={TODAY}/acme.parquet", body, asked=NOW, run="a")
+def checked(store: Store, day: date, *verdicts: Verdict) -> None:
+    """Writes the checks of a day."""
+    found = [checks.Check("a = b", ("total_traffic",), verdict, 1200, 1234) for verdict in verdicts]
+    body = checks.file(found, organization="acme", environment=None, day=day, now=NOW)
+    store.put(checks.key(day, "acme"), body, asked=NOW, run="a")
 
 
 def test_mismatches_of_the_checks_have_a_line(store: Store) -> None:
     none = text(store.status(chosen("environments")))
-    checks(store, "ok", "ok")
+    checked(store, TODAY, "ok", "lower", "open", "skipped")
     good = text(store.status(chosen("environments")))
-    checks(store, "ok", "lower", "open", "skipped", "mismatch")
-    bad = text(store.status(chosen("environments")))
+    checked(store, SINCE, "ok", "mismatch")
+    bad = store.status(chosen("environments"))
 
     assert "checks" not in none
-    assert "checks: 2 made, no mismatch" in good
-    assert "checks: 5 made, 1 mismatches" in bad
+    assert "checks since 2026-03-11: 4 made, no mismatch" in good
+    line = "checks since 2026-03-08: 6 made, 1 mismatch. acme 2026-03-08, a = b: found 1234, exp"
+    assert line in text(bad)
+    assert show.is_whole(bad)
+    assert show.as_dict(bad)["checks"]["verdicts"]["mismatch"] == 1
+    assert [row["found"] for row in show.as_dict(bad)["checks"]["mismatches"]] == [1234]
+
+
+def test_old_checks_are_read_where_all_is_wanted(store: Store) -> None:
+    checked(store, date(2025, 3, 8), "mismatch", "mismatch")
+
+    assert "checks" not in text(store.status(chosen("environments")))
+    every = text(store.status(chosen("environments"), everything=True))
+    assert "checks since 2025-03-08: 2 made, 2 mismatches" in every
 
 
 def text(status: reading.Status, *, everything: bool = False, terminal: bool = False) -> str:
@@ -393,7 +410,7 @@ def test_the_machine_gets_it_all(store: Store) -> None:
 
     assert found["missing"] == 12
     assert found["whole"] is False
-    assert found["mismatches"] is None
+    assert found["checks"] is None
     (lists, daily) = found["tables"]
     assert (lists["table"], lists["open"], lists["age_seconds"]) == ("environments", 1, 0)
     assert [place["environment"] for place in daily["places"]] == [e.name for e in ENVIRONMENTS]
@@ -445,7 +462,7 @@ def test_a_broken_object_is_named(store: Store) -> None:
 def test_what_cannot_be_read_is_no_failure_of_the_export(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def read(*_: object) -> reading.Status:
+    def read(*_: object, **__: object) -> reading.Status:
         raise CommandError("Deploy it first")
 
     monkeypatch.setattr(command, "read", read)
