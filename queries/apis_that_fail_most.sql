@@ -1,0 +1,12 @@
+-- Which APIs failed most often, in percent of their requests, in the last seven days?
+-- Only APIs with a hundred requests or more.
+SELECT
+  organization, environment, api_name, api_version,
+  sum(requests) AS requests, sum(errors) AS errors,
+  round(100e0 * sum(errors) / nullif(sum(requests), 0), 2) AS error_percent
+FROM api_usage_daily
+WHERE day >= current_date - INTERVAL '7' DAY
+GROUP BY organization, environment, api_name, api_version
+HAVING sum(requests) >= 100
+ORDER BY error_percent DESC, requests DESC, organization, environment, api_name, api_version
+LIMIT 50

@@ -1,0 +1,28 @@
+-- Requests of each application to each API by day
+-- Grain: organisation, environment, API, application, day.
+-- Callers without an application are the application UNKNOWN.
+WITH usage AS (
+  SELECT
+    day, organization, environment, coalesce(api_id_resolved, api_id) AS api_id, application_id,
+    max(application_name) AS application_name, max(application_owner) AS application_owner,
+    sum("count") AS requests
+  FROM apis_usage_by_applications
+  GROUP BY day, organization, environment, coalesce(api_id_resolved, api_id), application_id
+)
+SELECT
+  u.day,
+  u.organization,
+  u.environment,
+  u.api_id,
+  coalesce(n.api_name, u.api_id) AS api_name,
+  n.api_version,
+  u.application_id,
+  coalesce(a.application_name, u.application_name) AS application_name,
+  coalesce(a.application_owner, u.application_owner) AS application_owner,
+  u.requests
+FROM usage AS u
+LEFT JOIN api_names AS n
+  ON n.organization = u.organization AND n.environment = u.environment AND n.api_id = u.api_id
+LEFT JOIN application_names AS a
+  ON a.organization = u.organization AND a.environment = u.environment
+  AND a.application_id = u.application_id

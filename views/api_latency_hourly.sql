@@ -1,0 +1,31 @@
+-- Latencies of each API by hour: 95th percentiles and medians as given
+-- Grain: organisation, environment, API, hour.
+-- Neither a sum nor an average of them is a percentile or median of anything, and the parts do not
+-- add up to the response.
+-- response_p95_ms: 95th percentile of the response time, in ms. Not additive.
+-- backend_p95_ms: 95th percentile of the time the backend took, in ms. Not additive.
+-- request_mediation_p95_ms: 95th percentile of the time spent on the request in the gateway, in ms. Not additive.
+-- response_mediation_p95_ms: 95th percentile of the time spent on the response in the gateway, in ms. Not additive.
+-- response_median_ms: Median of the response time, in ms. Not additive.
+-- backend_median_ms: Median of the time the backend took, in ms. Not additive.
+-- request_mediation_median_ms: Median of the time spent on the request in the gateway, in ms. Not additive.
+-- response_mediation_median_ms: Median of the time spent on the response in the gateway, in ms. Not additive.
+SELECT
+  l.day,
+  l.organization,
+  l.environment,
+  l.time_span AS hour,
+  l.api_id,
+  coalesce(n.api_name, l.api_id) AS api_name,
+  n.api_version,
+  l.response AS response_p95_ms,
+  l.backend AS backend_p95_ms,
+  l.request_mediation AS request_mediation_p95_ms,
+  l.response_mediation AS response_mediation_p95_ms,
+  l.response_median AS response_median_ms,
+  l.backend_median AS backend_median_ms,
+  l.request_mediation_median AS request_mediation_median_ms,
+  l.response_mediation_median AS response_mediation_median_ms
+FROM latency AS l
+LEFT JOIN api_names AS n
+  ON n.organization = l.organization AND n.environment = l.environment AND n.api_id = l.api_id

@@ -1,0 +1,25 @@
+-- Failed requests by side, status class and hour
+-- Grain: organisation, environment, side, status class, hour with any error.
+-- Both sides look at the same requests: do not add them up. Null where the service gives none.
+-- side: proxy, as the caller was answered, or target, as the backend answered.
+-- status_class: 4xx or 5xx.
+-- errors: Failed requests of the class.
+SELECT
+  day, organization, environment, time_span AS hour,
+  'proxy' AS side, '4xx' AS status_class, proxy_4xx AS errors
+FROM proxy_target_errors_over_time
+UNION ALL
+SELECT
+  day, organization, environment, time_span AS hour,
+  'proxy' AS side, '5xx' AS status_class, proxy_5xx AS errors
+FROM proxy_target_errors_over_time
+UNION ALL
+SELECT
+  day, organization, environment, time_span AS hour,
+  'target' AS side, '4xx' AS status_class, target_4xx AS errors
+FROM proxy_target_errors_over_time
+UNION ALL
+SELECT
+  day, organization, environment, time_span AS hour,
+  'target' AS side, '5xx' AS status_class, target_5xx AS errors
+FROM proxy_target_errors_over_time

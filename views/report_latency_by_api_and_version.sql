@@ -1,0 +1,16 @@
+-- Custom report: latency by API, version and hour
+-- Grain: organisation, environment, API name, API version, hour.
+-- What the service makes of many requests here is not documented: compare it with
+-- api_latency_hourly before relying on it.
+-- api_name: Name of the API.
+-- api_version: Version of the API.
+-- latency_ms: Total latency in ms, as given. Not additive.
+SELECT
+  day,
+  organization,
+  environment,
+  time_span AS hour,
+  api_name,
+  api_version,
+  total_latency AS latency_ms
+FROM total_latency_by_api_and_version
