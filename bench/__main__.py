@@ -41,7 +41,7 @@ def _measure(where: Place, given: argparse.Namespace) -> int:
     facts = machine.facts()
     replies = Replies(where.folder / "replies", given.days, _APIS)
     print(f"{given.rounds} rounds of {replies.rows:,} rows each", flush=True)
-    found = conversion.measure(where, replies, given.rounds, conversion.JOBS)
+    found = conversion.measure(where, replies, given.rounds)
     print(*report.conversion_table(found), sep="\n", flush=True)
     windows = {days: exports.window(where, days) for days in _WINDOWS}
     requests = exports.one_day(where)

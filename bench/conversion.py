@@ -1,6 +1,5 @@
 """A million rows from the bytes of replies to Parquet in S3, by this project and by others."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 
@@ -13,8 +12,9 @@ OURS = "ours"
 FLOOR = "floor"
 DLT = "dlt_dicts"
 WRANGLERS = ("wrangler", "wrangler_whole")
-# Neighbours in a round are those that are compared most closely.
 JOBS = (FLOOR, OURS, *WRANGLERS, DLT)
+# These two are short and compared most closely: in each round the median of three counts.
+_ROUND = (FLOOR, OURS) * 3 + (*WRANGLERS, DLT)
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,29 @@ class Conversion:
         return median(ours.peak_mib / other.peak_mib for ours, other in pairs)
 
 
-def measure(where: Place, replies: Replies, rounds: int, jobs: tuple[str, ...]) -> Conversion:
+def measure(where: Place, replies: Replies, rounds: int) -> Conversion:
     """Runs each job in each round, one after the other. Raises BenchError."""
     made = replies.make()
-    took: dict[str, list[Took]] = {job: [] for job in jobs}
+    took: dict[str, list[Took]] = {job: [] for job in JOBS}
     sizes: dict[str, int] = {}
-    for job in _interleaved(jobs, rounds):
-        bucket = where.new_bucket()
-        took[job].append(where.run(job, *Given(replies, bucket).words()))
-        if job != FLOOR:
-            sizes[job] = _checked(where, bucket, made, job)
+    for _ in range(rounds):
+        in_round: dict[str, list[Took]] = {job: [] for job in JOBS}
+        for job in _ROUND:
+            bucket = where.new_bucket()
+            in_round[job].append(where.run(job, *Given(replies, bucket).words()))
+            if job != FLOOR:
+                sizes[job] = _checked(where, bucket, made, job)
+        for job, several in in_round.items():
+            took[job].append(_middle(several))
     return Conversion(made, replies.days, took, sizes)
 
 
-def _interleaved(jobs: tuple[str, ...], rounds: int) -> Iterator[str]:
-    for _ in range(rounds):
-        yield from jobs
+def _middle(several: list[Took]) -> Took:
+    return Took(
+        several[0].rows,
+        median(took.seconds for took in several),
+        median(took.peak_mib for took in several),
+    )
 
 
 def _checked(where: Place, bucket: str, made: Made, job: str) -> int:
