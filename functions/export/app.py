@@ -18,7 +18,7 @@ from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Secrets
 from insights.dataset import Dataset
-from insights.export import Export, Report, utc_now
+from insights.export import Export, utc_now
 from insights.http import Http, Timeouts
 from insights.metrics import emit
 from insights.throttle import Throttle
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from insights.report import Report
 
 # A history that is too long for one invocation goes on in the next ones, this many at the most.
 MOST_ROUNDS = 12

@@ -315,7 +315,9 @@ class TestPolicies:
         assert statements["ReadAndReplaceObjects"]["Resource"] == (
             "arn:aws:s3:::choreo-insights-dataset/insights/*"
         )
-        assert statements["ListDataset"]["Condition"] == {"StringLike": {"s3:prefix": "insights/*"}}
+        assert statements["ListDataset"]["Condition"] == {
+            "StringLikeIfExists": {"s3:prefix": "insights/*"}
+        }
 
     def test_only_the_functions_decrypt_a_token_and_only_through_parameter_store(self) -> None:
         for statement in policy("TokenKey").statements:

@@ -2,11 +2,10 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from insights.partitions import (
     wanted,
 )
 from insights.questions import Ask, Collecting, Rows, collect
+from insights.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -42,48 +42,11 @@ log = logging.getLogger(__name__)
 # request, for those under way.
 _SECONDS_FOR_LEDGER = 20.0
 _SECONDS_FOR_ANSWERS = 10.0
-# A task of Step Functions takes a reply of 256 KB, the smallest limit on its way.
-_MOST_FAILURES = 250
 
 
 def utc_now() -> datetime:
     """The time, with its zone."""
     return datetime.now(UTC)
-
-
-@dataclass
-class Report:
-    """What a run did, in the words of the contract."""
-
-    exported: int = 0
-    settled: int = 0
-    failed: int = 0
-    remaining: int = 0
-    rows: int = 0
-    bytes: int = 0
-    requests: int = 0
-    # Past days that were not replaced by less.
-    kept: int = 0
-    failures: list[dict[str, str | None]] = field(default_factory=list)
-    # Answers with fields that nobody asked for: the service has changed.
-    unknown_fields: int = 0
-    # Failures that a retry may mend, and those that it does not.
-    retriable: int = 0
-    needs_person: int = 0
-    # Checks of which the two sides do not agree.
-    mismatches: int = 0
-    # Exported and failed by organisation, failed by table and organisation.
-    by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def counts(self) -> dict[str, int]:
-        """The counts of the reply."""
-        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests")
-        return {name: getattr(self, name) for name in names}
-
-    def reply(self) -> dict[str, Any]:
-        """The function's reply; of very many failures the first are named, all are counted."""
-        return {**self.counts(), "failures": self.failures[:_MOST_FAILURES]}
 
 
 class Export:
@@ -118,8 +81,6 @@ class Export:
         self._apis: dict[tuple[str, Environment | None], Apis] = {}
         # What was exported, by place and day: a set that keeps its order.
         self._touched: dict[PlaceDay, None] = {}
-        # Rows and bytes of what was exported, by key.
-        self._sizes: dict[str, tuple[int, int]] = {}
         self._audit = Audit(dataset, catalogue, run_id)
         self._entries: list[Entry] = []
         self._writer = Writer(dataset, run_id, protect=not bounds.force)
@@ -193,9 +154,7 @@ class Export:
             if error := done.exception():
                 reason = _known(error, f"the checks of {place.organization} on {place.day}")
                 name = place.environment.name if place.environment else None
-                self._count_failure(
-                    CHECKS, place.organization, name, place.day, reason, str(reason)
-                )
+                self.report.count_failure(CHECKS, place.organization, name, place.day, reason)
             else:
                 then(done.result())
 
@@ -214,7 +173,7 @@ class Export:
             try:
                 self._dataset.put(key, body, asked=now, run=self._run_id)
             except InsightsError as error:
-                self._count_failure(RUNS, None, None, day, error, str(error))
+                self.report.count_failure(RUNS, None, None, day, error)
 
     # What there is: environments, then their APIs
 
@@ -408,7 +367,9 @@ class Export:
             if file.dropped:
                 log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
             if written.verdict == "exported":
-                self._count_export(partition, file)
+                self.report.count_export(partition, file.rows, file.size)
+                if partition.table.daily:
+                    self._touched[PlaceDay.of(partition)] = None
                 self._note(partition, job, "exported", rows=file.rows, size=file.size)
                 return
             log.warning("%s: %s", partition.key, written.reason)
@@ -417,19 +378,6 @@ class Export:
             self._note(partition, job, written.verdict, error=written.reason)
 
         self._driver.store(do, then)
-
-    def _count_export(self, partition: Partition, file: File) -> None:
-        """Counts a partition once, also where it was asked for again."""
-        before = self._sizes.get(partition.key)
-        self._sizes[partition.key] = file.rows, file.size
-        report = self.report
-        report.rows += file.rows - (before[0] if before else 0)
-        report.bytes += file.size - (before[1] if before else 0)
-        if before is None:
-            report.exported += 1
-            report.by_organization[partition.organization, "Exported"] += 1
-        if partition.table.daily:
-            self._touched[PlaceDay.of(partition)] = None
 
     def _fail(
         self,
@@ -445,11 +393,11 @@ class Export:
         reason = str(error)
         if isinstance(error, BadAnswer) and error.reply:
             reason += f". The reply is kept under {self._quarantine(partition, error.reply)}"
-        environment = partition.environment
-        self._count_failure(
+        environment = partition.environment.name if partition.environment else None
+        self.report.count_failure(
             partition.table_name,
             partition.organization,
-            environment.name if environment else None,
+            environment,
             partition.day,
             error,
             reason,
@@ -457,34 +405,6 @@ class Export:
         # What was not asked, because an earlier failure made that pointless, is not in the ledger.
         if tried and (job is None or job.requests):
             self._note(partition, job, "failed", error=reason)
-
-    def _count_failure(
-        self,
-        table: str,
-        organization: str | None,
-        environment: str | None,
-        day: date,
-        error: InsightsError,
-        reason: str,
-    ) -> None:
-        report = self.report
-        report.failed += 1
-        report.failures.append(
-            {
-                "table": table,
-                "organization": organization,
-                "environment": environment,
-                "day": day.isoformat(),
-                "reason": reason,
-            }
-        )
-        if isinstance(error, NEEDS_PERSON):
-            report.needs_person += 1
-        else:
-            report.retriable += 1
-        if organization:
-            report.by_organization[organization, "Failed"] += 1
-            report.failed_tables[table, organization] += 1
 
     def _quarantine(self, partition: Partition, reply: bytes) -> str:
         """Keeps what could not be converted, beside the dataset."""

@@ -60,9 +60,7 @@ class Entry:
     error: str | None = None
 
 
-def objects(
-    run: str, entries: Iterable[Entry], now: datetime
-) -> Iterator[tuple[date, str, bytes]]:
+def objects(run: str, entries: Iterable[Entry], now: datetime) -> Iterator[tuple[date, str, bytes]]:
     """The ledger's objects of a run, one for each day that it tried: day, key and body."""
     by_day: dict[date, list[Entry]] = {}
     for entry in entries:

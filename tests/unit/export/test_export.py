@@ -19,10 +19,11 @@ from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Credentials
 from insights.errors import ConfigurationError, Unauthenticated
-from insights.export import Export, Report
+from insights.export import Export
 from insights.http import Http, Timeouts
 from insights.ledger import RUNS
 from insights.partitions import safe_name, table_prefix
+from insights.report import Report
 from sandbox import SandboxServer, Settings, World
 from sandbox.expected import expected_rows
 from tests.unit.export.memory import MemoryDataset

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from insights.bounds import Bounds, Continued
-from insights.export import Report
+from insights.report import Report
 
 APP = Path(__file__).parents[3] / "functions/export/app.py"
 STARTED = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
