@@ -1,0 +1,79 @@
+"""Every fault of the table: nothing wrong is stored, it is named, and the next run mends it."""
+
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.faults import page
+from tests.faults.station import Ended, Station
+from tests.faults.table import FAULTS, Case, Fault
+
+SOAK = bool(os.environ.get("SOAK"))
+CASES = [
+    pytest.param(fault, case, id=f"{fault.place}-{fault.name}-{case.id}")
+    for fault in FAULTS
+    for case in fault.cases
+    if SOAK or not case.soak
+]
+Record = Callable[[str, object], None]
+
+
+@pytest.mark.parametrize(("fault", "case"), CASES)
+def test_a_fault(station: Station, record_property: Record, fault: Fault, case: Case) -> None:
+    record_property("fault", page.key(fault))
+    station.sandbox.faults.replace(map(dict, case.choreo))
+    station.proxy.replace(case.aws)
+    before = station.sandbox.faults.taken
+    container = station.container()
+
+    ended = container.invoke(dict(case.event))
+
+    assert station.sandbox.faults.taken > before or station.proxy.taken, "the fault was not met"
+    assert station.wrong() == []
+    check_outcome(ended, case)
+    check_named(station, ended, station.logged(container))
+    station.calm()
+    if case.settled_by:
+        case.settled_by(station)
+    mended(station, None if case.fresh else container)
+
+
+def check_outcome(ended: Ended, case: Case) -> None:
+    """The run ended as the table says."""
+    if case.outcome == "mended":
+        assert ended.is_whole, ended
+        assert ended.report["exported"] + ended.report["settled"] >= 19, ended
+        return
+    assert not ended.is_whole
+    assert re.search(case.says, ended.said, re.DOTALL), ended.said
+    if case.outcome == "failed":
+        assert ended.error, ended
+    else:
+        assert ended.reply is not None, ended
+
+
+def check_named(station: Station, ended: Ended, log: str) -> None:
+    """What failed is in the log, in the metrics and in the ledger."""
+    failures = ended.report.get("failures", [])
+    if not failures:
+        return
+    assert f'"Failed":{len(failures)}' in log
+    assert log.count('"partition failed"') == len(failures)
+    if ended.reply is not None:
+        assert re.search(r'"NeedsPerson":[1-9]', log)
+    noted = {(row["table"], row["error"]) for row in station.ledger() if row["status"] == "failed"}
+    named = {(failure["table"], failure["reason"]) for failure in failures}
+    assert noted <= named
+
+
+def mended(station: Station, container: object = None) -> None:
+    """One more run without faults makes the dataset right, row for row."""
+    chosen = container or station.container()
+    today = datetime.now(UTC).date()
+    ended = chosen.invoke({})  # type: ignore[attr-defined]
+    assert ended.is_whole, ended
+    assert station.unequal(today) == []
+    assert station.wrong() == []
