@@ -1,0 +1,1 @@
+"""The dashboard: its panels described once, and a file drawn from them."""

@@ -1,0 +1,195 @@
+"""What a panel is made of. Nothing here knows by which tool a panel is drawn."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a panel shows its figures."""
+
+    FIGURE = "figure"  # one number
+    LINE = "line"  # measures over the time `x`, a line for each series or measure
+    STACKED = "stacked"  # counts over the time `x`, series or measures on top of each other
+    BAR = "bar"  # one measure for each value of `x`; with `series`, parts of each bar
+    HEATMAP = "heatmap"  # the measure as colour, `x` across and `y` down
+    TABLE = "table"  # `dimensions`, then measures
+
+
+class Aggregation(StrEnum):
+    """How rows of the view become one figure. Percentiles have no sum and no average."""
+
+    SUM = "sum"
+    COUNT = "count"  # rows
+    MAX = "max"
+    MIN = "min"
+    PERCENT = "percent"  # 100 * sum(column) / sum(whole)
+    GIVEN = "given"  # a table's row is a row of the view
+
+
+class Unit(StrEnum):
+    """What a figure counts, and how it is written."""
+
+    COUNT = "count"  # 1,234
+    PERCENT = "percent"  # of 0 to 100: 12.34 %
+    MILLISECONDS = "ms"  # 1,234 ms
+    HOURS = "hours"  # 1.2 h
+    BYTES = "bytes"  # 1,234
+    DAY = "day"  # 2026-03-01
+    INSTANT = "instant"  # 2026-03-01 12:30, UTC
+    TEXT = "text"
+
+
+class Part(StrEnum):
+    """What of a column's value a dimension takes."""
+
+    WHOLE = "whole"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    HOUR_OF_DAY = "hour of day"  # 0 to 23, UTC
+    WEEKDAY = "weekday"  # 1 to 7, Monday is 1
+
+
+class Filter(StrEnum):
+    """A choice of the reader; the value is the column of a view that it looks at."""
+
+    ORGANIZATION = "organization"
+    ENVIRONMENT = "environment"
+    API = "api_name"
+    DATES = "day"
+
+
+class Colour(StrEnum):
+    """Colours that colour-blind people can tell apart (Okabe and Ito, 2008)."""
+
+    BLUE = "#0072B2"
+    ORANGE = "#E69F00"
+    GREEN = "#009E73"
+    PURPLE = "#CC79A7"
+    SKY = "#56B4E9"
+    VERMILION = "#D55E00"
+    YELLOW = "#F0E442"
+    GREY = "#8C8C8C"  # in place of their black, to be seen on black too; for what is left over
+
+
+# For values without a colour of their own, in this order.
+PALETTE = (
+    Colour.BLUE,
+    Colour.ORANGE,
+    Colour.GREEN,
+    Colour.PURPLE,
+    Colour.SKY,
+    Colour.VERMILION,
+    Colour.YELLOW,
+)
+REST = Colour.GREY
+# From few to many, for heat maps: one hue, so that lightness alone tells.
+SCALE = ("#DEEBF7", "#08519C")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value that a column is known to have, with what a reader sees for it."""
+
+    value: str
+    label: str
+    colour: Colour
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A column by whose values rows are told apart."""
+
+    column: str
+    label: str
+    part: Part = Part.WHOLE
+    unit: Unit = Unit.TEXT
+    known: tuple[Value, ...] = ()
+    # What stands for null and for empty text.
+    absent: str = "(none)"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure: an aggregation over a column, or for PERCENT over two."""
+
+    label: str
+    column: str
+    aggregation: Aggregation = Aggregation.SUM
+    unit: Unit = Unit.COUNT
+    # The columns that together are the 100 percent; `column` is the part.
+    whole: tuple[str, ...] = ()
+    colour: Colour | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """By which column or measure's label rows are sorted."""
+
+    by: str
+    descending: bool = True
+
+
+@dataclass(frozen=True)
+class Only:
+    """Rows of the view that a panel takes: those with the value."""
+
+    column: str
+    value: str
+
+
+@dataclass(frozen=True)
+class NotGiven:
+    """When the source has nothing to give, and the words for it.
+
+    `environment_type`: only environments of this type have figures.
+    `where_tried`: organisations without the right key are not even tried.
+    """
+
+    reason: str
+    environment_type: str = ""
+    where_tried: bool = False
+
+
+ALL_FILTERS = (Filter.ORGANIZATION, Filter.ENVIRONMENT, Filter.API, Filter.DATES)
+PLACE_AND_DATES = (Filter.ORGANIZATION, Filter.ENVIRONMENT, Filter.DATES)
+PLACE = (Filter.ORGANIZATION, Filter.ENVIRONMENT)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One figure, chart or table.
+
+    `tells` is a line for the reader. `top`: at most so many values of `x` (or `y` of a heat map,
+    or rows of a table), the largest by `order`. `top_series`: so many series; with sums, the
+    others together are `Other`. `nothing` is said where data were exported and hold no row: that
+    nothing happened. That a day was not exported yet is told the same way everywhere.
+    """
+
+    id: str
+    title: str
+    tells: str
+    view: str
+    kind: Kind
+    measures: tuple[Measure, ...]
+    nothing: str
+    x: Dimension | None = None
+    y: Dimension | None = None
+    series: Dimension | None = None
+    dimensions: tuple[Dimension, ...] = ()
+    only: tuple[Only, ...] = ()
+    filters: tuple[Filter, ...] = PLACE_AND_DATES
+    order: tuple[Order, ...] = ()
+    top: int | None = None
+    top_series: int | None = None
+    not_given: NotGiven | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A page of the dashboard."""
+
+    id: str
+    title: str
+    tells: str
+    panels: tuple[Panel, ...] = field(default=())
