@@ -43,7 +43,7 @@ def _measure(where: Place, given: argparse.Namespace) -> int:
     print(f"{given.rounds} rounds of {replies.rows:,} rows each", flush=True)
     found = conversion.measure(where, replies, given.rounds)
     print(*report.conversion_table(found), sep="\n", flush=True)
-    windows = {days: exports.window(where, days) for days in _WINDOWS}
+    windows = exports.windows(where, _WINDOWS)
     requests = exports.one_day(where)
     short, long = windows.items()
     targets = [

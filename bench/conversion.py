@@ -5,7 +5,7 @@ from statistics import median
 
 from bench.errors import BenchError
 from bench.jobs.given import Given
-from bench.place import Place, Took
+from bench.place import Place, Took, middle
 from bench.replies import Made, Replies
 
 OURS = "ours"
@@ -62,16 +62,8 @@ def measure(where: Place, replies: Replies, rounds: int) -> Conversion:
             if job != FLOOR:
                 sizes[job] = _checked(where, bucket, made, job)
         for job, several in in_round.items():
-            took[job].append(_middle(several))
+            took[job].append(middle(several))
     return Conversion(made, replies.days, took, sizes)
-
-
-def _middle(several: list[Took]) -> Took:
-    return Took(
-        several[0].rows,
-        median(took.seconds for took in several),
-        median(took.peak_mib for took in several),
-    )
 
 
 def _checked(where: Place, bucket: str, made: Made, job: str) -> int:

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bench.place import Place, Took
+from bench.place import Place, Took, middle
 from bench.world import NOW, settings, world
 from sandbox import SandboxServer
 
 APIS = 100
 APPLICATIONS = 20
+_REPEATS = 3
 # Of one day and environment these have the most rows.
 TABLES = ("api_usage_over_time", "errors_details", "latency", "resource_usage")
 
@@ -34,10 +35,13 @@ def one_day(where: Place) -> Requests:
         return Requests(sum(statistics.root_fields.values()), statistics.queries)
 
 
-def window(where: Place, days: int) -> Took:
-    """Some tables of so many days. Raises BenchError."""
+def windows(where: Place, lengths: tuple[int, ...]) -> dict[int, Took]:
+    """Some tables of so many days, by their number: medians. Raises BenchError."""
+    took: dict[int, list[Took]] = {days: [] for days in lengths}
     with SandboxServer(world(APIS, APPLICATIONS), settings()) as sandbox:
-        return _export(where, sandbox, days, ",".join(TABLES))
+        for days in lengths * _REPEATS:
+            took[days].append(_export(where, sandbox, days, ",".join(TABLES)))
+    return {days: middle(several) for days, several in took.items()}
 
 
 def _export(where: Place, sandbox: SandboxServer, days: int, tables: str) -> Took:

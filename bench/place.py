@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import boto3
@@ -33,6 +34,15 @@ class Took:
     def rate(self) -> float:
         """Rows a second."""
         return self.rows / self.seconds
+
+
+def middle(several: Sequence[Took]) -> Took:
+    """The median of each figure of the same work."""
+    return Took(
+        several[0].rows,
+        median(took.seconds for took in several),
+        median(took.peak_mib for took in several),
+    )
 
 
 @dataclass(frozen=True)
