@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from catalogue import glue, page
+from catalogue import athena, glue, page, sql, view_page
 from catalogue.compiler import compile_folder, schema
 from catalogue.errors import DocumentError
 from insights.catalogue import Catalogue, Column, Table
@@ -32,6 +32,12 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     yield root / "tables.yaml", glue.render([*map(_described, shipped), *OWN])
     yield root / "custom/tables.yaml", glue.render(map(_described, own))
     yield root / "docs/tables.md", page.render([*shipped, *own], OWN)
+    tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}
+    views = sql.views(root / "views", tables)
+    queries = sql.queries(root / "queries", tables, views)
+    yield root / "views.yaml", athena.render_views(views)
+    yield root / "queries.yaml", athena.render_queries(queries)
+    yield root / "docs/views.md", view_page.render(views, queries)
 
 
 def _compiled(tables: Sequence[Table]) -> str:

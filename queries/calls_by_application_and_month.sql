@@ -8,4 +8,5 @@ WHERE day >= date_trunc('month', current_date) - INTERVAL '11' MONTH
 GROUP BY
   organization, environment, CAST(date_trunc('month', day) AS date), application_name,
   application_owner, api_name, api_version
-ORDER BY organization, environment, month DESC, requests DESC, application_name, api_name, api_version
+ORDER BY
+  organization, environment, month DESC, requests DESC, application_name, api_name, api_version

@@ -4,12 +4,16 @@
 -- add up to the response.
 -- response_p95_ms: 95th percentile of the response time, in ms. Not additive.
 -- backend_p95_ms: 95th percentile of the time the backend took, in ms. Not additive.
--- request_mediation_p95_ms: 95th percentile of the time spent on the request in the gateway, in ms. Not additive.
--- response_mediation_p95_ms: 95th percentile of the time spent on the response in the gateway, in ms. Not additive.
+-- request_mediation_p95_ms: 95th percentile of the time spent on the request
+--   in the gateway, in ms. Not additive.
+-- response_mediation_p95_ms: 95th percentile of the time spent on the response
+--   in the gateway, in ms. Not additive.
 -- response_median_ms: Median of the response time, in ms. Not additive.
 -- backend_median_ms: Median of the time the backend took, in ms. Not additive.
--- request_mediation_median_ms: Median of the time spent on the request in the gateway, in ms. Not additive.
--- response_mediation_median_ms: Median of the time spent on the response in the gateway, in ms. Not additive.
+-- request_mediation_median_ms: Median of the time spent on the request
+--   in the gateway, in ms. Not additive.
+-- response_mediation_median_ms: Median of the time spent on the response
+--   in the gateway, in ms. Not additive.
 SELECT
   l.day,
   l.organization,

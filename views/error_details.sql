@@ -1,6 +1,7 @@
 -- Failed requests by API, application, reason and hour
 -- Grain: organisation, environment, API, application, reason, hour.
--- The API is null where the service gives none; the application is UNKNOWN where the caller had none.
+-- The API is null where the service gives none; the application is UNKNOWN where the caller had
+-- none.
 -- reason: Why the requests failed.
 -- errors: Failed requests.
 WITH details AS (

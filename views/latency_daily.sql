@@ -3,7 +3,8 @@
 -- Only p95_ms is a percentile of the day; the others say what they are.
 -- p95_ms: 95th percentile of the response time over the day, in ms, as given. Not additive.
 -- highest_hourly_p95_ms: The highest of the hours' 95th percentiles, in ms.
--- mean_hourly_p95_weighted_by_requests_ms: Mean of the hours' 95th percentiles, each weighing as much as the hour has requests, in ms. Not a percentile.
+-- mean_hourly_p95_weighted_by_requests_ms: Mean of the hours' 95th percentiles, each weighing as
+--   much as the hour has requests, in ms. Not a percentile.
 WITH parts AS (
   SELECT
     day, organization, environment, p95_ms,

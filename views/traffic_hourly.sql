@@ -1,7 +1,8 @@
 -- Requests and errors by hour
 -- Grain: organisation, environment, hour with any request.
 -- The service leaves out hours without successes or without errors. Such a count is 0 where the
--- day's other hours or its totals say that the figures are there, and null where they may be missing.
+-- day's other hours or its totals say that the figures are there, and null where they may be
+-- missing.
 -- requests: All requests, successes and errors together; null where one of the two is not known.
 -- successes: Successful requests.
 -- errors: Failed requests.

@@ -1,0 +1,124 @@
+"""The views and saved queries on DuckDB: Trino's SQL translated, over a copy of the dataset.
+
+So their figures can be had, and compared, without Athena.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+from catalogue.sql import DIALECT, View, views
+from insights.catalogue import Column, load
+from insights.checks import CHECKS, CHECKS_COLUMNS
+from insights.ledger import RUNS, RUNS_COLUMNS
+
+_FOLDER = Path(__file__).resolve().parent
+_TYPES = {
+    "string": "VARCHAR",
+    "bigint": "BIGINT",
+    "double": "DOUBLE",
+    "timestamp": "TIMESTAMP",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+}
+_DAY = r"/day=(\d{4}-\d{2}-\d{2})/"
+
+
+def tables() -> dict[str, Sequence[Column]]:
+    """The columns of each table of the dataset by its name, without `day`."""
+    found: dict[str, Sequence[Column]] = {
+        table.name: table.columns for table in load().chosen(None)
+    }
+    return found | {RUNS: RUNS_COLUMNS, CHECKS: CHECKS_COLUMNS}
+
+
+@cache
+def all_views() -> Mapping[str, View]:
+    """The views by name, each after those that it reads."""
+    return {view.name: view for view in views(_FOLDER, tables())}
+
+
+def tables_of(view: str) -> frozenset[str]:
+    """The tables from which a view comes, through the views between."""
+    return frozenset(_tables_of(view))
+
+
+def _tables_of(name: str) -> Iterator[str]:
+    if name not in all_views():
+        yield name
+        return
+    for source in all_views()[name].statement.sources:
+        yield from _tables_of(source)
+
+
+def translated(sql: str, now: datetime | None = None) -> str:
+    """A query in Trino's SQL for DuckDB. `now`, aware, stands for the current time if given."""
+    query = sqlglot.parse_one(sql, read=DIALECT).transform(_changed, now)
+    return query.sql(dialect="duckdb", comments=False)
+
+
+def _changed(node: exp.Expression, now: datetime | None) -> exp.Expression:
+    # Trino's max_by takes a null for a value; DuckDB's arg_max leaves such rows out.
+    if isinstance(node, exp.ArgMax):
+        return exp.Anonymous(this="arg_max_null", expressions=[node.this, node.expression])
+    if now is None:
+        return node
+    at = now.astimezone(UTC)
+    if isinstance(node, exp.CurrentDate):
+        return exp.cast(exp.Literal.string(at.date().isoformat()), "date")
+    if isinstance(node, exp.CurrentTimestamp):
+        return exp.cast(exp.Literal.string(at.isoformat()), "timestamptz")
+    return node
+
+
+def connect(files: Iterable[Path], now: datetime | None = None) -> duckdb.DuckDBPyConnection:
+    """A database with the dataset's tables, read from files named as in S3, and all views.
+
+    A file lies in `<table>/day=<day>/`. Tables without a file are there, without rows.
+    """
+    database = duckdb.connect()
+    database.execute("SET TimeZone = 'UTC'")
+    by_table: dict[str, list[str]] = {}
+    for path in files:
+        by_table.setdefault(path.parent.parent.name, []).append(str(path))
+    for table, of_table in tables().items():
+        _fill(database, table, of_table, by_table.get(table, []))
+    for view in all_views().values():
+        # A sum of 64-bit integers has 128 bits in DuckDB, and 64 in Trino.
+        columns = ", ".join(
+            f'CAST("{c.name}" AS {_TYPES[c.type]}) AS "{c.name}"' for c in view.columns
+        )
+        select = translated(view.statement.text, now)
+        database.execute(f'CREATE VIEW "{view.name}" AS SELECT {columns} FROM ({select})')
+    return database
+
+
+def _fill(
+    database: duckdb.DuckDBPyConnection,
+    table: str,
+    columns: Sequence[Column],
+    paths: Sequence[str],
+) -> None:
+    declared = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in columns)
+    database.execute(f'CREATE TABLE "{table}" ({declared}, day DATE)')
+    if not paths:
+        return
+    source = "read_parquet(?, union_by_name = true, hive_partitioning = false, filename = true)"
+    described = database.execute(f"DESCRIBE SELECT * FROM {source}", [paths]).fetchall()
+    there = {row[0] for row in described}
+    # A file from before a column was added has no such column.
+    values = ", ".join(
+        f'CAST("{column.name}" AS {_TYPES[column.type]})' if column.name in there else "NULL"
+        for column in columns
+    )
+    database.execute(
+        f'INSERT INTO "{table}" SELECT {values}, '
+        f"CAST(regexp_extract(filename, '{_DAY}', 1) AS DATE) FROM {source}",
+        [paths],
+    )
