@@ -151,7 +151,7 @@ _OVERVIEW = Sheet(
         Panel(
             "p95_by_day",
             "p95 by day",
-            "95th percentile of the response time over the day; of several organisations the highest.",
+            "95th percentile of the response time; the highest of the organisations chosen.",
             "traffic_daily",
             Kind.LINE,
             (_DAILY_P95,),

@@ -3,7 +3,6 @@
 So their figures can be had, and compared, without Athena.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
