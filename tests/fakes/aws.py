@@ -72,9 +72,10 @@ class FakeAws:
 
     # Clients
 
-    def ssm(self) -> "SSMClient":
-        """A real client of this fake."""
-        client: SSMClient = _SESSION.client("ssm", endpoint_url=self.url, config=_CONFIG)
+    def ssm(self, attempts: int = 1) -> "SSMClient":
+        """A real client of this fake, which asks so many times."""
+        config = _CONFIG.merge(Config(retries={"total_max_attempts": attempts}))
+        client: SSMClient = _SESSION.client("ssm", endpoint_url=self.url, config=config)
         return client
 
     def secretsmanager(self) -> "SecretsManagerClient":

@@ -413,7 +413,7 @@ def test_every_shape_of_an_error(body: object, code: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("status", "error", "said"),
     [
-        (401, Unauthenticated, "the token was refused"),
+        (401, Unauthenticated, "check the application's subscription"),
         (403, PersonMustAct, "subscribe"),
         (404, PersonMustAct, "moved"),
         (410, PersonMustAct, "moved"),

@@ -7,13 +7,14 @@ import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insights.errors import BadAnswer, ConfigurationError, InsightsError, PersonMustAct, Retriable
-from insights.lease import LEASE_SECONDS, SKEW_SECONDS, Failure
+from insights.lease import LEASE_SECONDS, SKEW_SECONDS, Failure, Lease
 from insights.minting import CredentialsRefusedError, _lifetime
 from insights.tokens import Token
 from tests.fakes import stack as stacks
@@ -314,6 +315,28 @@ def test_only_one_creates_the_state(stack: Stack) -> None:
     seen = lease.read("acme")
     assert lease.claim("acme", seen)
     assert lease.claim("acme", seen) is None
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_claim_whose_answer_was_lost_is_known_again(stack: Stack, *, fresh: bool) -> None:
+    if not fresh:
+        stack.minter().ensure("acme", SECONDS)
+    lease = stack.lease()
+    seen = lease.read("acme")
+    lost = iter([True])
+
+    def lose(body: dict[str, Any]) -> None:
+        if next(lost, False):
+            stack.aws._PutParameter(body)
+            raise Refused("InternalServerError", status=500)
+
+    stack.aws.faults["PutParameter"] = lose
+    patient = stack.aws.ssm(attempts=3)
+    held = Lease(patient, STATES, stack.clock).claim("acme", seen)
+    assert held
+    assert lease.claim("acme", seen) is None
+    lease.release("acme", held)
+    assert lease.read("acme").is_free(stack.clock())
 
 
 def test_a_throttled_claim_waits_its_turn(stack: Stack) -> None:

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+)
 
 from insights.aws import aws_failure, error_code
 from insights.errors import InsightsError
@@ -17,8 +22,10 @@ from insights.partitions import day_prefix, table_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
+_READS = 3
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,7 @@ class Dataset:
         """An object, or None where there is none."""
         with _told(f"reading {key}"):
             try:
-                answer = self._s3.get_object(Bucket=self._bucket, Key=key)
-                body = answer["Body"].read()
+                answer, body = self._whole(key)
             except self._s3.exceptions.NoSuchKey:
                 return None
         asked = answer["Metadata"].get("asked", "")
@@ -85,6 +91,17 @@ class Dataset:
             # Not written by an export: its age is all that is known.
             moment = answer["LastModified"]
         return Kept(answer["ETag"], moment, answer["Metadata"].get("run", ""), body)
+
+    def _whole(self, key: str) -> tuple[GetObjectOutputTypeDef, bytes]:
+        # The SDK asks again for an answer that does not begin, not for one that breaks off.
+        for left in reversed(range(_READS)):
+            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+            try:
+                return answer, answer["Body"].read()
+            except (HTTPClientError, IncompleteReadError):
+                if not left:
+                    raise
+        raise AssertionError
 
     def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
         """Replaces an object whole, whatever is there."""

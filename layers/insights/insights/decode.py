@@ -36,7 +36,7 @@ class Answer:
     """The rows of one reply by column, and what else its shape tells.
 
     `items` counts the outermost list, which is what pages count. `total` and `limit` come from
-    `pagination`, `granularities` from the echo.
+    `pagination`, `granularities` from the echo. It `repeats` where a series has a time twice.
     """
 
     columns: Columns
@@ -45,6 +45,7 @@ class Answer:
     total: int | None = None
     limit: int | None = None
     unknown_fields: bool = False
+    repeats: bool = False
 
 
 def _leaf(node: Node) -> Any:
@@ -127,6 +128,16 @@ def _levels(root: Node) -> list[_Level]:
     return levels
 
 
+def _series_by(table: Table, innermost: _Level) -> str | None:
+    """The column that tells rows of one list apart, where that is a time and nothing else can."""
+    kinds = {column.name: column.type for column in table.columns}
+    own = {name: kinds.get(name) for name, _ in innermost.leaves}
+    times = [name for name, kind in own.items() if kind == "timestamp"]
+    if table.granularity is None or table.paged or "string" in own.values() or len(times) != 1:
+        return None
+    return times[0]
+
+
 class Reader:
     """Reads the replies of one table."""
 
@@ -135,6 +146,7 @@ class Reader:
         self._strict = msgspec.json.Decoder(_type_of(table.shape, "", strict=True))
         self._lenient = msgspec.json.Decoder(_type_of(table.shape, "", strict=False))
         self._levels = _levels(table.shape)
+        self._series_by = _series_by(table, self._levels[-1])
         names = [c.name for c in table.columns if c.type == "timestamp"]
         self._instants = {name: Known(partial(self._instant, name)) for name in names}
         page = next((i for i, n in enumerate(table.shape.nodes) if n.key == "pagination"), None)
@@ -159,14 +171,15 @@ class Reader:
         if value is None and (self._table.shape.nodes or self._table.shape.repeated):
             msg = f"{self._table.field} is null, and no error says why"
             raise BadAnswer(msg)
-        columns, items = self._unfold(value)
+        columns, counts, items = self._unfold(value)
+        repeats = self._repeats(columns, counts)
         for name, known in self._instants.items():
             if name in columns:
                 columns[name] = mapped(columns[name], known)
         page = self._page(value) if self._page else None
         total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
         echoed = frozenset(distinct(columns.get("granularity", ())))
-        return Answer(columns, items, echoed, total, limit, unknown)
+        return Answer(columns, items, echoed, total, limit, unknown, repeats)
 
     def _decode(self, raw: bytes | memoryview | msgspec.Raw) -> tuple[Any, bool]:
         try:
@@ -185,10 +198,12 @@ class Reader:
         kind = SchemaDiffers if isinstance(error, msgspec.ValidationError) else BadAnswer
         return kind(f"{self._table.field}: {error}")
 
-    def _unfold(self, value: Any) -> tuple[Columns, int]:
+    def _unfold(self, value: Any) -> tuple[Columns, Sequence[int], int]:
+        """The columns, the sizes of the innermost lists, and that of the outermost."""
         items = value if self._table.shape.repeated else [value]
         outermost: int | None = len(items) if self._table.shape.repeated else None
         columns: Columns = {}
+        counts = [len(items)]
         for level in self._levels:
             for name, get in level.leaves:
                 columns[name] = list(map(get, items) if get else items)
@@ -199,7 +214,18 @@ class Reader:
             columns = {name: unfold(values, counts) for name, values in columns.items()}
             items = list(chain.from_iterable(below))
             outermost = len(items) if outermost is None else outermost
-        return columns, len(items) if outermost is None else outermost
+        return columns, counts, len(items) if outermost is None else outermost
+
+    def _repeats(self, columns: Columns, counts: Sequence[int]) -> bool:
+        """Whether a time stands twice in one of the innermost lists, of `counts` rows each."""
+        if self._series_by is None:
+            return False
+        times, start = columns[self._series_by], 0
+        for count in counts:
+            if len(set(times[start : start + count])) != count:
+                return True
+            start += count
+        return False
 
     def _instant(self, column: str, text: str | None) -> int | None:
         if text is None:

@@ -387,7 +387,11 @@ def sort_failure(
     head = f"{what} answered HTTP {reply.status} ({said})"
     status = reply.status
     if status == 401:
-        return Unauthenticated(f"{head}: the token was refused", status=status)
+        return Unauthenticated(
+            f"{head}: the token was refused. Where new ones are too, check the application's "
+            f"subscription and the setting Scope",
+            status=status,
+        )
     if is_retriable(status):
         return Retriable(head, retry_after=retry_after(reply, time.time()), status=status)
     if status == 400:

@@ -96,13 +96,21 @@ class Lease:
         """
         name = self._name(organization)
         until = self._clock() + LEASE_SECONDS
-        content = {"holder": secrets.token_hex(8), "until": until}
+        holder = secrets.token_hex(8)
+        content = {"holder": holder, "until": until}
         version = self._write(name, content, overwrite=seen.version > 0)
         if version is None:
-            return None
-        if version == seen.version + 1:
+            mine = State(seen.version + 1, holder, until)
+            return Held(until) if self._read(name) == mine else None
+        before: State | None = None
+        while version > seen.version + 1:
+            version -= 1
+            before = self._read(f"{name}:{version}")
+            # The SDK repeats a write whose answer was lost: the first of them is the claim.
+            if before is None or before.holder != holder:
+                break
+        else:
             return Held(until)
-        before = self._read(f"{name}:{version - 1}")
         if before is None or not before.is_free(self._clock()):
             return None
         return Held(until, before.failure)

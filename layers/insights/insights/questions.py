@@ -1,7 +1,7 @@
 """What must be asked for one partition, and the rows that the answers add up to. No network."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -57,8 +57,8 @@ def collect(table: Table, given: Mapping[str, Any], api_ids: Sequence[str] = ())
     `given` fills the variables that are the same for the whole partition. The first questions
     are one for each member of the fan-out; what follows are pages.
 
-    Raises BadAnswer where the echoed granularity is another, or pages do not add up, also not
-    when they are asked for once more.
+    Raises BadAnswer where the echoed granularity is another, and where pages do not add up or a
+    series repeats itself, also when they are asked for once more.
     """
     fixed = {name: value for name, value in given.items() if name in table.variables}
     members = []
@@ -70,11 +70,19 @@ def collect(table: Table, given: Mapping[str, Any], api_ids: Sequence[str] = ())
     if not table.paged:
         for ask, answer in zip(asks, (yield from _asked(asks)), strict=True):
             rows.add(answer, ask.columns)
-        return rows
+        return rows if table.daily else _each_once(rows)
     for ask, answers in zip(asks, (yield from _all_pages(asks)), strict=True):
         for answer in answers:
             rows.add(answer, ask.columns)
     return rows
+
+
+def _each_once(rows: Rows) -> Rows:
+    """A list without what stands in it twice, which is the same thing all the same."""
+    kept = list(dict.fromkeys(zip(*rows.columns.values(), strict=True)))
+    columns = map(list, zip(*kept, strict=True)) if kept else ([] for _ in rows.columns)
+    named: Columns = dict(zip(rows.columns, columns, strict=True))
+    return replace(rows, columns=named, count=len(kept))
 
 
 # A member of a fan-out: its variable's name and value, and the columns that repeat it.
@@ -124,6 +132,12 @@ def _joined(
 
 def _asked(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[Answer]]:
     answers = (yield asks) if asks else []
+    if doubtful := [i for i, answer in enumerate(answers) if answer.repeats]:
+        answers = list(answers)
+        for i, answer in zip(doubtful, (yield [asks[i] for i in doubtful]), strict=True):
+            if answer.repeats:
+                raise BadAnswer(f"{asks[i].table.field} gives a time twice in one series")
+            answers[i] = answer
     for ask, answer in zip(asks, answers, strict=True):
         wanted = ask.table.granularity
         if answer.granularities - {wanted}:

@@ -13,6 +13,7 @@ from insights.decode import Reader, microseconds, parse_instant, within
 from insights.errors import BadAnswer
 
 SPAN = "2026-11-20T05:00:00.0000000Z"
+LATER = "2026-11-20T06:00:00.0000000Z"
 
 
 def read(table: Table, value: object):
@@ -25,7 +26,7 @@ def summary(**changes: object) -> dict[str, object]:
 
 
 def test_unfolds_nested_lists_into_rows(by_api: Table):
-    points = [{"timeSpan": SPAN, "count": 1}, {"timeSpan": SPAN, "count": 2}]
+    points = [{"timeSpan": SPAN, "count": 1}, {"timeSpan": LATER, "count": 2}]
     answer = read(
         by_api,
         [
@@ -55,6 +56,37 @@ def test_every_leaf_is_one_row_with_its_parents_values(by_api: Table, items):
     answer = read(by_api, value)
     rows = [(api, count) for api, counts in items for count in counts or ()]
     assert list(zip(answer.columns["api_id"], answer.columns["count"], strict=True)) == rows
+
+
+@pytest.mark.parametrize(
+    ("spans", "repeats"),
+    [
+        ([[SPAN, LATER], [SPAN]], False),
+        ([[SPAN], [SPAN]], False),
+        ([[SPAN], [LATER, SPAN, LATER]], True),
+        ([[SPAN, SPAN], [LATER]], True),
+        ([], False),
+    ],
+)
+def test_a_time_that_stands_twice_in_one_series_is_told(by_api: Table, spans, repeats: bool):
+    value = [
+        {"apiId": "a", "granularity": "1h", "usage": [{"timeSpan": t, "count": 1} for t in times]}
+        for times in spans
+    ]
+    assert read(by_api, value).repeats is repeats
+
+
+def test_what_is_paged_may_tell_of_an_hour_more_than_once(compiled):
+    table = compiled(
+        "errors_details",
+        """query q($time: TimeFilter!, $data: DataFilter!, $limit: Int, $offset: Int) {
+          getErrorsDetails(timeFilter: $time dataFilter: $data errorsDetailsFilter: {
+            granularity: "1h", paginationFilter: { limit: $limit, offset: $offset } }) {
+            usage { timeSpan reason count } pagination { total limit } } }""",
+    )
+    rows = [{"timeSpan": SPAN, "reason": reason, "count": 1} for reason in "ab"]
+    value = {"usage": rows, "pagination": {"total": 2, "limit": 20}}
+    assert read(table, value).repeats is False
 
 
 def test_a_root_that_is_null_is_no_empty_list(hourly: Table):

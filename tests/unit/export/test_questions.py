@@ -1,6 +1,7 @@
 """What is asked for a partition, and which answers add up to it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -66,6 +67,35 @@ def test_each_value_that_is_fanned_out_over_is_a_column(compiled):
     rows = drive(table, lambda ask: Answer({"count": [1]}, 1, frozenset(), 1, 20), ["a", "b"])
     pairs = list(zip(rows.columns["api_id"], rows.columns["error_type"], strict=True))
     assert pairs == [("a", "PROXY"), ("a", "TARGET"), ("b", "PROXY"), ("b", "TARGET")]
+
+
+def test_a_series_that_repeats_itself_is_asked_for_once_more(by_api: Table):
+    asked: list[str] = []
+
+    def answer(ask: Ask) -> Answer:
+        first = ask.variables["apiIds"][0]
+        asked.append(first)
+        return replace(one(ask), repeats=first == "5" and asked.count(first) <= times)
+
+    times = 1
+    ids = [str(i) for i in range(11)]
+    assert drive(by_api, answer, ids).count == 11
+    assert asked == ["0", "5", "10", "5"]
+    times = 2
+    asked.clear()
+    with pytest.raises(BadAnswer, match="twice in one series"):
+        drive(by_api, answer, ids)
+
+
+def test_what_stands_twice_in_a_list_is_one(compiled):
+    table = compiled(
+        "apis",
+        "query q($data: DataFilter!) { listAllAPI(dataFilter: $data) { id name } }",
+    )
+    columns = {"api_id": ["a", "b", "a"], "api_name": ["x", "y", "x"]}
+    rows = drive(table, lambda ask: Answer(columns, 3, frozenset()))
+    assert rows.count == 2
+    assert rows.columns == {"api_id": ["a", "b"], "api_name": ["x", "y"]}
 
 
 def test_another_granularity_than_asked_for_is_refused(hourly: Table):
