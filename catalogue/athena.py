@@ -11,6 +11,7 @@ from typing import Any
 from catalogue.glue import HEADER, dump, logical_id
 from catalogue.sql import TRINO_TYPES, Statement, View, ViewColumn
 
+_COMMENT = "Presto View"
 _DATABASE = {"Type": "String", "Description": "The Glue database."}
 
 
@@ -36,8 +37,6 @@ def render_queries(queries: Iterable[Statement]) -> str:
 
 
 def _view(view: View) -> dict[str, Any]:
-    about = " ".join(filter(None, (f"{view.statement.title}.", view.statement.notes)))
-    grain = f"Grain: {view.statement.grain}"
     return {
         "Type": "AWS::Glue::Table",
         "Properties": {
@@ -45,10 +44,11 @@ def _view(view: View) -> dict[str, Any]:
             "DatabaseName": {"Ref": "DatabaseName"},
             "TableInput": {
                 "Name": view.name,
-                "Description": f"{about} {grain}"[:2048],
+                # Trino takes this for the parameter `comment`, and knows a view by that.
+                "Description": _COMMENT,
                 "Owner": {"Ref": "AWS::AccountId"},
                 "TableType": "VIRTUAL_VIEW",
-                "Parameters": {"presto_view": "true", "comment": "Presto View"},
+                "Parameters": {"presto_view": "true", "comment": _COMMENT},
                 "StorageDescriptor": {
                     "Columns": [_column(column) for column in view.columns],
                     "Location": "",
