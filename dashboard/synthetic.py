@@ -1,0 +1,126 @@
+"""A dataset of synthetic traffic, as a full export of the sandbox leaves it, without AWS."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from insights.catalogue import RESOLVED, Table, load
+from insights.decode import microseconds
+from insights.ledger import Entry, objects
+from insights.parquet import encode
+from insights.partitions import day_end, day_prefix, safe_name
+from sandbox.expected import expected_rows
+from sandbox.world import Environment, Organization, World
+
+
+@dataclass(frozen=True)
+class Made:
+    """A partition: its rows, and what the ledger says of it."""
+
+    table: Table
+    organization: str
+    environment: Environment | None
+    day: date
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+        place = safe_name(self.organization)
+        if self.environment:
+            place += f".{safe_name(self.environment.name)}"
+        return f"{day_prefix(self.table.name, self.day)}{place}.parquet"
+
+
+def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
+    """Writes the dataset's files below a folder, with a ledger of one run; what was written."""
+    made = list(_partitions(world, since, now))
+    for partition in made:
+        _save(folder / partition.key, _file(partition, now))
+    for day, entries in groupby(sorted(made, key=lambda m: m.day), key=lambda m: m.day):
+        at = min(now, day_end(day) + timedelta(hours=1))
+        run = f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed"
+        for _, key, body in objects(run, [_entry(entry, at) for entry in entries], at):
+            _save(folder / key, body)
+    return made
+
+
+def _save(path: Path, body: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
+
+
+def _partitions(world: World, since: date, now: datetime) -> Iterator[Made]:
+    for table in load().chosen(None):
+        for handle, organization in world.organizations.items():
+            if table.on_prem_key and not organization.on_prem_key:
+                continue
+            for environment in _environments(table, organization):
+                for day in _days(table, since, now.date()):
+                    rows = _rows(world, table, handle, environment, day, now)
+                    yield Made(table, handle, environment, day, rows)
+
+
+def _environments(table: Table, organization: Organization) -> Sequence[Environment | None]:
+    if table.scope == "organization":
+        return (None,)
+    kinds = table.environment_types
+    return [e for e in organization.environments if not kinds or e.type in kinds]
+
+
+def _days(table: Table, since: date, today: date) -> Iterator[date]:
+    if not table.daily:
+        yield today
+        return
+    if table.kept_days is not None:
+        since = max(since, today - timedelta(days=table.kept_days))
+    for number in range((today - since).days + 1):
+        yield since + timedelta(days=number)
+
+
+def _rows(
+    world: World,
+    table: Table,
+    handle: str,
+    environment: Environment | None,
+    day: date,
+    now: datetime,
+) -> Sequence[Mapping[str, Any]]:
+    name = environment.name if environment else None
+    rows = expected_rows(world, table.name, handle, name, day, now)
+    if table.resolves_apis and environment:
+        ids = {api.shown: api.id for api in environment.listed}
+        return [row | {RESOLVED: ids.get(row["api_id"])} for row in rows]
+    return rows
+
+
+def _file(partition: Made, now: datetime) -> bytes:
+    columns, rows = partition.table.columns, partition.rows
+    values = {
+        column.name: [_plain(row.get(column.name, now)) for row in rows] for column in columns
+    }
+    return encode(columns, values, len(rows))
+
+
+def _plain(value: Any) -> Any:
+    return microseconds(value) if isinstance(value, datetime) else value
+
+
+def _entry(made: Made, at: datetime) -> Entry:
+    environment = made.environment
+    return Entry(
+        table=made.table.name,
+        organization=made.organization,
+        environment=environment.name if environment else None,
+        environment_id=environment.id if environment else None,
+        day=made.day,
+        status="exported",
+        started=at - timedelta(seconds=20),
+        seconds=20.0,
+        rows=len(made.rows),
+        bytes=1000,
+        requests=1,
+    )
