@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -172,10 +172,10 @@ class Reader:
             msg = f"{self._table.field} is null, and no error says why"
             raise BadAnswer(msg)
         columns, counts, items = self._unfold(value)
-        repeats = self._repeats(columns, counts)
         for name, known in self._instants.items():
             if name in columns:
                 columns[name] = mapped(columns[name], known)
+        repeats = self._repeats(columns, counts)
         page = self._page(value) if self._page else None
         total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
         echoed = frozenset(distinct(columns.get("granularity", ())))
@@ -220,12 +220,8 @@ class Reader:
         """Whether a time stands twice in one of the innermost lists, of `counts` rows each."""
         if self._series_by is None:
             return False
-        times, start = columns[self._series_by], 0
-        for count in counts:
-            if len(set(times[start : start + count])) != count:
-                return True
-            start += count
-        return False
+        times = iter(columns[self._series_by])
+        return any(len(set(islice(times, count))) != count for count in counts)
 
     def _instant(self, column: str, text: str | None) -> int | None:
         if text is None:
