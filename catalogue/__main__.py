@@ -10,16 +10,8 @@ import msgspec
 from catalogue import athena, glue, page, sql, view_page
 from catalogue.compiler import compile_folder, schema
 from catalogue.errors import DocumentError
+from catalogue.shipped import OWN, ROOT
 from insights.catalogue import Catalogue, Column, Table
-from insights.checks import CHECKS, CHECKS_COLUMNS, CHECKS_DESCRIPTION
-from insights.ledger import RUNS, RUNS_COLUMNS, RUNS_DESCRIPTION
-
-ROOT = Path(__file__).parent.parent
-# The exporter's own tables: name, description, columns.
-OWN = (
-    (RUNS, RUNS_DESCRIPTION, RUNS_COLUMNS),
-    (CHECKS, CHECKS_DESCRIPTION, CHECKS_COLUMNS),
-)
 
 
 def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
@@ -38,6 +30,7 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     yield root / "views.yaml", athena.render_views(views)
     yield root / "queries.yaml", athena.render_queries(queries)
     yield root / "docs/views.md", view_page.render(views, queries)
+    yield root / "quicksight.yaml", quicksight.render(SHEETS, views)
 
 
 def _compiled(tables: Sequence[Table]) -> str:

@@ -6,20 +6,24 @@
 -- errors: Failed requests of the class.
 SELECT
   day, organization, environment, time_span AS hour,
-  'proxy' AS side, '4xx' AS status_class, proxy_4xx AS errors
+  CAST('proxy' AS varchar) AS side, CAST('4xx' AS varchar) AS status_class,
+  proxy_4xx AS errors
 FROM proxy_target_errors_over_time
 UNION ALL
 SELECT
   day, organization, environment, time_span AS hour,
-  'proxy' AS side, '5xx' AS status_class, proxy_5xx AS errors
+  CAST('proxy' AS varchar) AS side, CAST('5xx' AS varchar) AS status_class,
+  proxy_5xx AS errors
 FROM proxy_target_errors_over_time
 UNION ALL
 SELECT
   day, organization, environment, time_span AS hour,
-  'target' AS side, '4xx' AS status_class, target_4xx AS errors
+  CAST('target' AS varchar) AS side, CAST('4xx' AS varchar) AS status_class,
+  target_4xx AS errors
 FROM proxy_target_errors_over_time
 UNION ALL
 SELECT
   day, organization, environment, time_span AS hour,
-  'target' AS side, '5xx' AS status_class, target_5xx AS errors
+  CAST('target' AS varchar) AS side, CAST('5xx' AS varchar) AS status_class,
+  target_5xx AS errors
 FROM proxy_target_errors_over_time
