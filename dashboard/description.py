@@ -120,6 +120,8 @@ class Measure:
     # The columns that together are the 100 percent; `column` is the part.
     whole: tuple[str, ...] = ()
     colour: Colour | None = None
+    # Whether a person should look where it is more than 0.
+    bad: bool = False
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,17 @@ _STATUS = Dimension(
         Value("failed", "Failed", Colour.VERMILION),
     ),
 )
+_VERDICT = Dimension(
+    "verdict",
+    "Verdict",
+    known=(
+        Value("ok", "Equal", Colour.BLUE),
+        Value("lower", "Lower, as it may be", Colour.SKY),
+        Value("open", "Open, as the day still fills", Colour.YELLOW),
+        Value("mismatch", "Mismatch", Colour.VERMILION),
+        Value("skipped", "Skipped", Colour.GREY),
+    ),
+)
 
 _REQUESTS = Measure("Requests", "requests", colour=Colour.BLUE)
 _SUCCESSES = Measure("Successes", "successes", colour=Colour.BLUE)
@@ -791,7 +802,7 @@ _HEALTH = Sheet(
             "Days of tables that were never exported.",
             "export_freshness",
             Kind.FIGURE,
-            (Measure("Missing", "days_missing", colour=Colour.ORANGE),),
+            (Measure("Missing", "days_missing", bad=True),),
             _NEVER_RAN,
             filters=PLACE,
         ),
@@ -801,7 +812,7 @@ _HEALTH = Sheet(
             "Days of tables whose newest try failed; an older export may be there.",
             "export_freshness",
             Kind.FIGURE,
-            (Measure("Failed", "days_failed", colour=Colour.VERMILION),),
+            (Measure("Failed", "days_failed", bad=True),),
             _NEVER_RAN,
             filters=PLACE,
         ),
@@ -828,8 +839,8 @@ _HEALTH = Sheet(
                 Measure("Age", "age_hours", Aggregation.MAX, Unit.HOURS),
                 Measure("Newest day", "newest_day", Aggregation.MIN, Unit.DAY),
                 Measure("Days exported", "days_exported"),
-                Measure("Missing", "days_missing"),
-                Measure("Failed", "days_failed"),
+                Measure("Missing", "days_missing", bad=True),
+                Measure("Failed", "days_failed", bad=True),
                 Measure("Rows", "rows_written"),
             ),
             _NEVER_RAN,
@@ -860,6 +871,33 @@ _HEALTH = Sheet(
             top=100,
         ),
         Panel(
+            "checks",
+            "Whether the tables agree",
+            "Comparisons between tables of the same day; a mismatch needs a look.",
+            "data_checks",
+            Kind.STACKED,
+            (Measure("Comparisons", "what", Aggregation.COUNT),),
+            "Nothing was compared in these days.",
+            x=_DAY,
+            series=_VERDICT,
+        ),
+        Panel(
+            "mismatches",
+            "Tables that disagree",
+            "Comparisons of a day that should hold and do not.",
+            "data_checks",
+            Kind.TABLE,
+            (
+                Measure("Expected", "expected", Aggregation.GIVEN),
+                Measure("Found", "found", Aggregation.GIVEN),
+            ),
+            "No tables disagree.",
+            dimensions=(_DAY, _ORGANIZATION, _ENVIRONMENT, Dimension("what", "What")),
+            only=(Only("verdict", "mismatch"),),
+            order=(Order("Day (UTC)"),),
+            top=100,
+        ),
+        Panel(
             "runs",
             "Runs",
             "The newest hundred runs, by the day of the data that they wrote.",
@@ -868,7 +906,7 @@ _HEALTH = Sheet(
             (
                 Measure("Ended (UTC)", "ended", Aggregation.MAX, Unit.INSTANT),
                 Measure("Exported", "tables_exported"),
-                Measure("Failed", "tables_failed"),
+                Measure("Failed", "tables_failed", bad=True),
                 Measure("Kept", "tables_kept"),
                 Measure("Overtaken", "tables_overtaken"),
                 Measure("Rows", "rows_written"),

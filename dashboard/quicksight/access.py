@@ -1,0 +1,143 @@
+"""Who may do what: the principal's rights in QuickSight, and the role that runs the queries."""
+
+from typing import Any
+
+# QuickSight takes these sets of actions only, each as a whole: those of an owner.
+OWN_DATA_SOURCE = (
+    "DescribeDataSource",
+    "DescribeDataSourcePermissions",
+    "PassDataSource",
+    "UpdateDataSource",
+    "DeleteDataSource",
+    "UpdateDataSourcePermissions",
+)
+OWN_DATA_SET = (
+    "DescribeDataSet",
+    "DescribeDataSetPermissions",
+    "PassDataSet",
+    "DescribeIngestion",
+    "ListIngestions",
+    "UpdateDataSet",
+    "DeleteDataSet",
+    "CreateIngestion",
+    "CancelIngestion",
+    "UpdateDataSetPermissions",
+)
+OWN_DASHBOARD = (
+    "DescribeDashboard",
+    "ListDashboardVersions",
+    "UpdateDashboardPermissions",
+    "QueryDashboard",
+    "UpdateDashboard",
+    "DeleteDashboard",
+    "DescribeDashboardPermissions",
+    "UpdateDashboardPublishedVersion",
+)
+OWN_THEME = (
+    "DescribeTheme",
+    "DescribeThemeAlias",
+    "ListThemeAliases",
+    "ListThemeVersions",
+    "DeleteTheme",
+    "UpdateTheme",
+    "CreateThemeAlias",
+    "DeleteThemeAlias",
+    "UpdateThemeAlias",
+    "UpdateThemePermissions",
+    "DescribeThemePermissions",
+)
+
+
+def granted(actions: tuple[str, ...]) -> dict[str, Any]:
+    """The principal's permission for one of the sets of actions."""
+    return {
+        "Principal": {"Ref": "PrincipalArn"},
+        "Actions": [f"quicksight:{action}" for action in actions],
+    }
+
+
+def query_role() -> dict[str, Any]:
+    """The role that the data source runs its queries as, in place of the account's own.
+
+    It reads this dataset and nothing else, so nobody has to open buckets to all of QuickSight.
+    """
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "Description": "Runs QuickSight's queries over the Choreo Insights data.",
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": "quicksight.amazonaws.com"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            },
+            "Policies": [
+                {
+                    "PolicyName": "query",
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": _statements()},
+                }
+            ],
+        },
+    }
+
+
+def _statements() -> list[dict[str, Any]]:
+    return [
+        _allow(
+            "RunQueries",
+            "athena:GetWorkGroup athena:StartQueryExecution athena:StopQueryExecution"
+            " athena:GetQueryExecution athena:BatchGetQueryExecution athena:GetQueryResults"
+            " athena:GetQueryResultsStream",
+            _arn("athena", "workgroup/${WorkGroupName}"),
+        ),
+        _allow(
+            "FindTables",
+            "athena:GetDataCatalog athena:GetDatabase athena:GetTableMetadata"
+            " athena:ListDatabases athena:ListTableMetadata",
+            _arn("athena", "datacatalog/AwsDataCatalog"),
+        ),
+        _allow(
+            "ReadCatalogue",
+            "glue:GetDatabase glue:GetDatabases glue:GetTable glue:GetTables glue:GetPartition"
+            " glue:GetPartitions glue:BatchGetPartition",
+            _arn("glue", "catalog"),
+            _arn("glue", "database/${DatabaseName}"),
+            _arn("glue", "table/${DatabaseName}/*"),
+        ),
+        _allow(
+            "SeeBuckets",
+            "s3:GetBucketLocation s3:ListBucket s3:ListBucketMultipartUploads",
+            _bucket("BucketName"),
+            _bucket("ResultsBucketName"),
+        ),
+        _allow("ReadDataset", "s3:GetObject", _bucket("BucketName", "/insights/*")),
+        _allow(
+            "WriteResults",
+            "s3:GetObject s3:PutObject s3:AbortMultipartUpload s3:ListMultipartUploadParts",
+            _bucket("ResultsBucketName", "/*"),
+        ),
+    ]
+
+
+def _allow(sid: str, actions: str, *resources: dict[str, str]) -> dict[str, Any]:
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": actions.split(),
+        "Resource": list(resources),
+    }
+
+
+def _arn(service: str, resource: str) -> dict[str, str]:
+    return {
+        "Fn::Sub": f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:"
+        f"{resource}"
+    }
+
+
+def _bucket(parameter: str, path: str = "") -> dict[str, str]:
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::${{{parameter}}}{path}"}
