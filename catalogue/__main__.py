@@ -11,6 +11,8 @@ from catalogue import athena, glue, page, sql, view_page
 from catalogue.compiler import compile_folder, schema
 from catalogue.errors import DocumentError
 from catalogue.shipped import OWN, ROOT
+from dashboard import quicksight
+from dashboard.panels import SHEETS
 from insights.catalogue import Catalogue, Column, Table
 
 

@@ -57,8 +57,15 @@ def render(sheets: Sequence[Sheet], views: Sequence[View]) -> str:
             }
         },
     }
-    style: dict[str, Any] = {"sort_keys": False, "width": 100, "allow_unicode": True}
-    return HEADER + yaml.dump(template, Dumper=_Plain, default_flow_style=None, **style)
+    text: str = yaml.dump(
+        template,
+        Dumper=_Plain,
+        default_flow_style=None,
+        sort_keys=False,
+        width=100,
+        allow_unicode=True,
+    )
+    return HEADER + text
 
 
 class _Plain(yaml.SafeDumper):
@@ -66,6 +73,12 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, "|" if "\n" in data else None)
+
+
+_Plain.add_representer(str, _Plain.represent_str)
 
 
 def _data_source() -> dict[str, Any]:

@@ -287,7 +287,7 @@ def _heat_map(drawing: Drawing) -> Json:
 def _table(drawing: Drawing) -> Json:
     panel = drawing.panel
     given = any(each.aggregation is Aggregation.GIVEN for each in panel.measures)
-    labels = [each.label for each in (*panel.dimensions, *panel.measures)]
+    labels = [*(each.label for each in panel.dimensions), *(each.label for each in panel.measures)]
     return {
         "FieldWells": _rows(drawing) if given else _groups(drawing),
         "SortConfiguration": {"RowSort": [_ordered(drawing, order) for order in panel.order]},
