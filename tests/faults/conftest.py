@@ -5,6 +5,7 @@ With several workers (`-n`) the first process deploys, and each worker has a sta
 
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from local.state import State
 from tests.faults import page
 from tests.faults.station import Station
 
+SEED = "SEED"
 _STATIONS = 16
 _NOWHERE = "http://127.0.0.1:9"
 
@@ -66,6 +68,11 @@ def _deployment() -> Deployment:
     return _Run.deployment
 
 
+def pytest_configure() -> None:
+    """Draws the seed, the same for all workers."""
+    os.environ.setdefault(SEED, str(secrets.randbelow(2**31)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tells a worker of the deployment, before it starts."""
@@ -109,20 +116,22 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Counts what was tried."""
     if report.when != "call" or "PYTEST_XDIST_WORKER" in os.environ:
         return
-    given = dict(report.user_properties)
-    if name := given.get("fault"):
-        tried, survived = given.get("counts", (1, int(report.passed)))
-        before = _Run.tried.get(str(name), (0, 0))
-        _Run.tried[str(name)] = (before[0] + tried, before[1] + survived)
+    given = {str(name): value for name, value in report.user_properties}
+    if "fault" in given:
+        name, tried = str(given["fault"]), int(str(given.get("tried", 1)))
+        before = _Run.tried.get(name, (0, 0))
+        _Run.tried[name] = (before[0] + tried, before[1] + tried - int(report.failed))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says how many faults were tried and survived, and writes the page where one is wanted."""
     if not _Run.tried:
         return
-    tried, survived = (sum(counts) for counts in zip(*_Run.tried.values(), strict=True))
+    tried = sum(counts[0] for counts in _Run.tried.values())
+    survived = sum(counts[1] for counts in _Run.tried.values())
     terminalreporter.section("faults")
     terminalreporter.write_line(f"{tried} tried, {survived} survived")
+    terminalreporter.write_line(f"seed of the random ones: {os.environ[SEED]}")
     if path := os.environ.get("RELIABILITY"):
         Path(path).write_text(page.text(_Run.tried), encoding="utf-8")
         terminalreporter.write_line(f"written: {path}")

@@ -17,7 +17,9 @@ from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 Does = Literal["error", "reset", "lost", "cut", "garbage", "hang", "kill", "killed_late", "hold"]
-# Lives on the wire between a client and a server, not of the message.
+# Before the path of a request to the sandbox: the name of the container that asks.
+AS = "/as/"
+# Headers of a connection, not of the message.
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "expect", "content-length"}
 
 
@@ -246,11 +248,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _carried_out(self, seen: Seen) -> Answer | None:
         proxy = self.server.proxy
         headers = dict(self.headers.items())
-        if seen.name == "lambda:Invoke":
+        if seen.name == "lambda:Invoke" and seen.who:
             return proxy.call(seen, headers)
         place = "choreo" if seen.service == "choreo" else "aws"
         try:
-            answer = proxy.forward(place, self.command, self.path, headers, seen.body)
+            answer = proxy.forward(place, self.command, seen.path, headers, seen.body)
         except (OSError, http.client.HTTPException):
             return None  # it broke off behind, so it breaks off here
         if seen.name == "s3:PutObject" and answer.status == 200:
@@ -295,8 +297,9 @@ def _seen(
 ) -> Seen:
     scope = headers.get("Authorization", "").partition("Credential=")[2].partition(",")[0]
     if not scope:
-        operation = {"/oauth2/token": "Token", "/oauth2/revoke": "Revoke"}.get(path, "Query")
-        return Seen("choreo", operation, path, body, None)
+        name, _, rest = path.removeprefix(AS).partition("/")
+        operation = {"oauth2/token": "Token", "oauth2/revoke": "Revoke"}.get(rest, "Query")
+        return Seen("choreo", operation, f"/{rest}", body, name)
     key, _, _, service, _ = scope.split("/")
     target = headers.get("X-Amz-Target", "").rpartition(".")[2]
     if service == "lambda":

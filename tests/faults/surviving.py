@@ -1,0 +1,32 @@
+"""What all tests of faults assert in the end."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.faults.station import Container, Ended, Station
+
+# Two lists, and four tables of two environments and two days.
+PARTITIONS = 1 + 2 + 4 * 2 * 2
+
+
+def mended(station: Station, container: Container | None = None) -> None:
+    """One more run without faults makes the dataset right, row for row."""
+    station.calm()
+    chosen = container if container and container.alive else station.container()
+    today = datetime.now(UTC).date()
+    ended = chosen.invoke({})
+    assert ended.is_whole, ended
+    if datetime.now(UTC).date() != today:
+        mended(station, chosen)
+        return
+    assert station.unequal(today) == []
+    assert station.wrong() == []
+
+
+def at_least(ended: Ended, **counts: int) -> dict[str, Any]:
+    """The report of a run that did so much."""
+    report = ended.report
+    assert report, ended
+    for name, count in counts.items():
+        assert report[name] >= count, ended
+    return report

@@ -1,0 +1,61 @@
+"""Functions whose clock is ten minutes wrong."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.faults.station import Station
+from tests.faults.surviving import mended
+
+Record = Callable[[str, object], None]
+WRONG = {"ahead": ("--clock", "600"), "right": (), "behind": ("--clock", "-600")}
+
+
+@pytest.mark.parametrize(
+    ("export", "token"),
+    [
+        ("ahead", "right"),
+        ("behind", "right"),
+        ("right", "ahead"),
+        ("right", "behind"),
+        ("ahead", "behind"),
+        ("behind", "behind"),
+    ],
+)
+def test_a_clock_that_is_wrong(
+    station: Station, record_property: Record, export: str, token: str
+) -> None:
+    record_property(
+        "fault", "clock: wrong by ten minutes, ahead or behind, in either function or both"
+    )
+    station.tokens_by(*WRONG[token])
+    container = station.container("export", *WRONG[export])
+
+    first = container.invoke({})
+
+    assert first.is_whole, first
+    shift = (max(row["started"] for row in station.ledger()) - datetime.now(UTC)).total_seconds()
+    wrong_by = float((*WRONG[export], "0", "0")[1])
+    assert abs(shift - wrong_by) < 120
+    assert station.wrong() == []
+    # By the wrong clock the token is still good.
+    station.sandbox.service.tokens.kill_all()
+    second = container.invoke({"force": True})
+    assert second.is_whole, second
+    assert station.wrong() == []
+    mended(station)
+
+
+@pytest.mark.parametrize("seconds", ["600", "-600", "1200"])
+def test_a_clock_that_aws_refuses(station: Station, record_property: Record, seconds: str) -> None:
+    record_property("fault", "clock: so wrong that AWS refuses it")
+    container = station.container("export", "--clock", seconds, "--aws-clock")
+
+    ended = container.invoke({})
+
+    assert not ended.is_whole
+    assert "failed" in ended.said
+    assert "Skew" in ended.said or "Signature" in ended.said, ended
+    assert station.wrong() == []
+    mended(station)

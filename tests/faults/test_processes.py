@@ -1,0 +1,112 @@
+"""Functions that are killed at any point, or have little time."""
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.proxy import Rule
+from tests.faults.station import Station
+from tests.faults.surviving import at_least, mended
+
+SOAK = bool(os.environ.get("SOAK"))
+Record = Callable[[str, object], None]
+PLACE = "the functions' processes"
+# Where an export is killed, of all of its requests; a soak kills at every one.
+EXPORTS, TOKENS = 10, 5
+
+
+def drawn(number: int, of: int, most: int) -> int:
+    """The number of a request: one drawn from each part of a run."""
+    part = most / of
+    draw = random.Random(f"{os.environ['SEED']}-{number}").random()
+    return min(most, int(part * (number + draw)) + 1)
+
+
+def requests(station: Station, name: str) -> int:
+    """How many requests a container has sent."""
+    return sum(seen.who == name for seen in station.proxy.seen)
+
+
+@pytest.fixture(scope="module")
+def usual(own_station: Station) -> dict[str, int]:
+    """How many requests an undisturbed run takes."""
+    own_station.reset()
+    token = own_station.tokens_by(through_proxy=True)
+    export = own_station.container(through_proxy=True)
+    assert export.invoke({}).is_whole
+    return {kind: requests(own_station, c.name) for kind, c in
+            (("export", export), ("token", token))}  # fmt: skip
+
+
+@pytest.mark.parametrize("does", ["kill", "killed_late"])
+@pytest.mark.parametrize("number", range(EXPORTS // 2))
+def test_the_export_killed_at_any_point(
+    station: Station, usual: dict[str, int], record_property: Record, number: int, does: str
+) -> None:
+    record_property("fault", f"{PLACE}: the export is killed at any point")
+    points = [drawn(number, EXPORTS // 2, usual["export"])]
+    if SOAK:
+        points = list(range(number + 1, usual["export"] + 1, EXPORTS // 2))
+    record_property("tried", len(points))
+    for point in points:
+        station.reset()
+        export = station.container(through_proxy=True)
+        rule = Rule(does, who=export.name, skip=point - 1, act=export.kill)  # type: ignore[arg-type]
+        station.proxy.replace([rule])
+
+        ended = export.invoke({})
+
+        assert ended.error == "Runtime.ExitError", (point, ended)
+        assert station.wrong() == [], point
+        mended(station)
+
+
+@pytest.mark.parametrize("does", ["kill", "killed_late"])
+@pytest.mark.parametrize("number", range(TOKENS))
+def test_the_token_function_killed_at_any_point(
+    station: Station, usual: dict[str, int], record_property: Record, number: int, does: str
+) -> None:
+    record_property("fault", f"{PLACE}: the token function is killed at any point")
+    points = [drawn(number, TOKENS, usual["token"])]
+    if SOAK:
+        points = list(range(number + 1, usual["token"] + 1, TOKENS))
+    record_property("tried", len(points))
+    for point in points:
+        station.reset()
+        token = station.tokens_by(through_proxy=True)
+        rule = Rule(does, who=token.name, skip=point - 1, act=token.kill)  # type: ignore[arg-type]
+        station.proxy.replace([rule])
+        export = station.container()
+
+        ended = export.invoke({})
+
+        assert not token.alive
+        assert ended.error == "PartitionsFailed", (point, ended)
+        assert "signal: killed" in ended.said
+        assert station.wrong() == [], point
+        if not SOAK:
+            station.an_hour_later()
+        mended(station, export)
+
+
+def test_little_time(station: Station, record_property: Record) -> None:
+    record_property("fault", f"{PLACE}: little time is left")
+    station.sandbox.faults.replace([{"fault": "slow", "seconds": 0.5, "times": None}])
+
+    # Twenty seconds are for the ledger.
+    report = at_least(station.container().invoke({}, 22.0), exported=1, remaining=1)
+
+    assert report["failed"] == 0
+    assert station.wrong() == []
+    rounds = 1
+    while station.continued:
+        event = station.continued.pop(0)
+        rounds += 1
+        assert event["continued"]["round"] == rounds
+        at_least(station.container().invoke(event, 22.0), exported=1)
+        assert rounds < 13
+    assert rounds > 1
+    assert station.unequal(station.now.date()) == []
+    mended(station)
