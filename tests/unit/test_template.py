@@ -140,6 +140,20 @@ class TestParameters:
             ),
             ("SecretPrefix", ["choreo-insights", "team/choreo"], ["", "/a", "a/", "a*", "*"]),
             ("AlarmEmail", ["", "a@b.example"], ["a", "a@b", "a@b.example,c@d.example"]),
+            (
+                "QuickSightPrincipalArn",
+                [
+                    "",
+                    "arn:aws:quicksight:eu-central-1:111122223333:user/default/jane@a.example",
+                    "arn:aws-us-gov:quicksight:us-gov-west-1:111122223333:group/default/analysts",
+                ],
+                [
+                    "jane",
+                    "arn:aws:iam::111122223333:user/jane",
+                    "arn:aws:quicksight:eu-central-1:111122223333:namespace/default",
+                    "arn:aws:quicksight:eu-central-1:111122223333:user/jane",
+                ],
+            ),
             ("Scope", ["apim:api_manage", "a b"], ["", "a  b", ' "', "a\\b"]),
             ("Tenant", ["carbon.super"], ["", "a b", "${x}"]),
         ],
@@ -494,7 +508,7 @@ class TestResourcePolicies:
 
 
 class TestTables:
-    @pytest.mark.parametrize("stack", ["InsightsTables", "CustomTables"])
+    @pytest.mark.parametrize("stack", TEMPLATE.of_type("AWS::CloudFormation::Stack"))
     def test_the_nested_stacks_get_the_parameters_that_they_declare(self, stack: str) -> None:
         nested = Template(ROOT / properties(stack)["TemplateURL"])
         assert properties(stack)["Parameters"].keys() == nested.parameters.keys()
@@ -607,7 +621,8 @@ class TestEmulator:
     def test_touches_nothing_but_the_refusal_of_plain_http(self) -> None:
         assert TEMPLATE.text.count("!Ref Emulated\n") + TEMPLATE.text.count("!Ref Emulated,") == 1
         conditions = [resource.get("Condition") for resource in TEMPLATE.resources.values()]
-        assert set(conditions) == {None, "HasAlarmEmail"}
+        named = {"HasAlarmEmail", "HasQuickSight", "EncryptedTransport"}
+        assert set(conditions) == {None, *named}
         left_out = [
             branches[1]["Sid"] for branches in branched(TEMPLATE.body, "EncryptedTransport")
         ]
