@@ -13,6 +13,9 @@ RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
 # The tests of the whole run one at a time: they share one local deployment.
 PYTEST = $(VENVS)/dev/bin/python -m pytest
 WORKERS ?= auto
+# More workers than processors: faults are mostly waited for.
+STATIONS ?= 4
+FAULTS = $(PYTEST) -q -n $(STATIONS) --dist loadgroup tests/faults
 
 .PHONY: help
 help: ## what there is to do
@@ -25,8 +28,17 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
-	@$(PYTEST) -q -n $(WORKERS) tests --ignore=tests/integration
+	@$(PYTEST) -q -n $(WORKERS) tests --ignore=tests/integration --ignore=tests/faults
 	@$(PYTEST) -q tests/integration
+	@$(FAULTS)
+
+.PHONY: soak
+soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
+	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
+
+.PHONY: reliability
+reliability: $(LOCAL) ## tries every fault, and writes docs/reliability.md
+	@SOAK=1 RELIABILITY=docs/reliability.md $(FAULTS)
 
 .PHONY: test-unit
 test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer

@@ -241,17 +241,21 @@ class Station(AbstractContextManager["Station"]):
         self.calm()
         self._end_containers()
         self.forget_tokens()
+        self.reset_objects()
+        self.nows = [self.now - BEFORE]
+        self.see(self.now)
+        self.proxy.forget()
+        self._right.clear()
+        self.continued = []
+
+    def reset_objects(self) -> None:
+        """The export is hours old: the past day has less, and today is not there."""
         if mine := self._tags(""):
             self._stack.s3.delete_objects(
                 Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in mine]}
             )
         for key, body in self._older.items():
             self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
-        self.nows = [self.now - BEFORE]
-        self.see(self.now)
-        self.proxy.forget()
-        self._right.clear()
-        self.continued = []
 
     def see(self, now: datetime) -> None:
         """The sandbox's clock stands still at this instant from here on."""

@@ -1,9 +1,8 @@
 """What all tests of faults assert in the end."""
 
 from datetime import UTC, datetime
-from typing import Any
 
-from tests.faults.station import Container, Ended, Station
+from tests.faults.station import Container, Station
 
 # Two lists, and four tables of two environments and two days.
 PARTITIONS = 1 + 2 + 4 * 2 * 2
@@ -21,12 +20,3 @@ def mended(station: Station, container: Container | None = None) -> None:
         return
     assert station.unequal(today) == []
     assert station.wrong() == []
-
-
-def at_least(ended: Ended, **counts: int) -> dict[str, Any]:
-    """The report of a run that did so much."""
-    report = ended.report
-    assert report, ended
-    for name, count in counts.items():
-        assert report[name] >= count, ended
-    return report
