@@ -202,13 +202,17 @@ def _schema(tables: Tables) -> MappingSchema:
 
 
 def _in_order(found: Mapping[str, Statement]) -> Iterator[Statement]:
-    graph = {name: statement.sources & found.keys() for name, statement in found.items()}
+    """Each after those that it reads, and else by name."""
+    sorter = TopologicalSorter({n: found[n].sources & found.keys() for n in found})
     try:
-        names = list(TopologicalSorter(graph).static_order())
+        sorter.prepare()
     except CycleError as error:
         first = found[error.args[1][0]]
-        raise DocumentError(first.path, f"views read each other: {error.args[1]}") from error
-    yield from (found[name] for name in names)
+        reason = f"views read each other: {' -> '.join(error.args[1])}"
+        raise DocumentError(first.path, reason) from error
+    while ready := sorted(sorter.get_ready()):
+        yield from (found[name] for name in ready)
+        sorter.done(*ready)
 
 
 def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]) -> exp.Query:

@@ -24,7 +24,8 @@ query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the catalogue with one document of the user's own."""
-    shutil.copytree(ROOT / "catalogue/tables", tmp_path / "catalogue/tables")
+    for folder in ("catalogue/tables", "views", "queries"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "custom").mkdir()
     (tmp_path / "custom/hits_by_user_agent.graphql").write_text(OWN)
     return tmp_path
