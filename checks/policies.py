@@ -1,4 +1,4 @@
-"""Parliament on the template's policies as AWS would get them: `python -m checks.policies`."""
+"""Parliament on the templates' policies as AWS would get them: `python -m checks.policies`."""
 
 # ruff: noqa: T201 - a command for a terminal: it prints.
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from checks.template import Policy, Template
 
+_TEMPLATES = ("template.yaml", "quicksight.yaml")
 # Findings that are left: the property that holds the policy, the finding and the reason.
 _ACCEPTED = {
     ("AssumeRolePolicyDocument", "MALFORMED"): "a trust policy has no resource: it is the role's",
@@ -40,7 +41,8 @@ def _half_known(found: Any) -> bool:
 
 def main() -> int:
     """Prints the findings; 1 where there are any."""
-    policies = list(Template(Path("template.yaml")).policies())
+    templates = [Template(Path(name)) for name in _TEMPLATES]
+    policies = [policy for template in templates for policy in template.policies()]
     found = [finding for policy in policies for finding in findings(policy)]
     print("\n".join(found) or f"parliament: no findings in {len(policies)} policies")
     return 1 if found or not policies else 0

@@ -61,26 +61,28 @@ def query_role() -> dict[str, Any]:
 
     It reads this dataset and nothing else, so nobody has to open buckets to all of QuickSight.
     """
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "quicksight.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
             "Description": "Runs QuickSight's queries over the Choreo Insights data.",
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"Service": "quicksight.amazonaws.com"},
-                        "Action": "sts:AssumeRole",
-                    }
-                ],
-            },
-            "Policies": [
-                {
-                    "PolicyName": "query",
-                    "PolicyDocument": {"Version": "2012-10-17", "Statement": _statements()},
-                }
-            ],
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+        },
+    }
+
+
+def query_policy() -> dict[str, Any]:
+    """What the role may do."""
+    return {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {
+            "PolicyName": "query",
+            "Roles": [{"Ref": "QueryRole"}],
+            "PolicyDocument": {"Version": "2012-10-17", "Statement": _statements()},
         },
     }
 

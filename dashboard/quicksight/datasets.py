@@ -51,7 +51,6 @@ class DataSet:
     """A view as QuickSight has it."""
 
     name: str
-    title: str
     fields: tuple[Field, ...]
 
     @property
@@ -115,7 +114,7 @@ def data_sets(sheets: Iterable[Sheet], views: Iterable[View]) -> list[DataSet]:
         raise ValueError(message)
     shown = _shown(panels)
     return [
-        DataSet(name, view.statement.title, tuple(_fields(view, shown.get(name, _Shown()))))
+        DataSet(name, tuple(_fields(view, shown.get(name, _Shown()))))
         for name, view in known.items()
         if name in needed
     ]
@@ -197,7 +196,7 @@ def _resource(each: DataSet) -> dict[str, Any]:
     properties = {
         "AwsAccountId": {"Ref": "AWS::AccountId"},
         "DataSetId": {"Fn::Sub": f"${{StackName}}-{each.name}"},
-        "Name": {"Fn::Sub": f"{each.title} (${{StackName}})"},
+        "Name": {"Fn::Sub": f"${{StackName}} {each.name}"},
         "ImportMode": "SPICE",
         # Else the stack waits for the first import, and its failure would take the stack along.
         "IngestionWaitPolicy": {"WaitForSpiceIngestion": False},

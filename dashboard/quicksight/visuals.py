@@ -231,7 +231,7 @@ def _colours_and_legend(drawing: Drawing) -> Json:
         found["VisualPalette"] = {"ChartColor": str(panel.measures[0].colour)}
     elif panel.series is None:
         colours = [colour for each in panel.measures for colour in _colours(drawing, each)]
-        found["VisualPalette"] = {"ColorMap": colours} if colours else {}
+        found |= {"VisualPalette": {"ColorMap": colours}} if colours else {}
     hidden = panel.series is None and single
     found["Legend"] = {
         "Visibility": "HIDDEN" if hidden else "VISIBLE",

@@ -196,7 +196,8 @@ class TestRequests:
 
     def test_every_resource_is_one_of_them_or_the_role(self) -> None:
         others = TEMPLATE.resources.keys() - set(CREATED)
-        assert {TEMPLATE.resources[name]["Type"] for name in others} == {"AWS::IAM::Role"}
+        kinds = {TEMPLATE.resources[name]["Type"] for name in others}
+        assert kinds == {"AWS::IAM::Role", "AWS::IAM::Policy"}
 
     def test_the_owner_gets_whole_sets_of_actions(self) -> None:
         for kind, actions in {
@@ -574,7 +575,7 @@ class TestColours:
 class TestRole:
     def test_reads_this_dataset_alone(self) -> None:
         (role,) = TEMPLATE.of_type("AWS::IAM::Role").values()
-        (policy,) = role["Policies"]
+        (policy,) = TEMPLATE.of_type("AWS::IAM::Policy").values()
         for statement in policy["PolicyDocument"]["Statement"]:
             for resource in resolved(statement["Resource"]):
                 assert resource != "*"
