@@ -13,7 +13,12 @@ from dashboard.description import SCALE, Kind, Panel, Unit
 
 HEIGHT = 230
 # Where the page puts its own.
-COLOURED, COLOURS, ACROSS, DOWN, SCALED = "$coloured", "$colours", "$across", "$down", "$scale"
+COLOURED, COLOURS = "$coloured", "$colours"
+ACROSS, DOWN, SCALED = "$across", "$down", "$scale"
+TICKS, EXTENT = "$ticks", "$extent"
+# An axis names the day at midnight and the hour in between.
+_TIMES = "utcFormat(datum.value, utchours(datum.value) ? '%H:%M' : '%b %d')"
+_COUNTS = "format(datum.value, datum.value < 1000 ? '~f' : '~s')"
 _AXIS_TITLES = {Unit.PERCENT: "%", Unit.MILLISECONDS: "ms", Unit.HOURS: "hours"}
 _WIDE = 240
 
@@ -41,15 +46,16 @@ def _colour() -> alt.Color:
 
 
 def _time(field: str = "x0") -> alt.X:
-    axis = alt.Axis(title=None, grid=False, labelOverlap=True, tickCount=6)
+    axis = alt.Axis(
+        title=None, grid=False, labelOverlap=True, values=[TICKS], labelExpr=_TIMES, labelAngle=0
+    )
     return alt.X(f"{field}:T", scale=alt.Scale(type="utc"), axis=axis)
 
 
 def _amount(panel: Panel, field: str) -> alt.Y:
     unit = panel.measures[0].unit
     title = _AXIS_TITLES.get(unit)
-    form = "~s" if unit is Unit.COUNT else "~f"
-    axis = alt.Axis(title=title, format=form, tickCount=5)
+    axis = alt.Axis(title=title, labelExpr=_COUNTS, tickCount=5)
     return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))
 
 
@@ -91,7 +97,7 @@ def _bar(panel: Panel) -> Layers:
     names = alt.Axis(title=None, labelLimit=_WIDE, ticks=False, domain=False)
     base = alt.Chart(alt.NamedData("rows")).encode(
         y=alt.Y("x0:N", sort=None, axis=names),
-        x=alt.X("value:Q", axis=None, scale=alt.Scale(zero=True)),
+        x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[EXTENT])),
         tooltip=alt.Tooltip("tip:N"),
     )
     bars = base.mark_bar(cornerRadiusEnd=2).encode(color=_colour())
@@ -102,7 +108,9 @@ def _heatmap(panel: Panel) -> Layers:
     across = alt.X(
         "x0:N",
         scale=alt.Scale(domain=[ACROSS]),
-        axis=alt.Axis(title=panel.x.label if panel.x else None, labelLimit=_WIDE // 2),
+        axis=alt.Axis(
+            title=panel.x.label if panel.x else None, labelLimit=_WIDE // 2, labelAngle=0
+        ),
     )
     names = alt.Axis(title=None, labelLimit=_WIDE, ticks=False, domain=False)
     base = alt.Chart(alt.NamedData("rows")).encode(

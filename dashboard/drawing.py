@@ -44,7 +44,7 @@ def draw(
         # An angle bracket could end the element.
         description=_json(_description(sheets, about)).replace("<", "\\u003c"),
         data=base64.b64encode(packed).decode(),
-        library=_in_script(vl_convert.javascript_bundle(snippet=None)),
+        library=_in_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
         script=_in_script((_PAGE / "page.js").read_text()),
     )
 

@@ -272,7 +272,7 @@
     const marks = panel.kind === "line"
       ? lineMarks(byTime, times, keys, name, step) : stackMarks(byTime, times, keys, name, step);
     if (panel.kind === "line") hover.forEach((h) => { h.x0 -= step / 2; h.x1 -= step / 2; });
-    return { rows: rows.map((row) => ({ ...row, key: name(row.key) })), marks, hover, left,
+    return { rows: rows.map((row) => ({ ...row, key: name(row.key) })), marks, hover, left, step,
       legend: coloured(panel, keys) };
   }
 
@@ -315,7 +315,8 @@
       return { x0: name, value: values[0], text, series: measure.label, tip: { title: name, [measure.label]: text } };
     });
     return { rows: rows.map(({ keys, values }) => ({ x: named(panel.x, keys[0]), value: values[0] })),
-      marks, left, colours: new Map([[measure.label, measure.colour ?? palette[0]]]) };
+      marks, left, largest: rows.reduce((most, row) => Math.max(most, row.values[0]), 0),
+      colours: new Map([[measure.label, measure.colour ?? palette[0]]]) };
   }
 
   function heat(panel) {
@@ -334,7 +335,7 @@
     const light = !dark();
     const marks = kept.map(({ keys, values: [value] }) => ({
       x0: named(panel.x, keys[0]), y0: named(panel.y, keys[1]), value,
-      text: across.length <= 9 ? compact.format(value) : "",
+      text: across.length <= 9 && innerWidth > 760 || across.length <= 5 ? compact.format(value) : "",
       deep: light === value / most > 0.5,
       tip: { title: named(panel.y, keys[1]), [panel.x.label]: named(panel.x, keys[0]), [measure.label]: written(measure.unit, value) },
     }));
@@ -424,25 +425,40 @@
 
   async function plot(panel, found, place) {
     const shades = found.legend ?? found.colours ?? new Map();
+    // On a narrow screen names must leave room for the marks.
+    const narrow = place.clientWidth < 480;
+    const crowded = panel.kind === "heatmap" && found.across.length > (narrow ? 5 : 9);
     const spec = fill(charts[panel.id], {
+      $ticks: ticks(found, place.clientWidth), $extent: [0, (narrow ? 1.35 : 1.2) * found.largest || 1],
       $coloured: [...shades.keys()], $colours: [...shades.values()],
       $across: found.across ?? [], $down: found.down ?? [], $scale: scales[dark() ? "dark" : "light"],
     });
     spec.datasets = { rows: found.marks, hover: found.hover ?? [] };
     if (panel.kind === "bar") spec.height = 24 * found.marks.length + 12;
     if (panel.kind === "heatmap") spec.height = 26 * found.down.length + 48;
-    // On a narrow screen names must leave room for the marks.
-    const narrow = place.clientWidth < 480;
-    const names = narrow ? { axisY: { labelLimit: 120 } } : {};
-    const made = await vegaEmbed(place, fill(narrow ? limitedLabels(spec) : spec, {}), {
-      mode: "vega-lite", renderer: "svg", actions: false, config: { ...config(), ...names },
+    const fitting = JSON.parse(JSON.stringify(spec), (name, value) => {
+      if (name === "labelLimit" && narrow) return 110;
+      return name === "labelAngle" && crowded && wordy(found) ? -40 : value;
+    });
+    const made = await vegaEmbed(place, fitting, {
+      mode: "vega-lite", renderer: "svg", actions: false, config: config(),
       tooltip: { theme: dark() ? "dark" : "light" },
     });
     views.set(panel.id, made);
   }
 
-  function limitedLabels(spec) {
-    return JSON.parse(JSON.stringify(spec), (name, value) => (name === "labelLimit" ? 110 : value));
+  const wordy = (found) => found.across.some((name) => name.length > 4);
+
+  // Round times, at least a step apart, and no more than have room.
+  function ticks(found, width) {
+    if (!found.hover) return [];
+    const [from, to] = [found.hover[0].x0, found.hover.at(-1).x1];
+    const room = Math.max(3, width / 75);
+    const step = [6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY]
+      .filter((size) => size >= found.step).find((size) => (to - from) / size <= room) ?? 180 * DAY;
+    const marks = [];
+    for (let at = Math.ceil(from / step) * step; at <= to; at += step) marks.push(at);
+    return marks;
   }
 
   function legend(panel, found) {
