@@ -55,7 +55,8 @@ def _time(field: str = "x0") -> alt.X:
 def _amount(panel: Panel, field: str) -> alt.Y:
     unit = panel.measures[0].unit
     title = _AXIS_TITLES.get(unit)
-    axis = alt.Axis(title=title, labelExpr=_COUNTS, tickCount=5)
+    texts = _COUNTS if unit is Unit.COUNT else "format(datum.value, ',~f')"
+    axis = alt.Axis(title=title, labelExpr=texts, tickCount=5)
     return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))
 
 
@@ -80,7 +81,8 @@ def _line(panel: Panel) -> Layers:
     base = alt.Chart(alt.NamedData("rows")).encode(
         x=_time(), y=_amount(panel, "value"), color=_colour()
     )
-    dots = base.transform_filter("datum.dot").mark_point(filled=True, size=36, opacity=1)
+    seen = alt.condition("datum.dot", alt.value(1), alt.value(0))
+    dots = base.mark_point(filled=True, size=36).encode(opacity=seen)
     return alt.layer(base.mark_line(strokeWidth=2), dots, _hover())
 
 

@@ -271,9 +271,15 @@
     });
     const marks = panel.kind === "line"
       ? lineMarks(byTime, times, keys, name, step) : stackMarks(byTime, times, keys, name, step);
-    if (panel.kind === "line") hover.forEach((h) => { h.x0 -= step / 2; h.x1 -= step / 2; });
+    // A day's name stands below the middle of its marks; an hour's bar begins where it is named.
+    if (panel.kind === "line") shift(hover, step / 2);
+    else if (step === DAY) { shift(hover, step / 2); shift(marks, step / 2); }
     return { rows: rows.map((row) => ({ ...row, key: name(row.key) })), marks, hover, left, step,
       legend: coloured(panel, keys) };
+  }
+
+  function shift(rows, by) {
+    for (const row of rows) { row.x0 -= by; row.x1 -= by; }
   }
 
   function lineMarks(byTime, times, keys, name, step) {
@@ -427,7 +433,7 @@
     const shades = found.legend ?? found.colours ?? new Map();
     // On a narrow screen names must leave room for the marks.
     const narrow = place.clientWidth < 480;
-    const crowded = panel.kind === "heatmap" && found.across.length > (narrow ? 5 : 9);
+    const crowded = panel.kind === "heatmap" && isCrowded(found.across, place.clientWidth - (narrow ? 120 : 160));
     const spec = fill(charts[panel.id], {
       $ticks: ticks(found, place.clientWidth), $extent: [0, (narrow ? 1.35 : 1.2) * found.largest || 1],
       $coloured: [...shades.keys()], $colours: [...shades.values()],
@@ -438,7 +444,7 @@
     if (panel.kind === "heatmap") spec.height = 26 * found.down.length + 48;
     const fitting = JSON.parse(JSON.stringify(spec), (name, value) => {
       if (name === "labelLimit" && narrow) return 110;
-      return name === "labelAngle" && crowded && wordy(found) ? -40 : value;
+      return name === "labelAngle" && crowded ? -40 : value;
     });
     const made = await vegaEmbed(place, fitting, {
       mode: "vega-lite", renderer: "svg", actions: false, config: config(),
@@ -447,7 +453,8 @@
     views.set(panel.id, made);
   }
 
-  const wordy = (found) => found.across.some((name) => name.length > 4);
+  const isCrowded = (names, width) =>
+    Math.max(...names.map((name) => name.length)) * 7 > width / names.length && names.some((n) => n.length > 3);
 
   // Round times, at least a step apart, and no more than have room.
   function ticks(found, width) {
@@ -499,8 +506,8 @@
       };
       return element("th", { class: kind, scope: "col", "aria-sort": current }, button);
     });
-    const body = rows.map((row) => element("tr", {}, ...heads.map(({ text, kind, bad }) =>
-      element("td", { class: [kind, bad?.(row) ? "bad" : ""].join(" ").trim() || undefined }, text(row)))));
+    const body = rows.map((row) => element("tr", {}, ...heads.map(({ label, text, kind, bad }) =>
+      element("td", { "data-label": label, class: [kind, bad?.(row) ? "bad" : ""].join(" ").trim() || undefined }, text(row)))));
     return element("div", { class: "rows", tabindex: 0 }, element("table", {},
       element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)));
   }
