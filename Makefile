@@ -5,6 +5,7 @@ SHELL := /bin/sh
 -include venvs.mk
 -include check.mk
 -include bench.mk
+-include trino.mk
 
 VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
@@ -28,7 +29,7 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
-	@$(PYTEST) -q -n $(WORKERS) tests --ignore=tests/integration --ignore=tests/faults
+	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer
 	@$(PYTEST) -q tests/integration
 	@$(FAULTS)
 
@@ -75,6 +76,10 @@ backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=
 .PHONY: status
 status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)
 	@$(RUN) -m local status
+
+.PHONY: dashboard
+dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=366)
+	@$(RUN) -m local dashboard
 
 .PHONY: doctor
 doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
