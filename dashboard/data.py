@@ -141,6 +141,12 @@ def sources(panel: Panel) -> list[str]:
     return sorted(named - {"apis", "applications"}) if len(named) > 1 else sorted(named)
 
 
+def needed_tables(sheets: Iterable[Sheet]) -> frozenset[str]:
+    """The tables of the dataset that the file is made of."""
+    read = {*(panel.view for panel in panels_of(sheets)), "export_days", "environment_names"}
+    return frozenset(table for view in read for table in tables_of(view))
+
+
 def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """For each table, organisation and environment the days with an export, from the ledger.
 

@@ -8,7 +8,7 @@ from typing import Never
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import background, demo, deploy, export, secret, token, up
+from local import background, dashboard, demo, deploy, export, secret, token, up
 from local.backfill import command as backfill
 from local.doctor import command as doctor
 from local.errors import CommandError
@@ -46,6 +46,7 @@ _COMMANDS: dict[str, Callable[[], int | None]] = {
     "token": token.main,
     "export": export.main,
     "backfill": backfill.main,
+    "dashboard": dashboard.main,
     "doctor": doctor.main,
     "status": status.main,
 }

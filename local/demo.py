@@ -4,12 +4,13 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from local import deploy, query, schedule, token, up
+from local import dashboard, deploy, query, schedule, token, up
 from local.errors import CommandError
 from local.places import STACK_NAME, Folder
 from local.stack import Stack
@@ -61,11 +62,16 @@ class Demo:
             written = query.run(stack, query.saved("written"))
             answer = query.run(stack, query.saved("answer"))
             step.note = "through the Glue tables"
+        with steps.step("Dashboard, drawn from the dataset") as step:
+            out = self.folder.path / "dashboard.html"
+            drawn = dashboard.draw(stack, self.folder, out, datetime.now(UTC))
+            step.note = f"{drawn.megabytes:.1f} MB from {drawn.objects} objects"
         steps.total()
         self._show_tokens(tokens)
         self._show_written(stack, written)
         self._show_answer(answer)
         self._show_more(stack, keep=keep)
+        self._show_dashboard(drawn)
 
     def _deploy(self, steps: Steps) -> Stack:
         with steps.step("Local AWS") as step:
@@ -144,6 +150,10 @@ class Demo:
             numbers = (_number(row[name]) for name in ("requests", "errors", "p95"))
             table.add_row(row["organization"], row["environment"], row["day"], *numbers)
         self.console.print("\n", table)
+
+    def _show_dashboard(self, drawn: dashboard.Drawn) -> None:
+        lines = ["", "[bold]The dashboard[/], to open in a browser", f"  {drawn.path.as_uri()}"]
+        self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
     def _show_more(self, stack: Stack, *, keep: bool) -> None:
         lines = ["", "[bold]Where to look next[/]"]
