@@ -16,7 +16,7 @@ PYTEST = $(VENVS)/dev/bin/python -m pytest
 WORKERS ?= auto
 # More workers than processors: faults are mostly waited for.
 STATIONS ?= 4
-FAULTS = $(PYTEST) -q -n $(STATIONS) --dist loadgroup tests/faults
+FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
 
 .PHONY: help
 help: ## what there is to do

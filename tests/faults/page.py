@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from tests.faults.table import FAULTS, Fault
+from tests.faults.cases import Fault
+from tests.faults.table import FAULTS, key
 
 # By the fault's name: how many cases were tried, and how many were survived.
 Counts = dict[str, tuple[int, int]]
@@ -24,11 +25,6 @@ What cannot be seen, and so is not in the table: an answer that is well-formed, 
 wrong. For such there is the table `checks`, which compares what the tables of a day tell of the
 same requests.
 """
-
-
-def key(fault: Fault) -> str:
-    """A fault's name in counts."""
-    return f"{fault.place}: {fault.name}"
 
 
 def text(counts: Mapping[str, tuple[int, int]]) -> str:

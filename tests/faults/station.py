@@ -60,7 +60,7 @@ class Ended:
         """The report of an export that ended, also where it had to fail; {} where there is none."""
         if self.reply is not None:
             return self.reply
-        if self.error == "PartitionsFailed":
+        if self.message.startswith("{"):  # what PartitionsFailed says
             report: dict[str, Any] = json.loads(self.message)
             return report
         return {}
@@ -294,11 +294,25 @@ class Station(AbstractContextManager["Station"]):
         """
         self._count += 1
         name = f"{function}-{self._count}"
-        environment = dict(self._settings[function])
-        environment |= self._roles[function].credentials(name)
+        environment = self.surroundings(function, name, through_proxy=through_proxy)
+        environment |= self._roles[function].credentials(name) | {
+            "AWS_REGION": "eu-central-1",
+            "AWS_DEFAULT_REGION": "eu-central-1",
+            "AWS_LAMBDA_FUNCTION_NAME": function,
+            "PATH": os.environ.get("PATH", ""),
+        }
         self.proxy.who[environment["AWS_ACCESS_KEY_ID"]] = name
+        if options not in self._nurseries:
+            self._nurseries[options] = self._exit.enter_context(Nursery(*options))
+        log = self._folder / f"{name}.log"
+        container = self._nurseries[options].start(function, name, log, environment)
+        self._containers.append(container)
+        return container
+
+    def surroundings(self, function: str, name: str, *, through_proxy: bool) -> dict[str, str]:
+        """The settings of a function that runs at this station."""
         choreo = f"{self.proxy.url}{AS}{name}" if through_proxy else self.sandbox.url
-        environment |= {
+        return self._settings[function] | {
             "AWS_ENDPOINT_URL": self.proxy.url,
             "ORGANIZATIONS": self.handle,
             "EXPORT_SINCE": self.since.isoformat(),
@@ -306,12 +320,6 @@ class Station(AbstractContextManager["Station"]):
             "TOKEN_URL": self.sandbox.token_url.replace(self.sandbox.url, choreo),
             "REVOKE_URL": self.sandbox.revoke_url.replace(self.sandbox.url, choreo),
         }
-        if options not in self._nurseries:
-            self._nurseries[options] = self._exit.enter_context(Nursery(*options))
-        log = self._folder / f"{name}.log"
-        container = self._nurseries[options].start(function, name, log, environment)
-        self._containers.append(container)
-        return container
 
     def tokens_by(self, *options: str, through_proxy: bool = False) -> Container:
         """From here on the token function is a container like this."""
@@ -351,14 +359,10 @@ class Station(AbstractContextManager["Station"]):
             FunctionName=self._stack.outputs[_FUNCTIONS[function]]
         )
         return found["Environment"]["Variables"] | {
-            "AWS_REGION": "eu-central-1",
-            "AWS_DEFAULT_REGION": "eu-central-1",
-            "AWS_LAMBDA_FUNCTION_NAME": function,
             "TABLES": ",".join(TABLES),
             "CONCURRENCY": "2",
             "BATCH_SIZE": "6",
             "REQUEST_SECONDS": _REQUEST_SECONDS,
-            "PATH": os.environ.get("PATH", ""),
         }
 
     # What is there, and what should be

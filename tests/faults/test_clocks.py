@@ -7,6 +7,7 @@ import pytest
 
 from tests.faults.station import Station
 from tests.faults.surviving import mended
+from tests.faults.table import named
 
 Record = Callable[[str, object], None]
 WRONG = {"ahead": ("--clock", "600"), "right": (), "behind": ("--clock", "-600")}
@@ -26,9 +27,7 @@ WRONG = {"ahead": ("--clock", "600"), "right": (), "behind": ("--clock", "-600")
 def test_a_clock_that_is_wrong(
     station: Station, record_property: Record, export: str, token: str
 ) -> None:
-    record_property(
-        "fault", "clock: wrong by ten minutes, ahead or behind, in either function or both"
-    )
+    record_property("fault", named("test_a_clock_that_is_wrong"))
     station.tokens_by(*WRONG[token])
     container = station.container("export", *WRONG[export])
 
@@ -49,7 +48,7 @@ def test_a_clock_that_is_wrong(
 
 @pytest.mark.parametrize("seconds", ["600", "-600", "1200"])
 def test_a_clock_that_aws_refuses(station: Station, record_property: Record, seconds: str) -> None:
-    record_property("fault", "clock: so wrong that AWS refuses it")
+    record_property("fault", named("test_a_clock_that_aws_refuses"))
     container = station.container("export", "--clock", seconds, "--aws-clock")
 
     ended = container.invoke({})

@@ -9,10 +9,11 @@ import pytest
 
 from insights.catalogue import load
 from insights.checks import key_columns
+from tests.faults.cases import FIVES, HOURS, NUMBER, PAGES
 from tests.faults.proxy import Rule
 from tests.faults.station import Station
 from tests.faults.surviving import PARTITIONS, mended
-from tests.faults.table import FIVES, HOURS, NUMBER, PAGES
+from tests.faults.table import named
 from tests.integration.dataset import found
 
 Record = Callable[[str, object], None]
@@ -20,7 +21,7 @@ Record = Callable[[str, object], None]
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_the_same_event_twice(station: Station, record_property: Record, *, warm: bool) -> None:
-    record_property("fault", "events: the same event twice")
+    record_property("fault", named("test_the_same_event_twice"))
     first = station.container()
     assert first.invoke({"force": True}).is_whole
 
@@ -32,10 +33,8 @@ def test_the_same_event_twice(station: Station, record_property: Record, *, warm
 
 
 @pytest.mark.parametrize("event", [{}, {"force": True}])
-def test_two_runs_at_once(
-    station: Station, record_property: Record, event: dict[str, bool]
-) -> None:
-    record_property("fault", "events: two runs at once")
+def test_runs_at_once(station: Station, record_property: Record, event: dict[str, bool]) -> None:
+    record_property("fault", named("test_runs_at_once"))
     station.sandbox.faults.replace([{"fault": "slow", "seconds": 0.1, "times": None}])
     containers = [station.container() for _ in range(3)]
 
@@ -53,7 +52,7 @@ def test_two_runs_at_once(
 def test_a_run_that_is_overtaken(
     station: Station, record_property: Record, event: dict[str, bool]
 ) -> None:
-    record_property("fault", "events: a run that is overtaken by a newer one")
+    record_property("fault", named("test_a_run_that_is_overtaken"))
     overtaken, go = threading.Event(), threading.Event()
     late = station.container()
 
@@ -82,7 +81,7 @@ def test_a_run_that_is_overtaken(
 
 
 def test_rows_that_arrive_between_the_questions(station: Station, record_property: Record) -> None:
-    record_property("fault", "pages: rows arrive while pages are read")
+    record_property("fault", named("test_rows_that_arrive_between_the_questions"))
     station.see(station.now - timedelta(hours=5))
 
     def later() -> None:
@@ -109,7 +108,7 @@ def test_rows_that_arrive_between_the_questions(station: Station, record_propert
 
 
 def test_what_the_source_has_forgotten_is_kept(station: Station, record_property: Record) -> None:
-    record_property("fault", "answer's data: the source has forgotten")
+    record_property("fault", named("test_what_the_source_has_forgotten_is_kept"))
     container = station.container()
     assert container.invoke({}).is_whole
     station.sandbox.faults.replace(

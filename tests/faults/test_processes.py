@@ -9,10 +9,10 @@ import pytest
 from tests.faults.proxy import Rule
 from tests.faults.station import Station
 from tests.faults.surviving import mended
+from tests.faults.table import named
 
 SOAK = bool(os.environ.get("SOAK"))
 Record = Callable[[str, object], None]
-PLACE = "the functions' processes"
 # Where an export is killed, of all of its requests; a soak kills at every one.
 EXPORTS, TOKENS = 10, 5
 
@@ -45,7 +45,7 @@ def usual(own_station: Station) -> dict[str, int]:
 def test_the_export_killed_at_any_point(
     station: Station, usual: dict[str, int], record_property: Record, number: int, does: str
 ) -> None:
-    record_property("fault", f"{PLACE}: the export is killed at any point")
+    record_property("fault", named("test_the_export_killed_at_any_point"))
     points = [drawn(number, EXPORTS // 2, usual["export"])]
     if SOAK:
         points = list(range(number + 1, usual["export"] + 1, EXPORTS // 2))
@@ -68,7 +68,7 @@ def test_the_export_killed_at_any_point(
 def test_the_token_function_killed_at_any_point(
     station: Station, usual: dict[str, int], record_property: Record, number: int, does: str
 ) -> None:
-    record_property("fault", f"{PLACE}: the token function is killed at any point")
+    record_property("fault", named("test_the_token_function_killed_at_any_point"))
     points = [drawn(number, TOKENS, usual["token"])]
     if SOAK:
         points = list(range(number + 1, usual["token"] + 1, TOKENS))
@@ -92,7 +92,7 @@ def test_the_token_function_killed_at_any_point(
 
 
 def test_little_time(station: Station, record_property: Record) -> None:
-    record_property("fault", f"{PLACE}: little time is left")
+    record_property("fault", named("test_little_time"))
     station.sandbox.faults.replace([{"fault": "slow", "seconds": 0.5, "times": None}])
     # Twenty seconds are for the ledger; how much more leaves something undone, the machine tells.
     seconds = next(

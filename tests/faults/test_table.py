@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults import page
+from tests.faults.cases import Case, Fault
 from tests.faults.station import Ended, Station
 from tests.faults.surviving import PARTITIONS, mended
-from tests.faults.table import FAULTS, Case, Fault
+from tests.faults.table import FAULTS, key
 
 SOAK = bool(os.environ.get("SOAK"))
 CASES = [
@@ -23,13 +23,13 @@ Record = Callable[[str, object], None]
 
 @pytest.mark.parametrize(("fault", "case"), CASES)
 def test_a_fault(station: Station, record_property: Record, fault: Fault, case: Case) -> None:
-    record_property("fault", page.key(fault))
+    record_property("fault", key(fault))
     station.sandbox.faults.replace(map(dict, case.choreo))
     station.proxy.replace(case.aws)
     before = station.sandbox.faults.taken
     container = station.container()
 
-    ended = container.invoke(dict(case.event))
+    ended = container.invoke({})
 
     assert station.sandbox.faults.taken > before or station.proxy.taken, "the fault was not met"
     assert station.wrong() == []

@@ -137,8 +137,14 @@ BAD = {
     "growing": ([(3, ["a", "b"]), (4, ["c", "d"])], "total was 3 and then 4"),
     "short": ([(3, ["a", "b"]), (3, [])], "2 items came where total says 3"),
     "twice": ([(3, ["a", "b"]), (3, ["b"])], "a row came on two pages"),
+    "too long": ([(3, ["a", "b", "b"])], "a page is too long, and a row came twice"),
     "empty": ([(3, [])], "0 items came where total says 3"),
 }
+
+
+def test_rows_that_look_alike_and_pages_that_are_long_are_taken(paged: Table):
+    assert drive(paged, pages([(2, ["a", "a"])])).count == 2
+    assert drive(paged, pages([(3, ["a", "b", "c"])])).count == 3
 
 
 @pytest.mark.parametrize("name", BAD)

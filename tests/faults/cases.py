@@ -1,0 +1,106 @@
+"""What a fault is, and how its cases are written."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from tests.faults.proxy import Rule
+
+if TYPE_CHECKING:
+    from tests.faults.station import Station
+
+# mended: the run notices, and exports everything all the same.
+# failed: it names what failed, and fails, so that it is run again.
+# person: it names what failed, and what a person should do.
+Outcome = Literal["mended", "failed", "person"]
+# How many times a rule takes effect.
+ALWAYS = None
+# Query fields in the order of a run: what all wait for, a list, pages, hours, fives, a number.
+FIRST, LIST, PAGES = "listEnvironments", "listAllAPI", "getResourceUsage"
+HOURS, FIVES, NUMBER = "getSuccessSummary", "getAPIUsageOverTime", "getTotalTraffic"
+FIELDS = (FIRST, LIST, PAGES, HOURS, FIVES, NUMBER)
+SHAPES = ("error_message", "code", "fault")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run with faults.
+
+    `choreo` are rules of the sandbox, `aws` those of the proxy. `says` is a pattern that the named
+    reasons must fit. `settled_by` is what a person does afterwards. `fresh`: the next run is that
+    of a new container, for this one was told to wait. `soak`: it is left to `make soak`.
+    """
+
+    id: str
+    outcome: Outcome
+    choreo: tuple[Mapping[str, Any], ...] = ()
+    aws: tuple[Rule, ...] = ()
+    says: str = ""
+    settled_by: Callable[["Station"], None] | None = None
+    fresh: bool = False
+    soak: bool = False
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A row of the table; `happens` is for the page. `by` names the test of what is no rule."""
+
+    place: str
+    name: str
+    happens: str
+    cases: Sequence[Case] = field(default=())
+    by: str = ""
+
+
+def rule(fault: str, times: int | None = 1, **values: Any) -> dict[str, Any]:
+    """A rule of the sandbox's query endpoint."""
+    return {"fault": fault, "times": times, **values}
+
+
+def token(fault: str, times: int | None = ALWAYS, **values: Any) -> dict[str, Any]:
+    """A rule of the sandbox's token service."""
+    return rule(fault, times, where="token", **values)
+
+
+def status(number: int, times: int | None = 1, **values: Any) -> dict[str, Any]:
+    """A rule that answers with this status."""
+    return rule("status", times, status=number, **values)
+
+
+def error(
+    request: str, code: str, number: int, times: int | None = 2, **values: Any
+) -> tuple[Rule, ...]:
+    """An error of AWS to `service:Operation`."""
+    return aws("error", request, code=code, status=number, times=times, **values)
+
+
+def aws(does: Literal["error", "reset", "lost", "cut", "garbage", "hang"], request: str,
+        **values: Any) -> tuple[Rule, ...]:  # fmt: skip
+    """A rule of the proxy for `service:Operation`."""
+    service, _, operation = request.partition(":")
+    return (Rule(does, service, operation, **values),)
+
+
+def once(fault: str, **values: Any) -> Iterable[Case]:
+    """A fault that passes: in the middle, and at the first request."""
+    yield Case(f"{fault}-later", "mended", (rule(fault, 2, skip=2, **values),))
+    yield Case(f"{fault}-first", "mended", (rule(fault, **values),), soak=True)
+
+
+def stays(
+    fault: str, outcome: Outcome, says: str, fields: Iterable[str] = (PAGES, FIRST), **values: Any
+) -> Iterable[Case]:
+    """A fault that stays for one query field; all fields but the first are left to the soak."""
+    for number, name in enumerate(fields):
+        rules = (rule(fault, ALWAYS, field=name, **values),)
+        yield Case(f"{fault}-{name}", outcome, rules, says=says, soak=number > 0)
+
+
+def rarely(*cases: Case) -> Iterable[Case]:
+    """Cases that are left to the soak, for others are like them."""
+    return (replace(case, soak=True) for case in cases)
+
+
+def store_secret(station: "Station") -> None:
+    """What a person does whose credentials were refused."""
+    station.store_secret()
