@@ -1,8 +1,8 @@
 """The dashboard's definition: sheets, the reader's choices, filters and colours."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
 from dashboard.description import REST, Aggregation, Filter, Kind, Sheet
 from dashboard.quicksight.datasets import CHOICES, DataSet, column_of, dimensions_of
@@ -211,7 +211,7 @@ def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:
 
 def _content(sheet: Sheet) -> str:
     lines = "<br/>".join(
-        f'<inline font-size="{size}">{escape(text)}</inline>'
+        f'<inline font-size="{size}">{escape(text, quote=False)}</inline>'
         for size, text in (("16px", sheet.tells), ("12px", _EMPTY))
     )
     return f"<text-box>{lines}</text-box>"

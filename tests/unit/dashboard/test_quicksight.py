@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Any
+from xml.etree import ElementTree
 
 import botocore.session
 import pytest
@@ -384,6 +385,22 @@ class TestNames:
         controlled = set(found(DEFINITION, "SourceParameterName"))
         assert declared == filtered == controlled
 
+    def test_every_parameter_has_the_type_that_its_filter_and_control_take(self) -> None:
+        declared = {
+            body["Name"]: kind.removesuffix("ParameterDeclaration")
+            for each in DEFINITION["ParameterDeclarations"]
+            for kind, body in each.items()
+        }
+        for kind, key, wanted in (
+            ("CategoryFilter", "ParameterName", "String"),
+            ("Dropdown", "SourceParameterName", "String"),
+            ("TimeRangeFilter", "Parameter", "DateTime"),
+            ("DateTimePicker", "SourceParameterName", "DateTime"),
+        ):
+            names = [name for each in found(DEFINITION, kind) for name in found(each, key)]
+            assert names
+            assert {declared[name] for name in names} == {wanted}
+
     def test_no_id_is_given_twice(self) -> None:
         keys = ("SheetTextBoxId", "ParameterControlId", "FilterGroupId", "FilterId")
         sheets = [sheet["SheetId"] for sheet in DEFINITION["Sheets"]]
@@ -472,6 +489,13 @@ class TestSheets:
         cells = Counter(cell for rectangle in places.values() for cell in rectangle)
         assert max(cells.values()) == 1
         assert max(column for column, _ in cells) == 35
+
+    @pytest.mark.parametrize("sheet", DEFINITION["Sheets"], ids=lambda sheet: sheet["SheetId"])
+    def test_says_what_it_is_and_where_gaps_are_told(self, sheet: Json) -> None:
+        (box,) = sheet["TextBoxes"]
+        said = list(ElementTree.fromstring(box["Content"]).itertext())
+        assert said[0] == sheet["Description"]
+        assert "Data health" in said[1]
 
     def test_are_within_quicksights_bounds(self) -> None:
         # Of an analysis: 20 sheets, 50 visuals on each, 50 data sets, 2,000 filter groups.
