@@ -87,6 +87,10 @@ class Browser:
             raise BrowserError(_said(found["exceptionDetails"]))
         return found["result"].get("value")
 
+    def move(self, x: float, y: float) -> None:
+        """Moves the pointer."""
+        self._ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
     def picture(self) -> bytes:
         """The whole page as PNG."""
         found = self._ask("Page.captureScreenshot", format="png", captureBeyondViewport=True)

@@ -1,0 +1,62 @@
+"""What the file holds of the dataset."""
+
+from datetime import timedelta
+from typing import Any
+
+from dashboard.data import coverage, environments, filled, frames, panels_of, unknown_columns
+from dashboard.panels import SHEETS
+from tests.unit.dashboard.conftest import NOW, SINCE, Dataset
+
+PANELS = panels_of(SHEETS)
+
+
+def rows_of(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    decoded = {
+        name: [c["texts"][v] if v is not None and "texts" in c else v for v in c["values"]]
+        for name, c in columns.items()
+    }
+    return [dict(zip(decoded, row, strict=True)) for row in zip(*decoded.values(), strict=True)]
+
+
+def test_a_frame_holds_all_of_its_view(dataset: Dataset) -> None:
+    for frame in frames(PANELS).values():
+        rows = rows_of(filled(dataset.database, frame))
+        for value in frame.values:
+            function, colon, column = value.partition(":")
+            if not colon:
+                function, column = "count", value
+                found = sum(row[value] is not None for row in rows)
+            elif function == "count":
+                found = sum(row[value] for row in rows)
+            else:
+                there = [row[value] for row in rows if row[value] is not None]
+                found = {"sum": sum, "max": max, "min": min}[function](there) if there else None
+            star = "*" if column == "*" else f'"{column}"'
+            told = dataset.database.execute(f'SELECT {function}({star}) FROM "{frame.view}"')
+            wanted = told.fetchall()[0][0]
+            if not hasattr(wanted, "year"):
+                assert found == (wanted or (found if not found else wanted)), (frame.name, value)
+
+
+def test_every_column_of_every_panel_is_there() -> None:
+    assert {
+        panel.id: [*unknown_columns(panel)] for panel in PANELS if [*unknown_columns(panel)]
+    } == {}
+
+
+def test_the_ledger_says_what_was_exported(dataset: Dataset) -> None:
+    days = [(day - SINCE).days for day in (SINCE, NOW.date())]
+    found = {
+        (entry["table"], entry["organization"], entry["environment"]): entry["days"]
+        for entry in coverage(dataset.database)
+    }
+    first = (SINCE - (NOW - timedelta(seconds=NOW.timestamp())).date()).days
+    assert found["total_traffic", "acme", "Production"] == [[first, first + days[1]]]
+    assert found["top_platforms", "lotus", "Staging"] == []
+    assert found["success_apis_usage_by_applications", "acme", None] == [[first, first + days[1]]]
+
+
+def test_environments_have_their_type(dataset: Dataset) -> None:
+    kinds = {e["environment"]: e["type"] for e in environments(dataset.database)}
+    assert kinds["Headquarters, Zürich"] == "ON_PREM"
+    assert kinds["Production"] == "CHOREO"
