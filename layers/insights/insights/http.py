@@ -23,7 +23,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
 from insights.errors import BadAnswer, InsightsError, PersonMustAct, Retriable, Unauthenticated
@@ -195,11 +195,12 @@ class Http:
                     content = self._read(response, host)
                     reply = Reply(response.status_code, response.headers, content)
             except (OSError, HTTPError) as error:
-                if not watch.over:
-                    # The cause is left out: its text may hold what was sent.
+                # The cause is left out: its text may hold what was sent.
+                if not watch.over and not _was_late(error):
                     raise _transport_failure(host, error) from None
+                watch.over = True
         if watch.over:
-            msg = f"{host} took longer than {seconds:.3g} s to answer"
+            msg = f"{host} took longer than {min(timeout[1], seconds):.3g} s to answer"
             raise Retriable(msg)
         return reply
 
@@ -294,6 +295,16 @@ def _session() -> requests.Session:
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
+
+
+def _was_late(error: BaseException) -> bool:
+    """Whether an answer was waited for in vain, at its beginning or in the midst of it."""
+    link: BaseException | None = error
+    for _ in range(10):
+        if isinstance(link, ReadTimeoutError):
+            return True
+        link = (link.__cause__ or link.__context__) if link else None
+    return False
 
 
 def _transport_failure(host: str | None, error: Exception) -> InsightsError:
