@@ -6,7 +6,7 @@ WITH worst AS (
     organization, environment, api_id, api_name, api_version,
     max(response_p95_ms) AS worst_hourly_p95_ms,
     max(backend_p95_ms) AS worst_hourly_backend_p95_ms,
-    max_by(hour, response_p95_ms) AS worst_hour
+    max_by(hour, ROW(response_p95_ms, hour)) AS worst_hour
   FROM api_latency_hourly
   WHERE day >= current_date - INTERVAL '7' DAY AND response_p95_ms IS NOT NULL
   GROUP BY organization, environment, api_id, api_name, api_version

@@ -1,0 +1,174 @@
+"""A real Trino server of one node, with the Glue catalogue and S3 of the local AWS."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from local import background
+from local.aws import LocalAws, free_port
+from local.background import Background
+from local.errors import CommandError
+from local.places import basic_environment
+
+VERSION = "435"
+# Athena's own catalogue has this name, and views say in which catalogue they look for tables.
+CATALOGUE = "awsdatacatalog"
+_JAVA = (
+    "-Xmx2G",
+    # Its calculation of free memory and its buffers want these.
+    "-Djdk.attach.allowAttachSelf=true",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "-Duser.timezone=UTC",
+)
+
+
+class QueryError(Exception):
+    """What Trino says against a query."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Rows with the names and types of their columns, values as Trino's JSON has them."""
+
+    columns: tuple[tuple[str, str], ...]
+    rows: list[list[Any]]
+
+    def position(self, name: str) -> int:
+        """Where a column stands."""
+        return [column for column, _ in self.columns].index(name)
+
+
+@dataclass(frozen=True)
+class Trino:
+    """A running server."""
+
+    url: str
+    schema: str
+
+    def ask(self, sql: str) -> Answer:
+        """What a query gives. Raises QueryError."""
+        headers = {
+            "X-Trino-User": "tests",
+            "X-Trino-Catalog": CATALOGUE,
+            "X-Trino-Schema": self.schema,
+            "X-Trino-Time-Zone": "UTC",
+            # Types with their precision: timestamp(3).
+            "X-Trino-Client-Capabilities": "PARAMETRIC_DATETIME",
+        }
+        body = sql.encode()
+        page = _reply(requests.post(f"{self.url}/v1/statement", body, headers=headers, timeout=600))
+        columns: list[dict[str, Any]] = []
+        rows: list[list[Any]] = []
+        while True:
+            if "error" in page:
+                raise QueryError(f"{page['error']['message']}\n{sql}")
+            columns = page.get("columns") or columns
+            rows += page.get("data", [])
+            if "nextUri" not in page:
+                return Answer(tuple((c["name"], c["type"]) for c in columns), rows)
+            page = _reply(requests.get(page["nextUri"], headers=headers, timeout=600))
+
+    def reads(self, sql: str) -> dict[str, list[tuple[str | None, str | None]] | None]:
+        """For each table that a query reads the ranges of days; None where it reads all."""
+        ((plan,),) = self.ask(f"EXPLAIN (TYPE IO, FORMAT JSON) {sql}").rows
+        found = {}
+        for table in json.loads(plan)["inputTableColumnInfos"]:
+            constraints = table["constraint"].get("columnConstraints", [])
+            ranges = [c["domain"]["ranges"] for c in constraints if c["columnName"] == "day"]
+            found[table["table"]["schemaTable"]["table"]] = (
+                [(r["low"].get("value"), r["high"].get("value")) for r in ranges[0]]
+                if ranges
+                else None
+            )
+        return found
+
+
+def _reply(reply: requests.Response) -> dict[str, Any]:
+    reply.raise_for_status()
+    page: dict[str, Any] = reply.json()
+    return page
+
+
+def start(home: Path, folder: Path, aws: LocalAws, schema: str) -> tuple[Trino, Background]:
+    """Starts a server with the libraries in `home`, keeping everything in `folder`.
+
+    Raises CommandError when it ends before it is ready.
+    """
+    port = free_port()
+    _write(folder / "etc" / "config.properties", _server(port))
+    _write(folder / "etc" / "catalog" / f"{CATALOGUE}.properties", _catalogue(aws))
+    node = {
+        "config": folder / "etc" / "config.properties",
+        "plugin.dir": home / "plugin",
+        "node.environment": "tests",
+        "node.id": "one",
+        "node.data-dir": folder / "data",
+        "node.internal-address": "127.0.0.1",
+        "node.bind-ip": "127.0.0.1",
+    }
+    command = ["java", *_JAVA, *(f"-D{name}={value}" for name, value in node.items())]
+    command += ["-cp", f"{home}/lib/*", str(Path(__file__).parent / "Start.java"), VERSION]
+    environment = basic_environment()
+    if java := os.environ.get("JAVA_HOME"):
+        environment["PATH"] = f"{java}/bin:{environment['PATH']}"
+    log = folder / "trino.log"
+    process = background.start(command, environment, log, folder)
+    url = f"http://127.0.0.1:{port}"
+    while not _ready(url):
+        if not process.alive:
+            raise CommandError(f"Trino did not start:\n{background.tail(log, 60)}")
+        time.sleep(0.5)
+    return Trino(url, schema), process
+
+
+def _ready(url: str) -> bool:
+    try:
+        info = requests.get(f"{url}/v1/info", timeout=10).json()
+    except (requests.RequestException, ValueError):
+        return False
+    return info.get("starting") is False
+
+
+def _server(port: int) -> Mapping[str, object]:
+    return {
+        "coordinator": "true",
+        "node-scheduler.include-coordinator": "true",
+        "http-server.http.port": port,
+        "discovery.uri": f"http://127.0.0.1:{port}",
+        "catalog.config-dir": "etc/catalog",
+    }
+
+
+def _catalogue(aws: LocalAws) -> Mapping[str, object]:
+    key, secret = (
+        aws.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    )
+    region = aws.environment["AWS_REGION"]
+    return {
+        "connector.name": "hive",
+        "hive.metastore": "glue",
+        "hive.metastore.glue.region": region,
+        "hive.metastore.glue.endpoint-url": aws.endpoint,
+        "hive.metastore.glue.aws-access-key": key,
+        "hive.metastore.glue.aws-secret-key": secret,
+        "fs.hadoop.enabled": "false",
+        "fs.native-s3.enabled": "true",
+        "s3.endpoint": aws.endpoint,
+        "s3.region": region,
+        "s3.path-style-access": "true",
+        "s3.aws-access-key": key,
+        "s3.aws-secret-key": secret,
+        "hive.partition-projection-enabled": "true",
+        "hive.parquet.time-zone": "UTC",
+    }
+
+
+def _write(path: Path, properties: Mapping[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
