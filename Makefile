@@ -81,6 +81,10 @@ status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (AL
 dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=366)
 	@$(RUN) -m local dashboard
 
+.PHONY: picture
+picture: $(DEV) ## draws docs/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
+	@$(RUN) -m dashboard.picture
+
 .PHONY: doctor
 doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
 	@$(RUN) -m local doctor

@@ -297,7 +297,8 @@
   }
 
   function stackMarks(byTime, times, keys, name, step) {
-    const gap = step * 0.06;
+    // Between many thin bars gaps would be a pattern of their own.
+    const gap = times.length > 60 ? 0 : step * 0.06;
     return times.flatMap((x) => {
       let from = 0;
       return keys.filter((key) => byTime.get(x).has(key)).map((key) => {

@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import altair as alt
 import pytest
 
+from dashboard.charts import chart
 from dashboard.data import key_of, panels_of
 from dashboard.description import (
     PALETTE,
@@ -132,3 +134,10 @@ def test_every_table_and_organisation_is_on_the_health_sheet() -> None:
     assert {"last_success", "age_hours", "days_missing", "days_failed"} <= shown
     assert [d.column for d in freshness.dimensions] == ["organization", "table_name"]
     assert freshness.top is None
+
+
+@each_panel
+def test_a_chart_is_vega_lite(panel: Panel) -> None:
+    if panel.kind not in (Kind.FIGURE, Kind.TABLE):
+        made = alt.LayerChart.from_dict(chart(panel))
+        assert made.to_dict()["layer"]
