@@ -13,7 +13,7 @@ import insights.errors
 from checks.template import Template
 from insights.bounds import Bounds
 from insights.catalogue import load
-from insights.export import Report
+from insights.report import Report
 from local.backfill.machine import PARTS_FAILED
 from local.backfill.plan import Part, Place, Plan, Span
 
