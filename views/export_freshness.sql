@@ -9,7 +9,8 @@
 -- last_status: What became of the newest try: exported, failed, kept or overtaken.
 -- first_day: The first day that was tried.
 -- days_exported: Days that were exported.
--- days_missing: Days from first_day to the organisation's newest day that were never exported.
+-- days_missing: Days from first_day to the newest day that was tried for any table of the
+--   environment, of which this table was never exported.
 -- days_failed: Days whose newest try failed; an older export of the day may be there.
 -- rows_written: Rows of the objects that are there.
 -- last_error: Why the newest failed day failed; null where none did.
@@ -17,11 +18,6 @@ WITH days AS (
   SELECT *
   FROM export_days
   WHERE day >= current_date - INTERVAL '92' DAY
-),
-newest AS (
-  SELECT organization, max(day) AS newest_day
-  FROM days
-  GROUP BY organization
 ),
 places AS (
   SELECT
@@ -34,6 +30,7 @@ places AS (
     max(last_try) AS last_try,
     max_by(last_status, ROW(last_try, day)) AS last_status,
     min(day) AS first_day,
+    max(max(day)) OVER (PARTITION BY organization, environment) AS last_day,
     count(last_success) AS days_exported,
     count_if(last_status = 'failed') AS days_failed,
     sum(rows_written) AS rows_written,
@@ -42,21 +39,20 @@ places AS (
   GROUP BY organization, environment, table_name
 )
 SELECT
-  p.organization,
-  p.environment,
-  p.table_name,
-  p.newest_day,
-  p.data_until,
-  p.last_success,
-  date_diff('second', p.last_success, CAST(current_timestamp AT TIME ZONE 'UTC' AS timestamp))
+  organization,
+  environment,
+  table_name,
+  newest_day,
+  data_until,
+  last_success,
+  date_diff('second', last_success, CAST(current_timestamp AT TIME ZONE 'UTC' AS timestamp))
     / 3600e0 AS age_hours,
-  p.last_try,
-  p.last_status,
-  p.first_day,
-  p.days_exported,
-  date_diff('day', p.first_day, n.newest_day) + 1 - p.days_exported AS days_missing,
-  p.days_failed,
-  p.rows_written,
-  p.last_error
-FROM places AS p
-INNER JOIN newest AS n ON n.organization = p.organization
+  last_try,
+  last_status,
+  first_day,
+  days_exported,
+  date_diff('day', first_day, last_day) + 1 - days_exported AS days_missing,
+  days_failed,
+  rows_written,
+  last_error
+FROM places
