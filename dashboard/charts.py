@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from dashboard.description import SCALE, Kind, Panel, Unit
+from dashboard.description import SCALE, Kind, Panel, Part, Unit
 
 HEIGHT = 230
 # Where the page puts its own.
@@ -21,6 +21,11 @@ _TIMES = "utcFormat(datum.value, utchours(datum.value) ? '%H:%M' : '%b %d')"
 _COUNTS = "format(datum.value, datum.value < 1000 ? '~f' : '~s')"
 _AXIS_TITLES = {Unit.PERCENT: "%", Unit.MILLISECONDS: "ms", Unit.HOURS: "hours"}
 _WIDE = 240
+# Of a long name the middle is left out: addresses differ at their ends. The page has the number.
+_NAMES = (
+    "length(datum.label) > $letters ? slice(datum.label, 0, floor($letters / 2)) + '…'"
+    " + slice(datum.label, -floor($letters / 2)) : datum.label"
+)
 
 Layers = alt.LayerChart | alt.FacetChart
 
@@ -46,11 +51,11 @@ def _colour() -> alt.Color:
     return alt.Color("series:N", scale=scale, legend=None)
 
 
-def _time(field: str = "x0") -> alt.X:
+def _time() -> alt.X:
     axis = alt.Axis(
         title=None, grid=False, labelOverlap=True, values=[TICKS], labelExpr=_TIMES, labelAngle=0
     )
-    return alt.X(f"{field}:T", scale=alt.Scale(type="utc"), axis=axis)
+    return alt.X("x0:T", scale=alt.Scale(type="utc"), axis=axis)
 
 
 def _amount(panel: Panel, field: str) -> alt.Y:
@@ -97,7 +102,7 @@ def _stacked(panel: Panel) -> Layers:
 
 
 def _bar(panel: Panel) -> Layers:
-    names = alt.Axis(title=None, labelLimit=_WIDE, ticks=False, domain=False)
+    names = alt.Axis(title=None, labelLimit=_WIDE, labelExpr=_NAMES, ticks=False, domain=False)
     base = alt.Chart(alt.NamedData("rows")).encode(
         y=alt.Y("x0:N", sort=None, axis=names),
         x=alt.X("value:Q", axis=None, scale=alt.Scale(domain=[EXTENT])),
@@ -112,10 +117,13 @@ def _heatmap(panel: Panel) -> Layers:
         "x0:N",
         scale=alt.Scale(domain=[ACROSS]),
         axis=alt.Axis(
-            title=panel.x.label if panel.x else None, labelLimit=_WIDE // 2, labelAngle=0
+            title=panel.x.label if panel.x else None,
+            labelLimit=_WIDE // 2,
+            labelAngle=0,
+            labelOverlap=panel.x is not None and panel.x.part is Part.HOUR_OF_DAY,
         ),
     )
-    names = alt.Axis(title=None, labelLimit=_WIDE, ticks=False, domain=False)
+    names = alt.Axis(title=None, labelLimit=_WIDE, labelExpr=_NAMES, ticks=False, domain=False)
     base = alt.Chart(alt.NamedData("rows")).encode(
         x=across,
         y=alt.Y("y0:N", scale=alt.Scale(domain=[DOWN]), axis=names),

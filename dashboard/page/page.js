@@ -440,11 +440,14 @@
       $coloured: [...shades.keys()], $colours: [...shades.values()],
       $across: found.across ?? [], $down: found.down ?? [], $scale: scales[dark() ? "dark" : "light"],
     });
-    spec.datasets = { rows: found.marks, hover: found.hover ?? [] };
+    // Columns without width at the ends: all charts of a sheet reach over the same dates.
+    const ends = found.hover ? timeSpan(found).map((x) => ({ x0: x, x1: x, tip: "" })) : [];
+    spec.datasets = { rows: found.marks, hover: [...ends, ...(found.hover ?? [])] };
     if (panel.kind === "bar") spec.height = 24 * found.marks.length + 12;
     if (panel.kind === "heatmap") spec.height = 26 * found.down.length + 48;
     const fitting = JSON.parse(JSON.stringify(spec), (name, value) => {
-      if (name === "labelLimit" && narrow) return 110;
+      if (name === "labelLimit" && narrow) return 125;
+      if (name === "labelExpr") return value.replaceAll("$letters", narrow ? "17" : "34");
       return name === "labelAngle" && crowded ? -40 : value;
     });
     const made = await vegaEmbed(place, fitting, {
@@ -457,10 +460,16 @@
   const isCrowded = (names, width) =>
     Math.max(...names.map((name) => name.length)) * 7 > width / names.length && names.some((n) => n.length > 3);
 
+  // The days chosen as far as there are any, the same for all charts of a sheet.
+  function timeSpan(found) {
+    const [from, to] = [Math.max(choice.from, span[0]) * DAY, (Math.min(choice.to, span[1]) + 1) * DAY];
+    return found.step === DAY ? [from - DAY / 2, to - DAY / 2] : [from, to];
+  }
+
   // Round times, at least a step apart, and no more than have room.
   function ticks(found, width) {
     if (!found.hover) return [];
-    const [from, to] = [found.hover[0].x0, found.hover.at(-1).x1];
+    const [from, to] = timeSpan(found);
     const room = Math.max(3, width / 75);
     const step = [6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY]
       .filter((size) => size >= found.step).find((size) => (to - from) / size <= room) ?? 180 * DAY;
@@ -560,8 +569,10 @@
     const current = sheets.find(({ id }) => id === sheet);
     for (const { id } of sheets) document.getElementById(`sheet-${id}`).hidden = id !== sheet;
     for (const button of document.querySelectorAll("nav button")) {
-      if (button.dataset.sheet === sheet) button.setAttribute("aria-current", "page");
-      else button.removeAttribute("aria-current");
+      if (button.dataset.sheet === sheet) {
+        button.setAttribute("aria-current", "page");
+        button.scrollIntoView({ block: "nearest", inline: "center" });
+      } else button.removeAttribute("aria-current");
     }
     const results = await Promise.allSettled(current.panels.map((id) => draw(byId.get(id))));
     for (const { reason: error } of results.filter(({ status }) => status === "rejected")) {
