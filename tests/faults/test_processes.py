@@ -115,6 +115,7 @@ def _stops_midway(station: Station, seconds: float) -> bool:
     """Whether a run that has so long does a part, says what remains, and sends a fresh one."""
     station.reset_objects()
     ended = station.container().invoke({}, seconds)
+    assert ended.report, ended
     assert ended.report["failed"] == 0, ended
     assert station.wrong() == []
     midway = bool(ended.report["exported"] and ended.report["remaining"])

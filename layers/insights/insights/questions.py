@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 from insights.catalogue import FanOut, Table
+from insights.checks import key_columns
 from insights.decode import GROUPS, Answer, Columns
 from insights.errors import BadAnswer
 from insights.runs import Runs, joined
@@ -159,12 +160,14 @@ def _all_pages(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[list[
     open_ = list(range(len(asks)))
     for last_try in (False, True):
         found = yield from _pages_once([asks[i] for i in open_])
-        doubts = [_doubt(answers) for answers in found]
+        doubts: dict[int, str] = {}
         for i, answers in zip(open_, found, strict=True):
+            doubt = _doubt(answers) or _moved(asks[i].table, answers, pages[i])
+            doubts |= {i: doubt} if doubt else {}
             pages[i] = answers
-        open_ = [i for i, doubt in zip(open_, doubts, strict=True) if doubt]
+        open_ = list(doubts)
         if open_ and last_try:
-            doubt = next(filter(None, doubts))
+            doubt = doubts[open_[0]]
             raise BadAnswer(f"the pages of {asks[0].table.field} do not add up: {doubt}")
         if not open_:
             break
@@ -187,6 +190,24 @@ def _pages_once(asks: list[Ask]) -> Generator[list[Ask], list[Answer], list[list
     ):
         pages[i].append(answer)
     return pages
+
+
+def _moved(table: Table, answers: list[Answer], before: list[Answer]) -> str | None:
+    """Why rows may have changed places between pages, or None.
+
+    What came twice under the same name with other figures, and did not in the pages `before`, is
+    one row that moved, so that another one is missing. Otherwise there are two of that name.
+    """
+    rows = _names(table, answers)
+    if len(rows) == rows.total() or (before and rows == _names(table, before)):
+        return None
+    return "a row came twice, with other figures"
+
+
+def _names(table: Table, answers: list[Answer]) -> Counter[tuple[Any, ...]]:
+    names = [name for name in key_columns(table) if name in answers[0].columns]
+    columns = [[answer.columns[name] for name in names] for answer in answers]
+    return Counter(chain.from_iterable(zip(*of_page, strict=True) for of_page in columns))
 
 
 def _doubt(answers: list[Answer]) -> str | None:

@@ -142,8 +142,29 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize(("again", "taken"), [(["b", "b"], True), (["a", "b"], True),
+                                              (["c", "c"], False)])  # fmt: skip
+def test_a_row_that_moves_between_pages_is_asked_for_again(
+    paged: Table, again: list[str], *, taken: bool
+):
+    tries = [["b", "b"], again]
+    left = [(api, count) for apis in tries for count, api in enumerate(apis)]
+
+    def answer(ask: Ask) -> Answer:
+        api, count = left.pop(0)
+        return Answer({"api_id": [api], "count": [count]}, 1, frozenset(), 2, 1)
+
+    if taken:
+        assert drive(paged, answer).columns["api_id"] == again
+    else:
+        with pytest.raises(BadAnswer, match="a row came twice, with other figures"):
+            drive(paged, answer)
+    assert left == []
+
+
 def test_rows_that_look_alike_and_pages_that_are_long_are_taken(paged: Table):
-    assert drive(paged, pages([(2, ["a", "a"])])).count == 2
+    alike = [(2, ["a", "a"])]
+    assert drive(paged, pages(alike, alike)).count == 2
     assert drive(paged, pages([(3, ["a", "b", "c"])])).count == 3
 
 
