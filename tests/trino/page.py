@@ -16,6 +16,11 @@ reads the stack's own tables and views from the local Glue, with partition proje
 Parquet objects from the local S3. Nothing is made for Trino: what it reads is what
 `sam deploy` makes.
 
+It needs Maven and a JDK 17, and takes some five minutes; the first run fetches 260 MB. Maven
+Central was asked for the archive `trino-server` and did not have it, so the server is put together
+from its libraries (`tests/trino/pom.xml`): `trino-main` with what it depends on, and the archive of
+the plugin `trino-hive`.
+
 Last run on {day}, over {files} objects. For each view:
 
 - **deployed**: `SELECT * FROM <view>`, the view as CloudFormation put it into Glue;
@@ -44,8 +49,7 @@ _OUTRO = """
 - Trino fails on a Glue table without `NumberOfBuckets`, which AWS fills in and the local AWS does
   not: the templates say 0.
 - The predicate on `day` reaches the partitions through `GROUP BY`, `UNION ALL`, left joins and
-  windows that are partitioned by it. Through a full join it does not, since the joined day is a
-  `coalesce`: the views unite and group instead.
+  windows that are partitioned by it.
 - In Trino `max_by(x, y)` gives the `x` of the greatest `y` even if it is null, DuckDB's `arg_max`
   passes over it: the translation says `arg_max_null`.
 - A literal of text has the type `varchar(n)`, which a view of Glue cannot declare: `CAST(... AS
