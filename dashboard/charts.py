@@ -21,10 +21,11 @@ _TIMES = "utcFormat(datum.value, utchours(datum.value) ? '%H:%M' : '%b %d')"
 _COUNTS = "format(datum.value, datum.value < 1000 ? '~f' : '~s')"
 _AXIS_TITLES = {Unit.PERCENT: "%", Unit.MILLISECONDS: "ms", Unit.HOURS: "hours"}
 _WIDE = 240
-# Of a long name the middle is left out: addresses differ at their ends. The page has the number.
+# Of a long name the middle is left out, as versions stand at the end. The page has the number.
+_NAME = "replace(datum.label, regexp('^https?://'), '')"
 _NAMES = (
-    "length(datum.label) > $letters ? slice(datum.label, 0, floor($letters / 2)) + '…'"
-    " + slice(datum.label, -floor($letters / 2)) : datum.label"
+    f"length({_NAME}) > $letters ? slice({_NAME}, 0, floor($letters * 0.6)) + '…'"
+    f" + slice({_NAME}, -floor($letters * 0.4)) : {_NAME}"
 )
 
 Layers = alt.LayerChart | alt.FacetChart
@@ -89,7 +90,7 @@ def _line(panel: Panel) -> Layers:
     )
     seen = alt.condition("datum.dot", alt.value(1), alt.value(0))
     dots = base.mark_point(filled=True, size=36).encode(opacity=seen)
-    return alt.layer(base.mark_line(strokeWidth=2), dots, _hover())
+    return alt.layer(base.mark_line(), dots, _hover())
 
 
 def _stacked(panel: Panel) -> Layers:

@@ -891,7 +891,7 @@ _HEALTH = Sheet(
                 Measure("Expected", "expected", Aggregation.GIVEN),
                 Measure("Found", "found", Aggregation.GIVEN),
             ),
-            "No tables disagree.",
+            "No tables disagree, as far as they were compared.",
             dimensions=(_DAY, _ORGANIZATION, _ENVIRONMENT, Dimension("what", "What")),
             only=(Only("verdict", "mismatch"),),
             order=(Order("Day (UTC)"),),

@@ -415,6 +415,8 @@
       axis: { labelColor: of("--soft"), titleColor: of("--soft"), gridColor: of("--line"),
         domainColor: of("--line"), tickColor: of("--line"), labelFontSize: 11, titleFontSize: 11,
         titleFontWeight: "normal", labelFont: font, titleFont: font },
+      // Over a year, lines of the usual width would hide each other.
+      line: { strokeWidth: choice.to - choice.from > 120 ? 1 : 2 },
       text: { color: of("--ink"), font, fontSize: 11 },
       scale: { bandPaddingInner: 0.12 },
     };
@@ -529,7 +531,11 @@
     if (choice.environment && !panel.filters.includes("environment")) left.push("all environments");
     if (choice.api_name && !panel.filters.includes("api_name")) left.push("all APIs");
     if (!wholeSpan() && !panel.filters.includes("day")) left.push("all dates");
-    return left.length ? `Shows ${left.join(", ")}.` : "";
+    const said = left.length ? [`Shows ${left.join(", ")}.`] : [];
+    if (panel.x?.part === "hour" && coarse()) {
+      said.push(`By day, ${additive(panel) ? "" : "the highest of its hours, "}as more than ${hoursUpToDays} days are chosen.`);
+    }
+    return said.join(" ");
   }
 
   async function draw(panel) {

@@ -1,0 +1,69 @@
+"""The dashboard drawn from the deployed stack's dataset."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+from dashboard.data import needed_tables
+from dashboard.panels import SHEETS
+from local.aws import LocalAws
+from local.dashboard import Copy
+from local.places import ROOT
+from tests.integration.conftest import Deployment
+from views.duckdb import connect
+
+
+def copy_of(deployment: Deployment, folder: Path) -> Copy:
+    return Copy(deployment.stack.s3, deployment.stack.outputs["DatasetBucketName"], folder)
+
+
+def test_the_copy_follows_the_bucket(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.empty()
+    deployment.export()
+    copy, tables = copy_of(deployment, tmp_path), needed_tables(SHEETS)
+    files = copy.refresh(tables, deployment.since)
+    there = {key: body for key, body in deployment.objects().items() if key.split("/")[1] in tables}
+    assert {str(path.relative_to(tmp_path)): path.read_bytes() for path in files} == there
+    with connect(files, deployment.now) as database:
+        found = database.execute("SELECT count(*) FROM traffic_daily").fetchall()[0][0]
+    assert found == 6 * ((deployment.now.date() - deployment.since).days + 1)
+
+    # What did not change stays as it is, what is gone goes.
+    gone = next(path for path in files if "total_traffic/" in str(path))
+    kept = next(path for path in files if path != gone)
+    written = kept.stat().st_mtime_ns
+    deployment.stack.s3.delete_object(Bucket=copy.bucket, Key=str(gone.relative_to(tmp_path)))
+    again = copy.refresh(tables, deployment.since)
+    assert set(files) - set(again) == {gone}
+    assert not gone.exists()
+    assert kept.stat().st_mtime_ns == written
+    assert [*copy.refresh(tables, date(2999, 1, 1))] == []
+
+
+def test_the_command_draws_the_file(deployment: Deployment, tmp_path: Path) -> None:
+    deployment.export()
+    out = tmp_path / "board.html"
+    aws = deployment.state.aws
+    assert isinstance(aws, LocalAws)
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "dashboard"],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'insights'}",
+            "LOCAL_DIR": str(tmp_path),
+            "STACK_NAME": deployment.stack.name,
+            "OUT": str(out),
+            **aws.environment,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(out) in done.stdout
+    page = out.read_text("utf-8")
+    assert "Synthetic data from the sandbox" in page
+    assert "window.vegaEmbed" in page
