@@ -84,7 +84,9 @@ class PlainSecrets:
 class Place:
     """A sandbox and an empty dataset."""
 
-    def __init__(self, sandbox: SandboxServer) -> None:
+    def __init__(
+        self, sandbox: SandboxServer, organizations: tuple[str, ...] = ("acme", "lotus")
+    ) -> None:
         self.sandbox = sandbox
         self.dataset = MemoryDataset()
         self.secrets = PlainSecrets(sandbox.world)
@@ -92,7 +94,7 @@ class Place:
         self.now = NOW
         self.seconds = 600.0
         self.config = ExportConfig(
-            organizations=("acme", "lotus"),
+            organizations=organizations,
             secret_prefix="choreo-insights",
             token_parameter_prefix="/probe/token",
             stack_name="probe",
