@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 Outcome = Literal["mended", "failed", "person"]
 # How many times a rule takes effect.
 ALWAYS = None
-# Query fields in the order of a run: what all wait for, a list, pages, hours, fives, a number.
+# Query fields in the order of a run: what all wait for, a list, pages, hours, fives.
 FIRST, LIST, PAGES = "listEnvironments", "listAllAPI", "getResourceUsage"
-HOURS, FIVES, NUMBER = "getSuccessSummary", "getAPIUsageOverTime", "getTotalTraffic"
-FIELDS = (FIRST, LIST, PAGES, HOURS, FIVES, NUMBER)
+HOURS, FIVES = "getSuccessSummary", "getAPIUsageOverTime"
+FIELDS = (FIRST, LIST, PAGES, HOURS, FIVES)
 SHAPES = ("error_message", "code", "fault")
 
 

@@ -2,12 +2,8 @@
 
 `python -m tests.faults.containers` imports everything once, and forks a process for each container
 that it is told of by a line of JSON on stdin. A container connects back and gets events as lines.
-A clock that is wrong, `--clock SECONDS`, is wrong for all containers of the program; `--aws-clock`
-makes it wrong for the signatures of requests to AWS too.
 """
 
-import argparse
-import importlib
 import importlib.util
 import json
 import os
@@ -18,7 +14,11 @@ import time
 import traceback
 from typing import Any
 
-_PACKAGES = ("insights",)
+import boto3
+
+import insights.export
+import insights.token_events  # noqa: F401 - imported for the containers
+from tests.faults import clock
 
 
 class Context:
@@ -39,18 +39,7 @@ class Context:
 
 def main() -> None:
     """Reads what to start until stdin ends; then all containers end."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clock", type=float, default=0.0)
-    parser.add_argument("--aws-clock", action="store_true")
-    given = parser.parse_args()
-    if given.clock:
-        from tests.faults import clock  # noqa: PLC0415 - before all others
-
-        clock.shift(given.clock)
-    _import_all()
-    if given.clock:
-        packages = (*_PACKAGES, "botocore") if given.aws_clock else _PACKAGES
-        clock.shift_datetimes(given.clock, packages=packages)
+    _warm_up()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         if os.fork() == 0:
@@ -59,14 +48,14 @@ def main() -> None:
             _contain(json.loads(line))
 
 
-def _import_all() -> None:
-    """What both functions import, so that a container starts in no time."""
-    for name in ("aws_lambda_powertools", "insights.export", "insights.token_events"):
-        importlib.import_module(name)
-    boto3 = importlib.import_module("boto3")
+def _warm_up() -> None:
+    """What both functions read from files, so that a container starts in no time."""
     for service in ("s3", "ssm", "secretsmanager", "lambda"):
         boto3.client(
-            service, "eu-central-1", aws_access_key_id="none", aws_secret_access_key="none"
+            service,
+            region_name="eu-central-1",
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
         )
 
 
@@ -80,6 +69,8 @@ def _contain(given: dict[str, Any]) -> None:
         log = os.open(given["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        if seconds := given["clock"]:
+            clock.shift(seconds, tuple(given["wrong_for"]))
         with socket.create_connection(("127.0.0.1", given["port"])) as connection:
             _serve(connection, given)
     except BaseException:

@@ -30,7 +30,7 @@ def s3() -> Iterator[Fault]:
     )
     listing = error(_LIST, "SlowDown", 503, ALWAYS)
     put = error(_PUT, "SlowDown", 503, ALWAYS, has="/apis/")
-    get = error(_GET, "InternalError", 500, ALWAYS, has="/total_traffic/")
+    get = error(_GET, "InternalError", 500, ALWAYS, has="/success_summary/")
     ledger = error(_PUT, "SlowDown", 503, ALWAYS, has="/runs/")
     yield Fault(
         place,

@@ -29,14 +29,13 @@ from sandbox.world import EnvironmentSpec
 from tests.faults.proxy import AS, Proxy
 from tests.integration.dataset import Place, Row, expected, found, places
 
-# A list that others wait for, one that is stored alone, hours, a fan-out in fives, pages, a number.
+# A list that others wait for, one that is stored alone, hours, a fan-out in fives, pages.
 TABLES = (
     "environments",
     "apis",
     "success_summary",
     "api_usage_over_time",
     "resource_usage",
-    "total_traffic",
 )
 # What the export was when it was last in order: the past day is older, today is not there.
 BEFORE = timedelta(hours=6)
@@ -121,13 +120,24 @@ class Container:
         self._connection.close()
 
 
+@dataclass(frozen=True)
+class Clock:
+    """By how much a container's clock is wrong, and for which packages."""
+
+    seconds: float = 0.0
+    wrong_for: tuple[str, ...] = ("insights",)
+
+
+RIGHT = Clock()
+
+
 class Nursery(AbstractContextManager["Nursery"]):
     """The program that containers are forked from."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self) -> None:
         path = os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights")))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.containers", *options],
+            [sys.executable, "-m", "tests.faults.containers"],
             cwd=ROOT,
             env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
             stdin=subprocess.PIPE,
@@ -137,7 +147,7 @@ class Nursery(AbstractContextManager["Nursery"]):
         self._lock = threading.Lock()
 
     def start(
-        self, function: str, name: str, log: Path, environment: Mapping[str, str]
+        self, function: str, name: str, log: Path, environment: Mapping[str, str], clock: Clock
     ) -> Container:
         """A new container of the function `export` or `token`."""
         order = {
@@ -147,6 +157,8 @@ class Nursery(AbstractContextManager["Nursery"]):
             "app": str(ROOT / "functions" / function / "app.py"),
             "log": str(log),
             "environment": dict(environment),
+            "clock": clock.seconds,
+            "wrong_for": clock.wrong_for,
         }
         with self._lock:
             assert self._process.stdin
@@ -185,7 +197,6 @@ class Station(AbstractContextManager["Station"]):
         self._stack = stack
         self._folder = folder
         self._exit = ExitStack()
-        self._nurseries: dict[tuple[str, ...], Nursery] = {}
         self._containers: list[Container] = []
         self._count = 0
         self._token: Container | None = None
@@ -208,6 +219,7 @@ class Station(AbstractContextManager["Station"]):
         self.proxy = self._exit.enter_context(Proxy(aws, self.sandbox.url, self._invoke))
         self.bucket = self._stack.outputs["DatasetBucketName"]
         self.prefix = self._stack.parameters["SecretPrefix"]
+        self._nursery = self._exit.enter_context(Nursery())
         self.store_secret()
         self._exit.callback(self._end_containers)
         self.see(self.now - BEFORE)
@@ -250,7 +262,8 @@ class Station(AbstractContextManager["Station"]):
 
     def reset_objects(self) -> None:
         """The export is hours old: the past day has less, and today is not there."""
-        if mine := self._tags(""):
+        mine = {*self._tags("insights/"), *(stored.key for stored in self.proxy.stored)}
+        if mine:
             self._stack.s3.delete_objects(
                 Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in mine]}
             )
@@ -286,12 +299,9 @@ class Station(AbstractContextManager["Station"]):
     # Containers
 
     def container(
-        self, function: str = "export", *options: str, through_proxy: bool = False
+        self, function: str = "export", clock: Clock = RIGHT, *, through_proxy: bool = False
     ) -> Container:
-        """A new container; `options` are those of `tests.faults.containers`.
-
-        With `through_proxy` its requests to the sandbox pass the proxy as well.
-        """
+        """A new container. With `through_proxy` it reaches the sandbox by the proxy as well."""
         self._count += 1
         name = f"{function}-{self._count}"
         environment = self.surroundings(function, name, through_proxy=through_proxy)
@@ -302,10 +312,8 @@ class Station(AbstractContextManager["Station"]):
             "PATH": os.environ.get("PATH", ""),
         }
         self.proxy.who[environment["AWS_ACCESS_KEY_ID"]] = name
-        if options not in self._nurseries:
-            self._nurseries[options] = self._exit.enter_context(Nursery(*options))
         log = self._folder / f"{name}.log"
-        container = self._nurseries[options].start(function, name, log, environment)
+        container = self._nursery.start(function, name, log, environment, clock)
         self._containers.append(container)
         return container
 
@@ -321,9 +329,9 @@ class Station(AbstractContextManager["Station"]):
             "REVOKE_URL": self.sandbox.revoke_url.replace(self.sandbox.url, choreo),
         }
 
-    def tokens_by(self, *options: str, through_proxy: bool = False) -> Container:
+    def tokens_by(self, clock: Clock = RIGHT, *, through_proxy: bool = False) -> Container:
         """From here on the token function is a container like this."""
-        self._token = self.container("token", *options, through_proxy=through_proxy)
+        self._token = self.container("token", clock, through_proxy=through_proxy)
         return self._token
 
     def export(self, event: dict[str, Any] | None = None) -> Ended:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from tests.faults.station import Container, Station
 
-# Two lists, and four tables of two environments and two days.
-PARTITIONS = 1 + 2 + 4 * 2 * 2
+# Two lists, and three tables of two environments and two days.
+PARTITIONS = 1 + 2 + 3 * 2 * 2
 
 
 def mended(station: Station, container: Container | None = None) -> None:

@@ -20,7 +20,7 @@ from tests.faults.table import FAULTS, named
 
 Record = Callable[[str, object], None]
 MINUTES = float(os.environ.get("MINUTES") or 0)
-SEQUENCES = 12
+SEQUENCES = 8
 # Of these each takes minutes where it stays.
 _LONG = ("hang", "drip", "slow")
 
