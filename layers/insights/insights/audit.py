@@ -33,11 +33,15 @@ class PlaceDay:
 
 @dataclass(frozen=True)
 class Audit:
-    """Checks days of the dataset. Raises what `Dataset` does."""
+    """Checks days of the dataset. Raises what `Dataset` does.
+
+    `tables` are those that are kept up to date (None: all): what is left of others proves nothing.
+    """
 
     dataset: Dataset
     catalogue: Catalogue
     run: str
+    tables: tuple[str, ...] | None = None
 
     def check(self, place: PlaceDay, *, final: bool) -> list[Check]:
         """The checks of a day, from the objects that are there now."""
@@ -47,7 +51,7 @@ class Audit:
             return decode(kept.body) if kept else None
 
         scope = "environment" if place.environment else "organization"
-        tables = [t for t in self.catalogue.chosen(None) if t.daily and t.scope == scope]
+        tables = [t for t in self.catalogue.chosen(self.tables) if t.daily and t.scope == scope]
         return checks.check_day(read, tables, place.day, final=final)
 
     def write(self, place: PlaceDay, found: Sequence[Check], now: datetime) -> None:

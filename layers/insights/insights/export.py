@@ -81,7 +81,7 @@ class Export:
         self._apis: dict[tuple[str, Environment | None], Apis] = {}
         # What was exported, by place and day: a set that keeps its order.
         self._touched: dict[PlaceDay, None] = {}
-        self._audit = Audit(dataset, catalogue, run_id)
+        self._audit = Audit(dataset, catalogue, run_id, config.tables)
         self._entries: list[Entry] = []
         self._writer = Writer(dataset, run_id, protect=not bounds.force)
         self.report = Report()

@@ -616,3 +616,13 @@ def test_checks_that_cannot_be_written_are_a_failure_of_their_own(place: Place):
     report = place.run(CHECKED)
     assert report.exported == 12
     assert Counter(f["table"] for f in report.failures) == {"checks": 3}
+
+
+def test_what_is_left_of_tables_that_are_not_kept_up_to_date_is_not_checked(place: Place):
+    place.run(CHECKED)
+    place.config = replace(place.config, tables=("success_summary", "total_traffic"))
+    place.run({**CHECKED, "tables": ["success_summary"], "force": True})
+    compared = {
+        row["tables"] for row in place.dataset.table("checks") if row["verdict"] != "skipped"
+    }
+    assert compared == {"success_summary"}
