@@ -11,6 +11,10 @@ VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
 LOCAL = $(DEV) $(VENVS)/sam/.done $(VENVS)/localaws/.done $(VENVS)/uv/.done
 RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
+# The operator's commands; the targets below give them what is said as NAME=value.
+INSIGHTS = $(RUN) -m cli
+KEPT = $${LOCAL_DIR:-.local}
+flag = $(if $(filter-out 0,$($(1))),--$(2))
 # The tests of the whole run one at a time: they share one local deployment.
 PYTEST = $(VENVS)/dev/bin/python -m pytest
 WORKERS ?= auto
@@ -60,27 +64,40 @@ deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done tables ## builds and deploys
 
 .PHONY: secret
 secret: $(DEV) ## stores an organisation's credentials (ORG=handle)
-	@$(RUN) -m local secret
+	@$(INSIGHTS) secret "$${ORG:?is missing: make secret ORG=handle}" \
+	  $${SECRET_PREFIX:+--prefix "$$SECRET_PREFIX"}
 
 .PHONY: token
-token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG=)
-	@$(RUN) -m local token
+token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG= JSON=1)
+	@$(INSIGHTS) token $${ACTION:-status} $${ORG:+--org "$$ORG"} $(call flag,JSON,json)
 
 .PHONY: export
-export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}')
-	@$(RUN) -m local export
+export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}' JSON=1)
+	@$(INSIGHTS) export $${EVENT:+--event "$$EVENT"} $(call flag,JSON,json)
 
 .PHONY: backfill
 backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=days | ATTACH= | STOP= | RESUME=)
-	@$(RUN) -m local backfill
+	@$(INSIGHTS) backfill $${FROM:+--from "$$FROM"} $${TO:+--to "$$TO"} \
+	  $${TABLES:+--tables "$$TABLES"} $${ORG:+--org "$$ORG"} $${SPAN:+--span "$$SPAN"} \
+	  $${ATTACH:+--attach "$${ATTACH#1}"} $${STOP:+--stop "$${STOP#1}"} \
+	  $${RESUME:+--resume "$${RESUME#1}"}
 
 .PHONY: status
 status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)
-	@$(RUN) -m local status
+	@$(INSIGHTS) status $(call flag,ALL,all) $(call flag,JSON,json)
+
+.PHONY: query
+query: $(DEV) ## asks the dataset (SQL='SELECT ...' | SAVED=name)
+	@$(INSIGHTS) query $${SAVED:+--saved "$$SAVED"} $${SQL:+"$$SQL"}
+
+.PHONY: logs
+logs: $(DEV) ## what the functions logged (FUNCTION=export|token SINCE=1h ERRORS=1)
+	@$(INSIGHTS) logs $${FUNCTION:-export} $${SINCE:+--since "$$SINCE"} $(call flag,ERRORS,errors)
 
 .PHONY: dashboard
 dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=366)
-	@$(RUN) -m local dashboard
+	@$(INSIGHTS) dashboard --out "$${OUT:-$(KEPT)/dashboard.html}" --cache "$(KEPT)/dataset" \
+	  $${DAYS:+--days "$$DAYS"}
 
 .PHONY: picture
 picture: $(DEV) ## draws docs/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
@@ -88,11 +105,14 @@ picture: $(DEV) ## draws docs/dashboard.png from synthetic data; needs Chromium 
 
 .PHONY: doctor
 doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
-	@$(RUN) -m local doctor
+	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \
+	  $${TOKEN_URL:+--token-url "$$TOKEN_URL"} $${INSIGHTS_URL:+--insights-url "$$INSIGHTS_URL"} \
+	  $${SCOPE:+--scope "$$SCOPE"} $${TENANT:+--tenant "$$TENANT"} \
+	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) $(call flag,JSON,json)
 
 .PHONY: tables
 tables: $(DEV) ## compiles the catalogue's documents
-	@$(RUN) -m catalogue
+	@$(INSIGHTS) tables --compile
 
 .PHONY: clean
 clean: ## stops what runs locally, and removes all that was installed and built

@@ -32,8 +32,9 @@ $(VENVS)/%/.done: requirements/%.txt $(VENVS)/uv/.done
 lock: $(VENVS)/uv/.done ## writes the locks in requirements/ anew from their .in files
 	@for lock in $(LOCKS); do \
 	  case $$lock in */*) file=$$lock ;; *) file=requirements/$$lock ;; esac; \
+	  case $$lock in dev) more=../pyproject.toml ;; *) more= ;; esac; \
 	  echo "locking $$file.txt"; \
 	  (cd $$(dirname $$file) && name=$$(basename $$file) && \
 	   $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
-	     --no-header --python-version 3.11 $(LOCK_OPTIONS) $$name.in -o $$name.txt) || exit 1; \
+	     --no-header --python-version 3.11 $(LOCK_OPTIONS) $$name.in $$more -o $$name.txt) || exit 1; \
 	done

@@ -11,8 +11,8 @@ from bench import conversion, exports, machine, report
 from bench.errors import BenchError
 from bench.place import Place, place
 from bench.replies import Replies
-from local.errors import CommandError
-from local.places import ROOT
+from cli.errors import CommandError
+from cli.places import ROOT
 
 # 24 days of 29 APIs by minute are a million rows.
 _DAYS = 24

@@ -17,9 +17,10 @@ import boto3
 import pyarrow.parquet
 
 from bench.errors import BenchError
+from cli.places import ROOT
 from local import aws
 from local.aws import REGION, LocalAws
-from local.places import ROOT, Folder
+from local.places import Folder
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""`python -m local COMMAND`: what the Makefile's commands do. Settings come as variables."""
+"""`python -m local COMMAND`: deploying, here and on AWS. Settings come as variables.
+
+What is done with a deployed stack are the commands of `insights`, in `cli`.
+"""
 
 import signal
 import sys
@@ -8,13 +11,11 @@ from typing import Never
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local import background, dashboard, demo, deploy, export, secret, token, up
-from local.backfill import command as backfill
-from local.doctor import command as doctor
-from local.errors import CommandError
-from local.places import STACK_NAME, Folder
+from cli.errors import INTERRUPTED, NOT_DONE, WRONG_USAGE, CommandError
+from cli.places import STACK_NAME
+from local import background, demo, deploy, up
+from local.places import Folder
 from local.state import State
-from local.status import command as status
 
 
 def _local_up() -> None:
@@ -42,13 +43,6 @@ _COMMANDS: dict[str, Callable[[], int | None]] = {
     "down": _local_down,
     "demo": _demo,
     "deploy": deploy.deploy_to_aws,
-    "secret": secret.main,
-    "token": token.main,
-    "export": export.main,
-    "backfill": backfill.main,
-    "dashboard": dashboard.main,
-    "doctor": doctor.main,
-    "status": status.main,
 }
 
 
@@ -56,18 +50,18 @@ def main(arguments: list[str]) -> int:
     """Runs a command; its exit status."""
     if len(arguments) != 1 or arguments[0] not in _COMMANDS:
         print(f"usage: python -m local {'|'.join(_COMMANDS)}", file=sys.stderr)
-        return 2
+        return WRONG_USAGE
     # A program that a script put into the background ignores Ctrl-C unless it says otherwise.
     for number in background.INTERRUPTS:
         signal.signal(number, _interrupt)
     try:
         return _COMMANDS[arguments[0]]() or 0
     except CommandError as error:
-        return _failed(str(error), 1)
+        return _failed(str(error), error.exit_code)
     except (ClientError, BotoCoreError) as error:
-        return _failed(f"AWS refused: {error}", 1)
+        return _failed(f"AWS refused: {error}", NOT_DONE)
     except KeyboardInterrupt:
-        return _failed("Interrupted.", 130)
+        return _failed("Interrupted.", INTERRUPTED)
     except BaseException:
         background.stop_all()
         raise

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.error import URLError
 
+from cli.errors import CommandError
+from cli.places import ROOT
 from local import background
 from local.background import Background
-from local.errors import CommandError
-from local.places import ROOT, Folder, basic_environment, tool
+from local.places import Folder, basic_environment, tool
 
 REGION = "eu-central-1"
 _ATTEMPTS = 5

@@ -6,10 +6,11 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+from cli.errors import CommandError
+from cli.places import ROOT
 from local import background
 from local.background import Background
-from local.errors import CommandError
-from local.places import PYTHON, ROOT, Folder, basic_environment
+from local.places import PYTHON, Folder, basic_environment
 
 _SETTINGS = {"TOKEN_URL": "TokenUrl", "REVOKE_URL": "RevokeUrl", "INSIGHTS_URL": "InsightsUrl"}
 

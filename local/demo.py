@@ -10,14 +10,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from local import dashboard, deploy, query, schedule, token, up
-from local.errors import CommandError
-from local.places import STACK_NAME, Folder
-from local.stack import Stack
+from cli import dashboard, query, token
+from cli.errors import CommandError
+from cli.places import ROOT, STACK_NAME
+from cli.stack import Stack
+from local import deploy, schedule, up
+from local.places import Folder
 from local.state import State
 from local.steps import Steps
 
-Row = Mapping[str, str | None]
+_SQL = ROOT / "local" / "sql"
 
 
 def folder_of(folder: Folder) -> Folder:
@@ -57,19 +59,20 @@ class Demo:
         tokens = self._mint(steps, stack)
         self._export(steps, stack)
         with steps.step("Athena: SQL over the dataset") as step:
-            if failed := query.run(stack, query.saved("failed")):
+            if failed := asked(stack, "failed").records():
                 raise CommandError(_failures(failed))
-            written = query.run(stack, query.saved("written"))
-            answer = query.run(stack, query.saved("answer"))
+            written = asked(stack, "written")
+            answer = asked(stack, "answer")
             step.note = "through the Glue tables"
         with steps.step("Dashboard, drawn from the dataset") as step:
             out = self.folder.path / "dashboard.html"
-            drawn = dashboard.draw(stack, self.folder, out, datetime.now(UTC))
+            drawn = dashboard.draw(stack, self.folder.dataset, out, datetime.now(UTC))
             step.note = f"{drawn.megabytes:.1f} MB from {drawn.objects} objects"
         steps.total()
         self._show_tokens(tokens)
-        self._show_written(stack, written)
-        self._show_answer(answer)
+        place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
+        self._show_answer(f"Partitions written to {place}", written)
+        self._show_answer("Asked by SQL: traffic by environment and UTC day (synthetic)", answer)
         self._show_more(stack, keep=keep)
         self._show_dashboard(drawn)
 
@@ -126,29 +129,9 @@ class Demo:
             table.add_row(handle, entry["expires_at"], entry["fingerprint"])
         self.console.print("\n", table)
 
-    def _show_written(self, stack: Stack, rows: Sequence[Row]) -> None:
-        place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
-        table = Table(title=f"Partitions written to {place}", title_justify="left")
-        table.add_column("table", overflow="fold")
-        for name in ("partitions", "rows", "bytes"):
-            table.add_column(name, justify="right")
-        table.add_column("first day", no_wrap=True)
-        table.add_column("last day", no_wrap=True)
-        for row in rows:
-            numbers = (_number(row[name]) for name in ("partitions", "rows", "bytes"))
-            table.add_row(row["table"], *numbers, row["first_day"], row["last_day"])
-        self.console.print("\n", table)
-
-    def _show_answer(self, rows: Sequence[Row]) -> None:
-        title = "Asked by SQL: traffic by environment and UTC day (synthetic)"
-        table = Table(title=title, title_justify="left")
-        for name in ("organisation", "environment", "day"):
-            table.add_column(name)
-        for name in ("requests", "errors", "p95 ms of the slowest hour"):
-            table.add_column(name, justify="right")
-        for row in rows:
-            numbers = (_number(row[name]) for name in ("requests", "errors", "p95"))
-            table.add_row(row["organization"], row["environment"], row["day"], *numbers)
+    def _show_answer(self, title: str, answer: query.Answer) -> None:
+        table = query.as_table(answer)
+        table.title, table.title_justify = title, "left"
         self.console.print("\n", table)
 
     def _show_dashboard(self, drawn: dashboard.Drawn) -> None:
@@ -160,7 +143,8 @@ class Demo:
         if keep:
             lines += [
                 f"  . {os.path.relpath(self.folder.env):25} settings for your shell; then:",
-                "  make token ACTION=status    the state of the tokens",
+                "  make status                 how the dataset stands",
+                "  make query SQL='SELECT * FROM traffic_daily'",
                 "  make export                 the export once more, by hand",
                 "  make local-down             stops all of it",
                 f"  {os.path.relpath(self.folder.path / 'logs'):27} logs of all that runs",
@@ -175,6 +159,11 @@ class Demo:
         self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
+def asked(stack: Stack, name: str) -> query.Answer:
+    """What one of the demo's own queries gives."""
+    return query.by_athena(stack, (_SQL / f"{name}.sql").read_text())
+
+
 def _count(stack: Stack) -> int:
     pages = stack.s3.get_paginator("list_objects_v2").paginate(
         Bucket=stack.outputs["DatasetBucketName"], Prefix="insights/"
@@ -182,14 +171,9 @@ def _count(stack: Stack) -> int:
     return sum(page["KeyCount"] for page in pages)
 
 
-def _failures(rows: Sequence[Row]) -> str:
+def _failures(rows: Sequence[Mapping[str, query.Value]]) -> str:
     lines = [f"{len(rows)} partitions could not be written:"]
     for row in rows[:10]:
         place = (row["table"], row["organization"], row["environment"], row["day"])
-        lines.append(f"  {' '.join(filter(None, place))}: {row['error']}")
+        lines.append(f"  {' '.join(str(part) for part in place if part)}: {row['error']}")
     return "\n".join(lines)
-
-
-def _number(text: str | None) -> str:
-    """A number from a query for a reader; a dash where there is none."""
-    return "-" if text is None else f"{float(text):,.0f}"

@@ -7,11 +7,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from cli.errors import CommandError
+from cli.places import ROOT, STACK_NAME
+from cli.stack import Stack
 from local import background
 from local.aws import REGION, LocalAws
-from local.errors import CommandError
-from local.places import ROOT, STACK_NAME, Folder, basic_environment, tool
-from local.stack import Stack
+from local.places import Folder, basic_environment, tool
 
 _DEPLOY = (
     "--resolve-s3",

@@ -5,10 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.errors import CommandError
-
-ROOT = Path(__file__).resolve().parent.parent
-STACK_NAME = "choreo-insights"
+from cli.errors import CommandError
+from cli.places import ROOT
 
 
 def tool(venv: str, name: str) -> Path:
@@ -48,6 +46,11 @@ class Folder:
     def build(self) -> Path:
         """Where `sam build` puts its result."""
         return self.path / "build"
+
+    @property
+    def dataset(self) -> Path:
+        """Copies of the dataset's objects, from one drawing of the dashboard to the next."""
+        return self.path / "dataset"
 
     def log(self, name: str) -> Path:
         """A program's log."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from local.errors import CommandError
-from local.stack import Stack
+from cli import logs
+from cli.errors import CommandError
+from cli.stack import Stack
 
 if TYPE_CHECKING:
     from mypy_boto3_scheduler.type_defs import GetScheduleOutputTypeDef
@@ -82,10 +83,5 @@ def wait_for_run(stack: Stack, before: set[str], progress: Callable[[], None]) -
 
 def log_lines(stack: Stack, output: str) -> Iterator[str]:
     """The lines that the function which an output names has logged so far."""
-    function = stack.outputs[output]
-    settings = stack.functions.get_function_configuration(FunctionName=function)
-    group = settings.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{function}"
-    pages = stack.logs.get_paginator("filter_log_events").paginate(logGroupName=group)
-    for page in pages:
-        for event in page["events"]:
-            yield event["message"].rstrip("\n")
+    for event in logs.read(stack, logs.group_of(stack, output)):
+        yield event["message"].rstrip("\n")

@@ -4,10 +4,12 @@ import os
 import shlex
 from datetime import UTC, datetime, timedelta
 
-from local import aws, choreo, deploy, secret
+from cli import secret
+from cli.places import STACK_NAME
+from cli.stack import Stack
+from local import aws, choreo, deploy
 from local.aws import LocalAws
-from local.places import STACK_NAME, Folder
-from local.stack import Stack
+from local.places import Folder
 from local.state import State
 
 _DAYS = 3

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import sqlglot
@@ -56,6 +57,13 @@ def _tables_of(name: str) -> Iterator[str]:
         yield from _tables_of(source)
 
 
+def names(sql: str) -> frozenset[str]:
+    """The tables and views that a query in Trino's SQL reads. Raises SqlglotError."""
+    tree = sqlglot.parse_one(sql, read=DIALECT)
+    own = {cte.alias for cte in tree.find_all(exp.CTE)}
+    return frozenset(table.name for table in tree.find_all(exp.Table)) - own
+
+
 def translated(sql: str, now: datetime | None = None) -> str:
     """A query in Trino's SQL for DuckDB. `now`, aware, stands for the current time if given."""
     query = sqlglot.parse_one(sql, read=DIALECT).transform(_changed, now)
@@ -76,17 +84,22 @@ def _changed(node: exp.Expression, now: datetime | None) -> exp.Expression:
     return node
 
 
-def connect(files: Iterable[Path], now: datetime | None = None) -> duckdb.DuckDBPyConnection:
+def connect(
+    files: Iterable[Path],
+    now: datetime | None = None,
+    own: Mapping[str, Sequence[Column]] = MappingProxyType({}),
+) -> duckdb.DuckDBPyConnection:
     """A database with the dataset's tables, read from files named as in S3, and all views.
 
-    A file lies in `<table>/day=<day>/`. Tables without a file are there, without rows.
+    A file lies in `<table>/day=<day>/`. Tables without a file are there, without rows. `own` are
+    the columns of the user's own tables.
     """
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     by_table: dict[str, list[str]] = {}
     for path in files:
         by_table.setdefault(path.parent.parent.name, []).append(str(path))
-    for table, of_table in tables().items():
+    for table, of_table in {**own, **tables()}.items():
         _fill(database, table, of_table, by_table.get(table, []))
     for view in all_views().values():
         # A sum of 64-bit integers has 128 bits in DuckDB, and 64 in Trino.

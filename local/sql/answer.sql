@@ -20,7 +20,7 @@ SELECT
   cast(day AS varchar) AS day,
   coalesce(requests, 0) + coalesce(errors, 0) AS requests,
   coalesce(errors, 0) AS errors,
-  round(p95) AS p95
+  round(p95) AS slowest_hour_p95_ms
 FROM successes
 FULL JOIN errors USING (organization, environment, day)
 LEFT JOIN latencies USING (organization, environment, day)

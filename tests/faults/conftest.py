@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from cli.places import STACK_NAME
+from cli.stack import Stack
 from local import background, deploy, up
-from local.places import STACK_NAME, Folder
-from local.stack import Stack
+from local.places import Folder
 from local.state import State
 from tests.faults import page
 from tests.faults.station import Station

@@ -20,10 +20,10 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cli.places import ROOT
+from cli.stack import Stack
 from insights.catalogue import load
 from insights.ledger import RUNS
-from local.places import ROOT
-from local.stack import Stack
 from sandbox import OrganizationSpec, SandboxServer, Settings, World
 from sandbox.world import EnvironmentSpec
 from tests.faults.proxy import AS, Proxy

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from local.stack import Stack
+from cli.stack import Stack
 from tests.faults.cases import error, rule, status
 from tests.faults.conftest import Deployment
 from tests.faults.proxy import Rule

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from local import background, deploy, schedule, secret, up
-from local.places import STACK_NAME, Folder
-from local.stack import Stack
+from cli import secret
+from cli.places import STACK_NAME
+from cli.stack import Stack
+from local import background, deploy, schedule, up
+from local.places import Folder
 from local.state import State
 from sandbox import SandboxServer, World
 

@@ -1,4 +1,4 @@
-"""`make backfill` on the deployed stack: days before ExportSince, failures, stop and resume."""
+"""`insights backfill` on the deployed stack: days before ExportSince, failures, stop and resume."""
 
 import re
 import signal
@@ -10,11 +10,11 @@ from time import sleep
 
 import pytest
 
-from local.backfill.machine import Machine
-from local.places import ROOT
+from cli.backfill.machine import Machine
+from cli.places import ROOT
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found, places
-from tests.integration.test_commands import command, environment, settings
+from tests.integration.test_commands import environment, insights, settings
 
 TABLES = {"success_summary", "total_traffic"}
 FIELD = "getSuccessSummary"
@@ -41,24 +41,28 @@ def wanted(deployment: Deployment, days: tuple[date, date]) -> list[Place]:
     return [place for place in places(deployment.world, *days) if place.table in TABLES]
 
 
-def arguments(deployment: Deployment, days: tuple[date, date]) -> dict[str, str]:
+def arguments(days: tuple[date, date]) -> list[str]:
     # Two spans, so that there are more parts than workers.
-    chosen = {"FROM": str(days[0]), "TO": str(days[1]), "TABLES": ",".join(TABLES), "SPAN": "6"}
-    return chosen | settings(deployment.folder.env)
+    first, last = map(str, days)
+    return ["--from", first, "--to", last, "--tables", ",".join(TABLES), "--span", "6"]
+
+
+def run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:
+    shell = settings(deployment.folder.env)
+    return insights(deployment.folder, "backfill", *options, **shell)
 
 
 def backfill(
     deployment: Deployment, days: tuple[date, date]
 ) -> tuple[subprocess.CompletedProcess[str], str]:
     """Runs a backfill to its end; its name."""
-    done = command("backfill", deployment.folder, **arguments(deployment, days))
+    done = run(deployment, *arguments(days))
     (name,) = re.findall(r"^Backfill (\S+): ", done.stdout, re.M)
     return done, name
 
 
 def resume(deployment: Deployment, name: str) -> subprocess.CompletedProcess[str]:
-    shell = settings(deployment.folder.env)
-    return command("backfill", deployment.folder, RESUME=name, **shell)
+    return run(deployment, "--resume", name)
 
 
 def there(deployment: Deployment, days: tuple[date, date]) -> dict[str, bytes]:
@@ -113,7 +117,7 @@ def test_what_fails_stops_no_other_and_is_reported(history: Deployment) -> None:
     )
     assert first not in told
     assert "HTTP 403" in failed.stdout
-    assert f"RESUME={name}" in failed.stderr
+    assert f"--resume {name}" in failed.stderr
 
     resumed = resume(history, name)
 
@@ -127,9 +131,9 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
     days = span(history, 40)
     history.sandbox.faults.add("slow", seconds=2, times=None)
     with subprocess.Popen(
-        [sys.executable, "-m", "local", "backfill"],
+        [sys.executable, "-m", "cli", "backfill", *arguments(days)],
         cwd=ROOT,
-        env=environment(history.folder, **arguments(history, days)),
+        env=environment(history.folder, **settings(history.folder.env)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -144,16 +148,15 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
     machine = Machine.of(history.stack)
 
     assert following.returncode == 130, shown
-    assert f"make backfill ATTACH={name}" in shown
+    assert f"insights backfill --attach {name}" in shown
     assert machine.execution(name).status == "RUNNING"
 
-    shell = settings(history.folder.env)
-    stopped = command("backfill", history.folder, STOP="1", **shell)
+    stopped = run(history, "--stop")
 
     assert stopped.returncode == 0, stopped.stderr
-    assert f"make backfill RESUME={name}" in stopped.stdout
+    assert f"insights backfill --resume {name}" in stopped.stdout
     assert machine.execution(name).status == "ABORTED"
-    watched = command("backfill", history.folder, ATTACH=name, **shell)
+    watched = run(history, "--attach", name)
     assert watched.returncode == 1
     assert "was stopped" in watched.stderr
 
@@ -171,12 +174,12 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
 
 
 def test_what_cannot_be_done_is_told(history: Deployment) -> None:
-    shell = settings(history.folder.env)
-    for variables, told in (
-        ({"FROM": "2026-01-01", "TO": "2026-01-02", "ORG": "hooli"}, "hooli is not exported"),
-        ({"ATTACH": "no-such-name"}, "There is no backfill no-such-name"),
+    days = ("--from", "2026-01-01", "--to", "2026-01-02")
+    for options, code, told in (
+        ((*days, "--org", "hooli"), 2, "hooli is not exported"),
+        (("--attach", "no-such-name"), 3, "There is no backfill no-such-name"),
     ):
-        done = command("backfill", history.folder, **variables, **shell)
-        assert done.returncode == 1
+        done = run(history, *options)
+        assert done.returncode == code
         assert told in done.stderr
         assert "Traceback" not in done.stderr

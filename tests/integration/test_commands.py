@@ -7,13 +7,15 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from local.places import ROOT, Folder
-from local.stack import Stack
+from cli.places import ROOT
+from cli.stack import Stack
+from local.places import Folder
 from local.state import State
 from tests.integration import processes
 from tests.integration.conftest import Deployment
@@ -37,12 +39,23 @@ def environment(folder: Folder, **variables: str) -> dict[str, str]:
     return mine | {"LOCAL_DIR": str(folder.path), "PYTHONPATH": paths} | variables
 
 
-def command(
-    name: str, folder: Folder, *, stdin: str = "", **variables: str
+def command(name: str, folder: Folder, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Deploys or stops, as the Makefile does."""
+    return _run(folder, "local", name, variables=variables)
+
+
+def insights(
+    folder: Folder, *arguments: str, stdin: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command as the Makefile does."""
+    """Runs a command of `insights`."""
+    return _run(folder, "cli", *arguments, stdin=stdin, variables=variables)
+
+
+def _run(
+    folder: Folder, module: str, *arguments: str, stdin: str = "", variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "local", name],
+        [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
         env=environment(folder, **variables),
         input=stdin,
@@ -70,7 +83,7 @@ def test_token_shows_each_organisation(deployment: Deployment) -> None:
     shell = settings(deployment.folder.env)
     deployment.token("ensure")
 
-    done = command("token", deployment.folder, ACTION="status", **shell)
+    done = insights(deployment.folder, "token", "status", **shell)
 
     assert done.returncode == 0, done.stderr
     for handle in deployment.world.organizations:
@@ -79,30 +92,62 @@ def test_token_shows_each_organisation(deployment: Deployment) -> None:
         )
 
 
-def test_token_wants_an_action(deployment: Deployment) -> None:
-    done = command("token", deployment.folder, **settings(deployment.folder.env))
-
-    assert done.returncode == 1
-    assert "ensure, renew, revoke, status" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_export_shows_the_reply(deployment: Deployment) -> None:
-    event = json.dumps({"tables": ["environments"], "organizations": ["acme"], "force": True})
+    shell = settings(deployment.folder.env)
+    chosen = ("--tables", "environments", "--org", "acme", "--force")
 
-    done = command("export", deployment.folder, EVENT=event, **settings(deployment.folder.env))
+    machine = insights(deployment.folder, "export", *chosen, "--json", **shell)
+    reader = insights(deployment.folder, "export", *chosen, **shell)
 
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["exported"] == 1
+    assert (machine.returncode, reader.returncode) == (0, 0), machine.stderr + reader.stderr
+    assert json.loads(machine.stdout)["exported"] == 1
+    assert reader.stdout.startswith("exported 1, settled ")
+
+
+def test_logs_show_what_was_done(deployment: Deployment) -> None:
+    shell = settings(deployment.folder.env)
+    deployment.export(tables=["environments"], force=True)
+
+    done = insights(deployment.folder, "logs", **shell)
+    lines = insights(deployment.folder, "logs", "token", "--since", "2d", "--json", **shell)
+
+    assert (done.returncode, lines.returncode) == (0, 0), done.stderr + lines.stderr
+    assert re.search(r"^20\d\d-.*INFO +exported exported=\d+ ", done.stdout, re.M)
+    assert "_aws" not in done.stdout
+    assert all("message" in json.loads(line) for line in lines.stdout.splitlines())
+
+
+def test_queries_are_answered_as_by_athena(deployment: Deployment, tmp_path: Path) -> None:
+    shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(tmp_path)}
+    deployment.export()
+    sql = "SELECT day, sum(requests) AS requests FROM traffic_daily GROUP BY 1 ORDER BY 1"
+
+    def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return insights(deployment.folder, "query", *arguments, **shell)
+
+    found = json.loads(ask(sql, "--json").stdout)
+    assert [row["day"] for row in found] == [
+        str(deployment.since + timedelta(days=number)) for number in range(len(found))
+    ]
+    assert all(row["requests"] > 0 for row in found[:-1])
+    lines = ask(sql).stdout.splitlines()
+    assert lines[0] == "day,requests"
+    assert lines[1:] == [f"{row['day']},{row['requests']}" for row in found]
+    saved = ask("--saved", "what_is_missing", "--csv")
+    assert saved.returncode == 0, saved.stderr
+    wrong = ask("SELECT nothing FROM traffic_daily")
+    assert wrong.returncode == 3
+    assert "nothing" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
 
 
 def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:
     shell = settings(deployment.folder.env)
     content = {"consumer_key": "k", "consumer_secret": "hush", "org_id": "an id"}
 
-    first = command("secret", deployment.folder, stdin=json.dumps(content), ORG="initech", **shell)
+    first = insights(deployment.folder, "secret", "initech", stdin=json.dumps(content), **shell)
     content["consumer_secret"] = "hush-hush"
-    again = command("secret", deployment.folder, stdin=json.dumps(content), ORG="initech", **shell)
+    again = insights(deployment.folder, "secret", "initech", stdin=json.dumps(content), **shell)
 
     assert (first.returncode, again.returncode) == (0, 0), first.stderr + again.stderr
     assert "hush" not in first.stdout + first.stderr + again.stdout + again.stderr
@@ -113,9 +158,9 @@ def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:
 def test_secret_is_asked_for_without_echo(deployment: Deployment) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "local", "secret"],
+        [sys.executable, "-m", "cli", "secret", "umbrella"],
         cwd=ROOT,
-        env=environment(deployment.folder, ORG="umbrella", **settings(deployment.folder.env)),
+        env=environment(deployment.folder, **settings(deployment.folder.env)),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -165,24 +210,13 @@ def test_a_secret_that_is_of_no_use_is_not_stored(
 ) -> None:
     shell = settings(deployment.folder.env)
 
-    done = command("secret", deployment.folder, stdin=content, ORG="hooli", **shell)
+    done = insights(deployment.folder, "secret", "hooli", stdin=content, **shell)
 
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert wrong in done.stderr
     assert "hush" not in done.stdout + done.stderr
     listed = deployment.stack.secrets.list_secrets()["SecretList"]
     assert "choreo-insights/hooli" not in {secret["Name"] for secret in listed}
-
-
-def test_without_a_stack_the_commands_say_what_to_do(
-    deployment: Deployment, folder: Folder
-) -> None:
-    shell = settings(deployment.folder.env) | {"STACK_NAME": "no-such-stack"}
-    done = command("token", folder, ACTION="status", **shell)
-
-    assert done.returncode == 1
-    assert "Deploy it first" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 @pytest.fixture
@@ -214,15 +248,14 @@ def test_local_with_a_server_of_ones_own(deployment: Deployment, stopped: Folder
     stack = Stack(shell["STACK_NAME"], shell)
     assert stack.parameters["TokenUrl"] == sandbox.token_url
     assert stack.parameters["ExportSchedule"] == "rate(2 hours)"
-    without = command("token", stopped, ACTION="ensure", **shell)
+    without = insights(stopped, "token", "ensure", **shell)
     assert without.returncode == 1
     assert "make secret ORG=acme" in without.stdout
     secret = json.dumps(deployment.world.secret("acme"))
-    assert command("secret", stopped, stdin=secret, ORG="acme", **shell).returncode == 0
-    event = json.dumps({"tables": ["environments"]})
-    export = command("export", stopped, EVENT=event, **shell)
+    assert insights(stopped, "secret", "acme", stdin=secret, **shell).returncode == 0
+    export = insights(stopped, "export", "--tables", "environments", **shell)
     assert export.returncode == 0, export.stderr
-    assert json.loads(export.stdout)["exported"] == 1
+    assert export.stdout.startswith("exported 1, ")
 
     group = processes.of_group(state.aws.process.pid)
     down = command("down", stopped)

@@ -6,11 +6,11 @@ import sys
 from datetime import date
 from pathlib import Path
 
+from cli.copy import Copy
+from cli.places import ROOT
 from dashboard.data import needed_tables
 from dashboard.panels import SHEETS
 from local.aws import LocalAws
-from local.dashboard import Copy
-from local.places import ROOT
 from tests.integration.conftest import Deployment
 from views.duckdb import connect
 
@@ -48,14 +48,12 @@ def test_the_command_draws_the_file(deployment: Deployment, tmp_path: Path) -> N
     aws = deployment.state.aws
     assert isinstance(aws, LocalAws)
     done = subprocess.run(
-        [sys.executable, "-m", "local", "dashboard"],
+        [sys.executable, "-m", "cli", "dashboard", "--out", str(out), "--cache", str(tmp_path)],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'insights'}",
-            "LOCAL_DIR": str(tmp_path),
             "STACK_NAME": deployment.stack.name,
-            "OUT": str(out),
             **aws.environment,
         },
         capture_output=True,

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from cli import query
+from cli.errors import CommandError
 from insights.catalogue import load
-from local import query
-from local.errors import CommandError
+from local import demo
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found, places
 
@@ -174,45 +175,45 @@ def test_sql_over_the_tables_agrees_with_the_generator(
 ) -> None:
     assert full["failures"] == []
     sql = "SELECT organization, environment, cast(day AS varchar) AS day, sum(request_count) AS n"
-    rows = query.run(
+    rows = query.by_athena(
         deployment.stack, f"{sql} FROM success_summary GROUP BY organization, environment, day"
-    )
+    ).records()
 
     got = {(row["organization"], row["environment"], row["day"]): row["n"] for row in rows}
     assert got == dict(sums(deployment))
     assert got
 
 
-def sums(deployment: Deployment) -> Iterator[tuple[tuple[str, str | None, str], str]]:
+def sums(deployment: Deployment) -> Iterator[tuple[tuple[str, str | None, str], int]]:
     for place in wanted(deployment):
         if place.table == "success_summary":
             rows = expected(deployment.world, place, deployment.now)
             if rows:
                 total = sum(row["request_count"] for row in rows)
-                yield (place.organization, place.environment, place.day.isoformat()), str(total)
+                yield (place.organization, place.environment, place.day.isoformat()), total
 
 
 def test_every_table_can_be_asked_by_sql(deployment: Deployment, full: dict[str, Any]) -> None:
     assert full["failures"] == []
     for table in [*load().chosen(None)]:
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        rows = query.run(deployment.stack, f"SELECT {columns}, day FROM {table.name} LIMIT 1")
-        assert len(rows) == 1, table.name
+        sql = f"SELECT {columns}, day FROM {table.name} LIMIT 1"
+        assert len(query.by_athena(deployment.stack, sql).rows) == 1, table.name
 
 
 def test_the_demo_s_queries_have_answers(deployment: Deployment, full: dict[str, Any]) -> None:
     assert full["failures"] == []
-    written = query.run(deployment.stack, query.saved("written"))
+    written = demo.asked(deployment.stack, "written").records()
     assert {row["table"] for row in written} == {place.table for place in wanted(deployment)}
-    answer = query.run(deployment.stack, query.saved("answer"))
+    answer = demo.asked(deployment.stack, "answer").records()
     assert {row["organization"] for row in answer} == deployment.world.organizations.keys()
     for row in answer:
-        assert int(row["requests"] or "0") >= int(row["errors"] or "0") >= 0
+        assert row["requests"] >= row["errors"] >= 0
 
 
 def test_a_query_that_fails_says_why(deployment: Deployment) -> None:
     with pytest.raises(CommandError, match="no_such_table"):
-        query.run(deployment.stack, "SELECT * FROM no_such_table")
+        query.by_athena(deployment.stack, "SELECT * FROM no_such_table")
 
 
 def test_late_data_replaces_the_day(deployment: Deployment) -> None:

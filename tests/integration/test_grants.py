@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from checks.template import Template
-from local.errors import CommandError
+from cli.errors import CommandError
 from tests.grants import SEEN, Grant, actions
 from tests.integration.conftest import Deployment
 from tests.integration.test_stack import client

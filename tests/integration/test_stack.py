@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from cli.stack import Stack
 from local import schedule
-from local.stack import Stack
 from tests.integration.conftest import Deployment
 
 OUTPUTS = {

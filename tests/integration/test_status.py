@@ -1,4 +1,4 @@
-"""`make status` on the deployed stack: what failed, what is missing, and when all is well."""
+"""`insights status` on the deployed stack: what failed, what is missing, and when all is well."""
 
 import json
 from collections import Counter
@@ -7,25 +7,25 @@ from typing import Any
 
 import pytest
 
-from local.errors import CommandError
+from cli.errors import CommandError
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import places
-from tests.integration.test_commands import command, settings
+from tests.integration.test_commands import insights, settings
 
 EXPORTED = ["environments", "success_summary", "error_summary"]
 
 
-def status(deployment: Deployment, **variables: str) -> tuple[int, str]:
+def status(deployment: Deployment, *arguments: str) -> tuple[int, str]:
     """Exit code and output of the command."""
     shell = settings(deployment.folder.env)
-    done = command("status", deployment.folder, **variables, **shell)
+    done = insights(deployment.folder, "status", *arguments, **shell)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout
 
 
 def told(deployment: Deployment) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:
     """Exit code, what the machine is told, and that by table."""
-    code, output = status(deployment, JSON="1")
+    code, output = status(deployment, "--json")
     found = json.loads(output)
     return code, found, {table["table"]: table for table in found["tables"]}
 
@@ -73,7 +73,7 @@ def test_all_is_well_after_the_next_run(broken: Deployment) -> None:
     every = list(places(broken.world, broken.since, broken.now.date()))
 
     code, found, tables = told(broken)
-    shown_code, shown = status(broken, ALL="1")
+    shown_code, shown = status(broken, "--all")
 
     assert (code, shown_code) == (0, 0)
     assert found["final"] + found["open"] == len(every)
@@ -97,12 +97,3 @@ def test_a_deleted_object_is_missing(deployment: Deployment) -> None:
 
     assert code == 1
     assert after["missing"] == before["missing"] + 1
-
-
-def test_no_stack_no_status(deployment: Deployment) -> None:
-    shell = settings(deployment.folder.env) | {"STACK_NAME": "no-such-stack"}
-
-    done = command("status", deployment.folder, **shell)
-
-    assert done.returncode == 2
-    assert "Deploy it first" in done.stderr

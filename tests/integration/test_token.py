@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.errors import CommandError
+from cli.errors import CommandError
 from tests.integration.conftest import Deployment
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-RUNTIME = ROOT / ".venvs/runtime/bin/python"
+VENVS = ROOT / (os.environ.get("VENVS") or ".venvs")
+RUNTIME = VENVS / "runtime/bin/python"
 
 
 @pytest.fixture(scope="session")
@@ -22,7 +23,7 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "ARTIFACTS_DIR": str(artifacts),
             "LAYER_PLATFORM": "host",
             "LAYER_PYTHON": str(RUNTIME),
-            "UV": str(ROOT / ".venvs/uv/bin/uv"),
+            "UV": str(VENVS / "uv/bin/uv"),
         },
         check=True,
     )

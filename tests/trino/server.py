@@ -10,10 +10,10 @@ from typing import Any
 
 import requests
 
+from cli.errors import CommandError
 from local import background
 from local.aws import LocalAws, free_port
 from local.background import Background
-from local.errors import CommandError
 from local.places import basic_environment
 
 VERSION = "435"

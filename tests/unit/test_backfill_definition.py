@@ -11,11 +11,11 @@ import pytest
 
 import insights.errors
 from checks.template import Template
+from cli.backfill.machine import PARTS_FAILED
+from cli.backfill.plan import Part, Place, Plan, Span
 from insights.bounds import Bounds
 from insights.catalogue import load
 from insights.report import Report
-from local.backfill.machine import PARTS_FAILED
-from local.backfill.plan import Part, Place, Plan, Span
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "statemachines" / "backfill.asl.json").read_text()

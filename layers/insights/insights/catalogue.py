@@ -1,6 +1,6 @@
 """The compiled catalogue: what each table asks, and the columns its answers fill.
 
-`python -m catalogue` compiles the GraphQL documents into `catalogue.json`, so that a function
+`make tables` compiles the GraphQL documents into `catalogue.json`, so that a function
 that starts needs neither a GraphQL parser nor the documents.
 """
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from catalogue.__main__ import ROOT, generated
 from catalogue.compiler import compile_document, compile_folder, schema
+from catalogue.derived import ROOT, generated
 from catalogue.errors import DocumentError
 
 SCHEMA = schema()

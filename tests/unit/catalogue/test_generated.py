@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from catalogue.__main__ import ROOT, generated
+from catalogue.derived import ROOT, generated
 from catalogue.errors import DocumentError
 from insights.catalogue import load
 from insights.errors import ConfigurationError

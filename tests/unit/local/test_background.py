@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.errors import CommandError
 from local.background import Background, start, tail, wait_until_ready
-from local.errors import CommandError
 from local.places import basic_environment
 
 PARENT_AND_CHILD = """

@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local import choreo, export, token, up
+from cli.errors import CommandError
+from local import choreo, up
 from local.aws import LocalAws, free_port
 from local.background import Background
 from local.choreo import Sandbox
 from local.deploy import layer_settings, parameters
-from local.errors import CommandError
 from local.places import Folder, tool
-from local.secret import read
 from local.state import State
 
 URLS = {
@@ -65,32 +64,6 @@ def test_another_server_needs_all_of_its_addresses(monkeypatch: pytest.MonkeyPat
         "RevokeUrl": URLS["REVOKE_URL"],
         "InsightsUrl": URLS["INSIGHTS_URL"],
     }
-
-
-def test_an_event_is_a_json_object() -> None:
-    assert export.event("") == {}
-    assert export.event('{"tables": ["apis"]}') == {"tables": ["apis"]}
-    for text in ("[]", "tables=apis"):
-        with pytest.raises(CommandError, match="EVENT"):
-            export.event(text)
-
-
-def test_a_secret_that_cannot_be_read_is_not_shown() -> None:
-    with pytest.raises(CommandError) as refused:
-        read('{"consumer_secret": "hush"')
-    assert "hush" not in str(refused.value)
-    assert refused.value.__cause__ is None
-
-
-def test_the_token_reply_for_a_reader() -> None:
-    reply = {
-        "acme": {"status": "minted", "expires_at": "2026-01-31T12:00:00Z", "fingerprint": "ab12"},
-        "globex-east": {"status": "failed", "error": "invalid_client"},
-    }
-    assert token.lines(reply) == [
-        "acme         minted, expires 2026-01-31T12:00:00Z, fingerprint ab12",
-        "globex-east  failed, invalid_client",
-    ]
 
 
 def test_a_tool_that_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,63 @@
+"""What follows from the documents, views and panels: the files that `make tables` writes."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from catalogue import athena, glue, page, sql, view_page
+from catalogue.compiler import compile_folder, schema
+from catalogue.errors import DocumentError
+from catalogue.shipped import OWN, ROOT
+from dashboard import quicksight
+from dashboard.panels import SHEETS
+from insights.catalogue import Catalogue, Column, Table
+
+
+def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
+    """Every derived file below `root` with its content. Raises DocumentError."""
+    against = schema()
+    shipped = compile_folder(root / "catalogue" / "tables", against)
+    own = compile_folder(root / "custom", against, taken=tuple(t.name for t in shipped))
+    yield root / "layers/insights/insights/catalogue.json", _compiled(shipped)
+    yield root / "custom/catalogue.json", _compiled(own)
+    yield root / "tables.yaml", glue.render([*map(_described, shipped), *OWN])
+    yield root / "custom/tables.yaml", glue.render(map(_described, own))
+    yield root / "docs/tables.md", page.render([*shipped, *own], OWN)
+    tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}
+    views = sql.views(root / "views", tables)
+    queries = sql.queries(root / "queries", tables, views)
+    yield root / "views.yaml", athena.render_views(views)
+    yield root / "queries.yaml", athena.render_queries(queries)
+    yield root / "docs/views.md", view_page.render(views, queries)
+    yield root / "quicksight.yaml", quicksight.render(SHEETS, views)
+
+
+def _compiled(tables: Sequence[Table]) -> str:
+    encoded = msgspec.json.encode(Catalogue(tuple(tables)))
+    return msgspec.json.format(encoded, indent=1).decode() + "\n"
+
+
+def _described(table: Table) -> tuple[str, str, Sequence[Column]]:
+    return table.name, table.description, table.columns
+
+
+def write(*, check: bool) -> int:
+    """Writes what is stale, or only names it; 1 where a document is broken or a check fails."""
+    try:
+        files = list(generated())
+    except DocumentError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    stale = [path for path, text in files if not path.exists() or path.read_text("utf-8") != text]
+    for path, text in files:
+        if path in stale and not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    if stale and check:
+        names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+        sys.stderr.write(f"{names}: older than the documents. Run `make tables`\n")
+        return 1
+    return 0

@@ -1,0 +1,258 @@
+"""`insights backfill`: starts a backfill, follows it, stops it, goes on with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import click
+from rich.console import Console
+
+from cli import options
+from cli.backfill import plan, report, screen
+from cli.backfill.machine import PARTS_FAILED, Execution, Failure, Machine
+from cli.backfill.plan import Place, Plan
+from cli.errors import INTERRUPTED, BadNews, CommandError, WrongUsage
+from cli.places import shipped
+from cli.stack import Stack
+from insights.catalogue import Catalogue, load
+from insights.dataset import Dataset
+from insights.errors import ConfigurationError
+from insights.parquet import decode
+from insights.partitions import safe_name
+
+_ENVIRONMENTS = "environments"
+_BEGINNING = date(2000, 1, 1)
+
+
+_EXAMPLES = """\b
+Examples:
+  insights backfill --from 2025-01-01 --to 2025-12-31
+  insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --org acme --span 14
+  insights backfill --attach              shows the one that runs
+  insights backfill --stop NAME
+  insights backfill --resume NAME         goes on with what is missing
+"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be exported, as the user says it. `span` is None for the usual one."""
+
+    first: date
+    last: date
+    tables: tuple[str, ...] | None = None
+    organizations: tuple[str, ...] | None = None
+    span: int | None = None
+
+    @classmethod
+    def read(
+        cls,
+        first: date | None,
+        last: date | None,
+        today: date,
+        *,
+        tables: str | None = None,
+        organizations: str | None = None,
+        span: int | None = None,
+    ) -> "Wish":
+        """Reads the options. Raises WrongUsage for days that are none or all to come."""
+        if first is None or last is None:
+            raise WrongUsage(
+                "Say from which day to which, in UTC:"
+                " insights backfill --from 2026-01-01 --to 2026-01-31"
+            )
+        options.check_span(first, last, today)
+        chosen = options.names(tables or "")
+        return cls(
+            first,
+            min(last, today),
+            None if chosen in ((), ("all",)) else chosen,
+            options.names(organizations or "") or None,
+            span,
+        )
+
+
+def _named(name: str, help_text: str) -> Callable[[options.Command], options.Command]:
+    """An option that names a backfill; without a value, the one that runs."""
+    return click.option(f"--{name}", metavar="[NAME]", is_flag=False, flag_value="", help=help_text)
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option("--from", "first", type=options.DAY, help="The first day, in UTC.")
+@click.option("--to", "last", type=options.DAY, help="The last day, included.")
+@click.option("--tables", metavar="NAMES", help="Tables, with commas; left out: the stack's.")
+@click.option("--org", metavar="HANDLES", help="Organisations, with commas; left out: all.")
+@click.option(
+    "--span",
+    type=click.IntRange(1, 9999),
+    metavar="DAYS",
+    help=f"Days of a part; left out: {plan.USUAL_SPAN}, more for very long histories.",
+)
+@_named("attach", "Show a backfill that runs.")
+@_named("stop", "Stop a backfill. Exports under way get to their end.")
+@_named("resume", "Go on with what is missing of a backfill.")
+@options.of_stack
+def command(
+    stack: Stack,
+    first: date | None,
+    last: date | None,
+    tables: str | None,
+    org: str | None,
+    span: int | None,
+    attach: str | None,
+    stop: str | None,
+    resume: str | None,
+) -> int:
+    """Export a history, part by part, by Step Functions.
+
+    A bar shows how far it is. Ctrl-C leaves it running, and says how to attach again.
+    """
+    wishes = {"--attach": attach, "--stop": stop, "--resume": resume}
+    given = [name for name, value in wishes.items() if value is not None]
+    if len(given) > 1 or (given and (first or last)):
+        raise WrongUsage(f"{' and '.join(given)}: give one of these, or --from and --to.")
+    today = datetime.now(UTC).date()
+    wish = None
+    if not given:
+        wish = Wish.read(first, last, today, tables=tables, organizations=org, span=span)
+    handling = _Command(stack, Console(highlight=False))
+    if wish:
+        return handling.start(wish)
+    if stop is not None:
+        return handling.stop(stop)
+    return handling.follow(attach) if attach is not None else handling.resume(resume or "")
+
+
+class _Command:
+    def __init__(self, stack: Stack, console: Console) -> None:
+        self._stack = stack
+        self._console = console
+        self._machine = Machine.of(stack)
+        self._dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+
+    def _chosen(self, name: str) -> Execution:
+        return self._machine.execution(name) if name else self._machine.running()
+
+    def start(self, wish: Wish) -> int:
+        parameters = self._stack.parameters
+        execution = self._machine.start(
+            planned(wish, parameters, self._dataset, self._machine.workers())
+        )
+        self._say(f"Backfill {execution.name}: {wish.first} to {wish.last}.")
+        if wish.first < (since := date.fromisoformat(parameters["ExportSince"])):
+            self._say(
+                f"SQL sees the days from ExportSince ({since}) on. To see earlier ones too, deploy"
+                f' with PARAMETERS="ExportSince={wish.first}".'
+            )
+        return self._follow(execution)
+
+    def stop(self, name: str) -> int:
+        execution = self._chosen(name)
+        if not execution.under_way:
+            raise CommandError(f"The backfill {execution.name} has ended already.")
+        self._machine.stop(execution)
+        self._say(
+            f"Stopped {execution.name}. The parts that are being exported this moment get to an"
+            f" end. To go on: insights backfill --resume {execution.name}"
+        )
+        return 0
+
+    def resume(self, name: str) -> int:
+        execution = self._chosen(name)
+        if execution.status == "SUCCEEDED":
+            self._say(f"The backfill {execution.name} is whole: there is nothing to resume.")
+            return 0
+        if not execution.under_way:
+            execution = self._machine.resume(execution)
+            self._say(f"Backfill {execution.name} goes on with what is missing.")
+        return self._follow(execution)
+
+    def follow(self, name: str) -> int:
+        return self._follow(self._chosen(name))
+
+    def _follow(self, execution: Execution) -> int:
+        """Follows it to its end. Ctrl-C leaves it alone: it runs in AWS."""
+        try:
+            ended = screen.follow(self._machine, execution, self._console)
+        except KeyboardInterrupt:
+            self._say(
+                "Detached; the backfill goes on."
+                f" To watch: insights backfill --attach {execution.name}."
+                f" To stop it: insights backfill --stop {execution.name}"
+            )
+            return INTERRUPTED
+        return self._conclude(ended)
+
+    def _conclude(self, ended: Execution) -> int:
+        if ended.status == "SUCCEEDED":
+            self._say("All parts are done.")
+            return 0
+        failures = list(self._machine.failures(ended))
+        self._report(failures, ended)
+        again = f"To try again what is missing: insights backfill --resume {ended.name}"
+        if ended.error == PARTS_FAILED or failures:
+            raise BadNews(f"{len(failures)} parts failed; the others are done. {again}")
+        how = "was stopped" if ended.status == "ABORTED" else f"ended as {ended.status}"
+        raise BadNews(f"The backfill {how}{f' ({ended.error})' * bool(ended.error)}. {again}")
+
+    def _report(self, failures: Sequence[Failure], ended: Execution) -> None:
+        ledger = report.tried(self._dataset, failures, ended.started, datetime.now(UTC))
+        for line in report.lines(failures, ledger):
+            self._say(line)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+def planned(wish: Wish, parameters: Mapping[str, str], dataset: Dataset, workers: int) -> Plan:
+    """The plan for a wish. Raises WrongUsage for an organisation or a table that there is not."""
+    known = tuple(part.strip() for part in parameters["Organizations"].split(","))
+    for handle in wish.organizations or ():
+        if handle not in known:
+            raise WrongUsage(f"--org {handle} is not exported. Those are: {', '.join(known)}.")
+    if wish.tables:
+        _check_tables(wish.tables)
+    return plan.plan(
+        places(dataset, wish.organizations or known),
+        wish.first,
+        wish.last,
+        span=wish.span,
+        tables=wish.tables,
+        requests_per_minute=int(parameters["RequestsPerMinute"]),
+        workers=workers,
+    )
+
+
+def _check_tables(names: tuple[str, ...]) -> None:
+    catalogue = Catalogue((*load().tables, *load(shipped("custom")).tables))
+    try:
+        catalogue.chosen(names)
+    except ConfigurationError as error:
+        raise WrongUsage(f"--tables: {error}") from error
+
+
+def places(dataset: Dataset, organizations: Sequence[str]) -> list[Place]:
+    """The environments of each organisation, as the newest list in the dataset has them.
+
+    An organisation without a list, or with an environment that has no name, is one place.
+    """
+    listed = dataset.listing(_ENVIRONMENTS, _BEGINNING, date.max)
+    found = []
+    for organization in organizations:
+        end = f"/{safe_name(organization)}.parquet"
+        keys = [key for key in listed if key.endswith(end)]
+        names = _environments(dataset, max(keys)) if keys else []
+        if names and all(names):
+            found += [Place(organization, name) for name in names]
+        else:
+            found.append(Place(organization, None))
+    return found
+
+
+def _environments(dataset: Dataset, key: str) -> list[str | None]:
+    kept = dataset.read(key)
+    try:
+        columns = decode(kept.body, ("environment_name",)) if kept else {}
+    except ValueError as error:
+        raise CommandError(f"{key} cannot be read: {error}") from error
+    return list(dict.fromkeys(columns.get("environment_name", ())))

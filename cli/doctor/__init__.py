@@ -1,0 +1,1 @@
+"""`insights doctor`: asks the real endpoints: what works, what differs, what to change."""

@@ -1,0 +1,73 @@
+"""Options that several commands have, so that each is named and explained once."""
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
+from functools import wraps
+from typing import Any
+
+import click
+
+from cli.errors import WrongUsage
+from cli.places import STACK_NAME
+from cli.stack import Stack
+
+Command = Callable[..., Any]
+
+
+def of_stack(command: Command) -> Command:
+    """Adds `--stack`, `--region` and `--profile`; the command gets their `stack`."""
+
+    @click.option(
+        "--stack",
+        "stack_name",
+        metavar="NAME",
+        envvar="STACK_NAME",
+        default=STACK_NAME,
+        show_default=True,
+        help="The deployed stack.",
+    )
+    @click.option("--region", metavar="NAME", help="The AWS region that it is in.")
+    @click.option("--profile", metavar="NAME", help="The profile of your AWS configuration.")
+    @wraps(command)
+    def with_stack(stack_name: str, region: str | None, profile: str | None, **given: Any) -> Any:
+        stack = Stack(stack_name or STACK_NAME, os.environ, region=region, profile=profile)
+        return command(stack=stack, **given)
+
+    return with_stack
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Day(click.ParamType[date]):
+    """A UTC day, YYYY-MM-DD."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The day. Raises click.BadParameter, which names the option and the value."""
+        if isinstance(value, date):
+            return value
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+            with suppress(ValueError):
+                return date.fromisoformat(value)
+        return self.fail(f"{value!r} is no day. Give one in UTC, as in 2026-01-31.", param, ctx)
+
+
+DAY = Day()
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas, each once."""
+    return tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+
+
+def check_span(first: date | None, last: date | None, today: date) -> None:
+    """Raises WrongUsage where the days from `first` to `last` are none, or all to come."""
+    if first and last and first > last:
+        raise WrongUsage(f"--from {first} lies after --to {last}.")
+    if first and first > today:
+        raise WrongUsage(f"--from {first} lies in the future: today is {today} (UTC).")

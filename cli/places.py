@@ -1,0 +1,12 @@
+"""Where the files lie that come with the program, in a checkout and in an installation."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK_NAME = "choreo-insights"
+
+
+def shipped(name: str) -> Path:
+    """A file or folder of the project's top level; an installation has it in this package."""
+    here = ROOT / name
+    return here if here.exists() else Path(__file__).resolve().parent / "project" / name

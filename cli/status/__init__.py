@@ -1,0 +1,1 @@
+"""`insights status`: how the dataset stands, from its listing in S3 and its ledger."""

@@ -1,0 +1,213 @@
+"""Reads what `insights status` tells: parameters, listings, the ledger, the checks."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from cli.errors import CommandError
+from cli.places import shipped
+from cli.stack import Stack
+from cli.status.standing import Dataset as Wanted
+from cli.status.standing import Listings, Place, Settings, Standing, Tried, day_of
+from insights.catalogue import Catalogue, load
+from insights.checks import CHECKS
+from insights.dataset import Dataset, Stored
+from insights.ledger import RUNS
+from insights.parquet import decode
+from insights.partitions import Environment, environments, safe_name
+
+_LISTED = "environments"
+# Requests to S3 under way at a time.
+_THREADS = 32
+_CHECKED_DAYS = 31
+_CHECKED = ("what", "organization", "environment", "day", "expected", "found", "verdict")
+_LEDGER = (
+    *("table", "organization", "environment", "environment_id", "day"),
+    *("status", "rows", "exported_at", "error"),
+)
+# The newest runs of a day tell what there is to tell: what is not in these was not tried lately.
+_MOST_RUNS = 50
+_BEGINNING = date(2000, 1, 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The table `checks` from a day on: how many of each verdict, and the rows of mismatches."""
+
+    since: date
+    verdicts: Mapping[str, int]
+    mismatches: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Status:
+    """All that `insights status` tells. `checks` is None where none was made."""
+
+    stack: str
+    now: datetime
+    since: date
+    standings: Mapping[Place, Standing]
+    unknown: Sequence[str]
+    checks: Checks | None
+
+
+def read(stack: Stack, now: datetime, *, everything: bool) -> Status:
+    """Reads it all, of the checks the last month alone unless `everything` is wanted.
+
+    Raises CommandError, InsightsError or what boto3 raises.
+    """
+    chosen = settings(stack.parameters, shipped_and_own())
+    bucket = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+    return gather(stack.name, chosen, bucket, now, everything=everything)
+
+
+def gather(
+    name: str, chosen: Settings, bucket: Dataset, now: datetime, *, everything: bool
+) -> Status:
+    """Reads the dataset. Raises CommandError where an object is broken, or what `bucket` does."""
+    today = now.astimezone(UTC).date()
+    checked_since = _BEGINNING if everything else today - timedelta(days=_CHECKED_DAYS - 1)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return _Reader(bucket, threads, today, checked_since).status(name, chosen, now)
+
+
+def shipped_and_own() -> Catalogue:
+    """The catalogue as the layer gets it. Raises ConfigurationError."""
+    return Catalogue((*load().tables, *load(shipped("custom")).tables))
+
+
+def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> Settings:
+    """What the stack's parameters say. Raises ConfigurationError for a table that is none."""
+    tables = _names(parameters["Tables"])
+    return Settings(
+        organizations=_names(parameters["Organizations"]),
+        tables=catalogue.chosen(None if tables == ("all",) else tables),
+        since=date.fromisoformat(parameters["ExportSince"]),
+        settle_hours=float(parameters["SettleHours"]),
+        stale_after_hours=float(parameters["StaleAfterHours"]),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
+
+
+class _Reader:
+    def __init__(
+        self, bucket: Dataset, threads: ThreadPoolExecutor, today: date, checked_since: date
+    ) -> None:
+        self._bucket = bucket
+        self._threads = threads
+        self._today = today
+        self._checked_since = checked_since
+
+    def status(self, name: str, chosen: Settings, now: datetime) -> Status:
+        tables = [table.name for table in chosen.tables]
+        listed = self._listings({*tables, _LISTED, RUNS, CHECKS})
+        runs, checks = listed.pop(RUNS), listed.pop(CHECKS)
+        known = self._environments(chosen.organizations, listed[_LISTED])
+        listings = Listings({table: listed[table] for table in tables})
+        there = Wanted(chosen, known, listings, now)
+        tried = self._tried(runs, there.looked_for(), known)
+        standings = there.standings(tried)
+        return Status(name, now, chosen.since, standings, there.unknown(), self._checks(checks))
+
+    def _listings(self, tables: Iterable[str]) -> dict[str, dict[str, Stored]]:
+        def listing(table: str) -> tuple[str, dict[str, Stored]]:
+            return table, self._bucket.listing(table, _BEGINNING, self._today)
+
+        return dict(self._threads.map(listing, tables))
+
+    def _rows(self, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of an object; none where it was deleted since it was listed."""
+        if (kept := self._bucket.read(key)) is None:
+            return []
+        try:
+            found = decode(kept.body, columns)
+        except ValueError as error:
+            raise CommandError(f"{key} cannot be read: {error}") from error
+        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+
+    def _environments(
+        self, organizations: Sequence[str], listed: Mapping[str, Stored]
+    ) -> dict[str, Sequence[Environment]]:
+        """The environments of each organisation whose list is there, from its newest one."""
+        names = ("environment_id", "environment_name", "type")
+        columns = (*names, "external_env_id", "internal_env_id", "sandbox_env_id")
+
+        def newest(organization: str) -> tuple[str, Sequence[Environment]]:
+            keys = [key for key in listed if key.endswith(f"/{safe_name(organization)}.parquet")]
+            return organization, environments(self._rows(max(keys), columns) if keys else ())
+
+        return {name: found for name, found in self._threads.map(newest, organizations) if found}
+
+    def _tried(
+        self,
+        runs: Mapping[str, Stored],
+        looked_for: Mapping[date, Mapping[str, bool]],
+        known: Mapping[str, Sequence[Environment]],
+    ) -> dict[str, Tried]:
+        """What the ledger tells, by the partitions' keys."""
+        names = {
+            (organization, environment.id): environment.key_name
+            for organization, found in known.items()
+            for environment in found
+        }
+
+        def key_of(row: Mapping[str, Any]) -> str:
+            key_name = safe_name(row["organization"])
+            if row["environment"] is not None:
+                name = names.get((row["organization"], row["environment_id"]))
+                key_name += f".{name or safe_name(row['environment'])}"
+            place = Place(row["table"], row["organization"], row["environment"], key_name)
+            return place.key(date.fromisoformat(row["day"]))
+
+        by_day: dict[date, list[str]] = {}
+        for key in sorted(runs, key=lambda key: (runs[key].written, key), reverse=True):
+            by_day.setdefault(day_of(key), []).append(key)
+
+        def of_day(day: date) -> dict[str, Tried]:
+            return self._tried_on(by_day.get(day, ()), looked_for[day], key_of)
+
+        found: dict[str, Tried] = {}
+        for part in self._threads.map(of_day, looked_for):
+            found |= part
+        return found
+
+    def _tried_on(
+        self,
+        runs: Sequence[str],
+        looked_for: Mapping[str, bool],
+        key_of: Callable[[Mapping[str, Any]], str],
+    ) -> dict[str, Tried]:
+        """Reads a day's runs, newest first, until nothing is left to learn."""
+        found: dict[str, Tried] = {}
+        for run in runs[:_MOST_RUNS]:
+            for row in self._rows(run, _LEDGER):
+                rows = row["rows"] if row["status"] == "exported" else None
+                key = key_of(row)
+                if key not in found:
+                    at = _EPOCH + timedelta(microseconds=row["exported_at"])
+                    found[key] = Tried(at, row["status"], row["error"], rows)
+                elif found[key].rows is None:
+                    found[key] = replace(found[key], rows=rows)
+            if all(
+                key in found and not (wants_rows and found[key].rows is None)
+                for key, wants_rows in looked_for.items()
+            ):
+                break
+        return found
+
+    def _checks(self, listed: Mapping[str, Stored]) -> Checks | None:
+        looked_at = sorted((k for k in listed if day_of(k) >= self._checked_since), reverse=True)
+        if not looked_at:
+            return None
+        parts = self._threads.map(lambda key: self._rows(key, _CHECKED), looked_at)
+        rows = [row for part in parts for row in part]
+        mismatches = [row for row in rows if row["verdict"] == "mismatch"]
+        verdicts = Counter(row["verdict"] for row in rows)
+        return Checks(day_of(looked_at[-1]), verdicts, mismatches)

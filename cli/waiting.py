@@ -1,0 +1,26 @@
+"""What is shown on a terminal while something takes its time; nothing elsewhere."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+@contextmanager
+def shown(text: str) -> Iterator[Callable[[str], None]]:
+    """Shows what is being waited for and since when; gives what changes the text.
+
+    On the error output, so that what a pipe reads is not mixed with it.
+    """
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(text, total=None)
+
+        def change(newer: str) -> None:
+            progress.update(task, description=newer)
+
+        yield change

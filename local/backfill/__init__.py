@@ -1,1 +1,0 @@
-"""`make backfill`: exports a history by the stack's state machine, part by part."""

@@ -1,1 +1,0 @@
-"""`make doctor`: asks the real endpoints and says what works, what differs and what to change."""

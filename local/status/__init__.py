@@ -1,1 +1,0 @@
-"""`make status`: how the dataset stands, from its listing in S3 and its ledger."""

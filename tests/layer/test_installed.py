@@ -1,0 +1,94 @@
+"""`pipx install .`: the program in an environment that has what it declares and nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.program import COMMANDS
+from sandbox import SandboxServer
+from tests.layer.conftest import ROOT, VENVS
+
+DRAW = """
+from datetime import UTC, datetime
+from dashboard.drawing import About, draw
+from views.duckdb import connect
+now = datetime.now(UTC)
+with connect([], now) as database:
+    assert "window.vegaEmbed" in draw(database, About("nobody", now, ""))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs of the environment lie."""
+    place = tmp_path_factory.mktemp("installed")
+    uv = VENVS / "uv/bin/uv"
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "-d", str(place)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = place.glob("*.whl")
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, place / "venv"], check=True)
+    # The locked versions, without what is there for tests alone.
+    locked = ["--constraint", str(ROOT / "requirements/dev.txt")]
+    subprocess.run(
+        [uv, "pip", "install", "-q", "--python", place / "venv", *locked, wheel], check=True
+    )
+    return place / "venv/bin"
+
+
+def run(
+    installed: Path, folder: Path, *arguments: str, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [installed / arguments[0], *arguments[1:]],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_has_all_of_its_commands(installed: Path, tmp_path: Path) -> None:
+    for name in COMMANDS:
+        done = run(installed, tmp_path, "insights", name, "--help")
+        assert done.returncode == 0, done.stderr
+    version = run(installed, tmp_path, "insights", "--version").stdout.strip()
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_it_has_the_project_s_files(installed: Path, tmp_path: Path) -> None:
+    tables = run(installed, tmp_path, "insights", "tables", "--json")
+    assert len(json.loads(tables.stdout)) > 30
+    saved = run(installed, tmp_path, "insights", "query", "--saved")
+    assert len(saved.stdout.splitlines()) == len([*(ROOT / "queries").glob("*.sql")])
+    compiled = run(installed, tmp_path, "insights", "tables", "--compile")
+    assert compiled.returncode == 2
+    assert "in a checkout" in compiled.stderr
+    drawn = run(installed, tmp_path, "python", "-I", "-c", DRAW)
+    assert drawn.returncode == 0, drawn.stderr
+
+
+def test_it_asks_the_endpoints(installed: Path, tmp_path: Path) -> None:
+    with SandboxServer() as sandbox:
+        urls = ("--token-url", sandbox.token_url, "--insights-url", sandbox.insights_url)
+        done = run(
+            installed,
+            tmp_path,
+            *("insights", "doctor", *urls, "--secret-file", "-", "--json"),
+            stdin=json.dumps(sandbox.world.secret("acme")),
+        )
+    assert done.returncode == 0, done.stderr + done.stdout
+    found = json.loads(done.stdout)["organizations"]["acme"]
+    assert len(found["documents"]) > 30
+
+
+def test_without_a_stack_it_says_what_to_do(installed: Path, tmp_path: Path) -> None:
+    done = run(installed, tmp_path, "insights", "status", "--region", "eu-central-1")
+    assert done.returncode == 3
+    assert "cannot be read" in done.stderr
+    assert "Traceback" not in done.stderr
