@@ -1,5 +1,6 @@
 """`insights backfill`: starts a backfill, follows it, stops it, goes on with it."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -11,7 +12,7 @@ from cli import options
 from cli.backfill import plan, report, screen
 from cli.backfill.machine import PARTS_FAILED, Execution, Failure, Machine
 from cli.backfill.plan import Place, Plan
-from cli.errors import INTERRUPTED, BadNews, CommandError, WrongUsage
+from cli.errors import DONE, INTERRUPTED, BadNews, CommandError, WrongUsage
 from cli.places import shipped
 from cli.stack import Stack
 from insights.catalogue import Catalogue, load
@@ -91,6 +92,7 @@ def _named(name: str, help_text: str) -> Callable[[options.Command], options.Com
 @_named("attach", "Show a backfill that runs.")
 @_named("stop", "Stop a backfill. Exports under way get to their end.")
 @_named("resume", "Go on with what is missing of a backfill.")
+@options.as_json
 @options.of_stack
 def command(
     stack: Stack,
@@ -102,6 +104,7 @@ def command(
     attach: str | None,
     stop: str | None,
     resume: str | None,
+    as_json: bool,
 ) -> int:
     """Export a history, part by part, by Step Functions.
 
@@ -115,7 +118,7 @@ def command(
     wish = None
     if not given:
         wish = Wish.read(first, last, today, tables=tables, organizations=org, span=span)
-    handling = _Command(stack, Console(highlight=False))
+    handling = _Command(stack, as_json=as_json)
     if wish:
         return handling.start(wish)
     if stop is not None:
@@ -124,9 +127,11 @@ def command(
 
 
 class _Command:
-    def __init__(self, stack: Stack, console: Console) -> None:
+    def __init__(self, stack: Stack, *, as_json: bool) -> None:
         self._stack = stack
-        self._console = console
+        self._as_json = as_json
+        # What a program reads stands alone in the output.
+        self._console = Console(stderr=as_json, highlight=False)
         self._machine = Machine.of(stack)
         self._dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
 
@@ -155,13 +160,15 @@ class _Command:
             f"Stopped {execution.name}. The parts that are being exported this moment get to an"
             f" end. To go on: insights backfill --resume {execution.name}"
         )
-        return 0
+        self._tell(self._machine.execution(execution.arn))
+        return DONE
 
     def resume(self, name: str) -> int:
         execution = self._chosen(name)
         if execution.status == "SUCCEEDED":
             self._say(f"The backfill {execution.name} is whole: there is nothing to resume.")
-            return 0
+            self._tell(execution)
+            return DONE
         if not execution.under_way:
             execution = self._machine.resume(execution)
             self._say(f"Backfill {execution.name} goes on with what is missing.")
@@ -180,14 +187,16 @@ class _Command:
                 f" To watch: insights backfill --attach {execution.name}."
                 f" To stop it: insights backfill --stop {execution.name}"
             )
+            self._tell(self._machine.execution(execution.arn))
             return INTERRUPTED
         return self._conclude(ended)
 
     def _conclude(self, ended: Execution) -> int:
+        failures = list(self._machine.failures(ended))
+        self._tell(ended, failures)
         if ended.status == "SUCCEEDED":
             self._say("All parts are done.")
-            return 0
-        failures = list(self._machine.failures(ended))
+            return DONE
         self._report(failures, ended)
         again = f"To try again what is missing: insights backfill --resume {ended.name}"
         if ended.error == PARTS_FAILED or failures:
@@ -199,6 +208,25 @@ class _Command:
         ledger = report.tried(self._dataset, failures, ended.started, datetime.now(UTC))
         for line in report.lines(failures, ledger):
             self._say(line)
+
+    def _tell(self, execution: Execution, failures: Sequence[Failure] = ()) -> None:
+        """Prints the backfill as JSON where that is wanted."""
+        if not self._as_json:
+            return
+        progress = self._machine.progress(execution)
+        told = {
+            "backfill": execution.name,
+            "status": execution.status,
+            "started": execution.started.isoformat(),
+            "parts": progress.parts,
+            "done": progress.done,
+            "failed": progress.failed,
+            "failures": [
+                {**failure.part.as_dict(), "reason": report.reason_of(failure)}
+                for failure in failures
+            ],
+        }
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, soft_wrap=True)

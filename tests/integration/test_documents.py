@@ -1,0 +1,92 @@
+"""Every command in the documents works as it is printed, or says that it needs AWS."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.places import ROOT
+from cli.query import ask
+from tests.documents import Block, blocks
+from tests.integration.conftest import Deployment
+from tests.integration.test_commands import environment, settings
+
+# Run by other tests, by CI, or by the one who tests.
+ELSEWHERE = {
+    ". .local/env": "settings(), in each test here",
+    "make check": ".ci/run",
+    "make demo": "test_commands.py",
+    "make local": "test_commands.py",
+    "make local-down": "test_commands.py",
+    "make test": "this very run",
+}
+SHIM = """#!/bin/sh
+exec {program} "$@"
+"""
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`make` with the Python that tests run on, and `insights` as if it were installed."""
+    folder = tmp_path_factory.mktemp("programs")
+    python = f"{sys.executable} -m cli"
+    for name, program in (
+        ("insights", python),
+        ("make", f"/usr/bin/env -S make -s DEV= 'INSIGHTS={python}'"),
+    ):
+        shim = folder / name
+        shim.write_text(SHIM.format(program=program))
+        shim.chmod(0o755)
+    # The shim of make must not find itself.
+    real = subprocess.run(["which", "make"], capture_output=True, text=True, check=True)
+    text = (folder / "make").read_text().replace("/usr/bin/env -S make", real.stdout.strip())
+    (folder / "make").write_text(text)
+    return folder
+
+
+def here() -> list[Block]:
+    return [block for block in blocks("sh") if not block.needs_aws]
+
+
+@pytest.mark.parametrize("block", here(), ids=[f"{block.page}" for block in here()])
+def test_it_works_as_it_is_printed(
+    deployment: Deployment, programs: Path, tmp_path: Path, block: Block
+) -> None:
+    deployment.token("ensure")
+    deployment.export(tables=["environments", "success_summary", "error_summary", "apis"])
+    variables = settings(deployment.folder.env) | {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "XDG_CACHE_HOME": str(tmp_path),
+        "OUT": str(tmp_path / "dashboard.html"),
+    }
+    for command in block.commands:
+        if command in ELSEWHERE:
+            continue
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=ROOT,
+            env=environment(deployment.folder, **variables),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        # `insights status` ends with 1 while days are missing, and make with 2 then.
+        assert done.returncode == 0 or ("status" in command and "missing" in said), said
+        assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("block", [*blocks("sql")], ids=lambda block: block.page)
+def test_the_sql_is_answered(
+    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
+) -> None:
+    monkeypatch.setattr("cli.query.CACHE", tmp_path)
+    deployment.export(tables=["success_summary", "error_summary"])
+    assert ask(deployment.stack, block.text.strip().removesuffix(";")).rows
+
+
+def test_every_block_says_what_it_is() -> None:
+    """A block without a language would be run by nobody."""
+    assert [block.page for block in blocks("") if block.text.strip()] == []
