@@ -58,12 +58,12 @@ def command(
     start = datetime.now(UTC) - ago(since)
     group = group_of(stack, _FUNCTIONS[function])
     console = Console(highlight=False)
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     while True:
         with waiting.shown(f"reading {group}"):
-            found = [e for e in read(stack, group, start) if e["eventId"] not in seen]
+            found = [e for e in read(stack, group, start) if _identity(e) not in seen]
         for event in found:
-            seen.add(event["eventId"])
+            seen.add(_identity(event))
             entry = parsed(event)
             if entry is None or (errors and entry["level"] not in _STYLES):
                 continue
@@ -99,6 +99,10 @@ def read(stack: Stack, group: str, start: datetime | None = None) -> Iterator[En
     )
     for page in pages:
         yield from page["events"]
+
+
+def _identity(event: Entry) -> tuple[str, ...]:
+    return event.get("logStreamName", ""), str(event["timestamp"]), event["message"]
 
 
 def parsed(event: Entry) -> dict[str, Any] | None:

@@ -72,3 +72,8 @@ def test_a_document_that_is_shown_compiles(block: object) -> None:
     text = block.text  # type: ignore[attr-defined]
     (name,) = re.findall(r"^query (\w+)", text, re.M)
     assert compile_document(Path(f"custom/{name}.graphql"), text, schema()).name == name
+
+
+def test_every_block_says_what_it_is() -> None:
+    """A block without a language would be run by nobody."""
+    assert [block.page for block in blocks("") if block.text.strip()] == []
