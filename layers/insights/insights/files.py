@@ -42,7 +42,7 @@ class Apis:
         """
         if answered is None:
             return None
-        if answered in self.ids or _UUID.fullmatch(answered):
+        if _UUID.fullmatch(answered) or answered in self.ids:
             return answered
         return (self.named or {}).get(answered)
 

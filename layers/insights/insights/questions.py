@@ -224,10 +224,10 @@ def _doubt(answers: list[Answer]) -> str | None:
     seen: set[tuple[Any, ...]] = set()
     for answer in answers:
         rows = Counter(zip(*answer.columns.values(), strict=True))
-        if seen & rows.keys():
+        if not seen.isdisjoint(rows):
             return "a row came on two pages"
         # Two deleted APIs may well look alike; a page that is too long as well repeats itself.
         if answer.items > (answer.limit or PAGE_SIZE) and len(rows) < rows.total():
             return "a page is too long, and a row came twice"
-        seen |= rows.keys()
+        seen.update(rows)
     return None
