@@ -5,8 +5,8 @@ import itertools
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -130,19 +130,26 @@ class Driver:
                     return
                 self._drop_jobs()
                 continue
-            for future in wait(self._futures, return_when=FIRST_COMPLETED).done:
+            for future in self._over():
                 self._futures.pop(future)(future)
+
+    def _over(self) -> Collection[Future[Any]]:
+        """What is over by now; waits until something is."""
+        return wait(self._futures, return_when=FIRST_COMPLETED).done
 
     def __enter__(self) -> Self:
         """Starts the threads."""
-        self._requests = ThreadPoolExecutor(self._concurrency, "ask")
-        self._stores = ThreadPoolExecutor(_STORES // 2, "store")
+        self._requests = self._threads(self._concurrency, "ask")
+        self._stores = self._threads(_STORES // 2, "store")
         return self
 
     def __exit__(self, *_: object) -> None:
         """Ends the threads; what is under way is waited for."""
         self._requests.shutdown()
         self._stores.shutdown()
+
+    def _threads(self, count: int, name: str) -> Executor:
+        return ThreadPoolExecutor(count, name)
 
     def _lane(self, asker: Asker) -> _Lane:
         return self._lanes.setdefault(asker, _Lane(self._batch_size))

@@ -52,6 +52,9 @@ def utc_now() -> datetime:
 class Export:
     """One run over the dataset. `ends` is when the invocation ends, in seconds of `clock`."""
 
+    # A simulation has one of its own, whose time is made up.
+    driver: type[Driver] = Driver
+
     def __init__(
         self,
         config: ExportConfig,
@@ -87,7 +90,7 @@ class Export:
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
         left = deadline - clock()
-        self._driver = Driver(
+        self._driver = self.driver(
             self._ask,
             concurrency=config.concurrency,
             batch_size=config.batch_size,
