@@ -1,0 +1,222 @@
+"""The model counts what the exporter does: against the simulation, the sandbox and the template."""
+
+import importlib.util
+import io
+import json
+import tracemalloc
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from checks.template import Template
+from costs import quantities
+from costs.asking import object_bytes, questions, rows, rules
+from costs.inputs import Inputs
+from costs.limits import LISTED_BYTES
+from costs.quantities import DATA_SETS, LEDGER_READ, LEDGERS, LISTS_READ, TABLES_READ, VIEWS
+from costs.simulation import NOON, Simulation
+from costs.usage import INVOCATION_SECONDS, MOST_ROUNDS, Usage
+from dashboard.data import needed_tables
+from dashboard.panels import SHEETS
+from dashboard.quicksight.datasets import LOOK_BACK_DAYS, data_sets
+from insights.catalogue import load
+from insights.choreo import request_body
+from insights.config import ExportConfig
+from insights.dataset import Stored
+from insights.partitions import safe_name
+from insights.questions import Ask
+from insights.report import Report
+from sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from tests.unit.export.test_export import TODAY, Place
+from views.duckdb import all_views, tables_of
+
+ROOT = Path(__file__).parents[3]
+TEMPLATE = Template(ROOT / "template.yaml")
+CATALOGUE = load()
+MIDNIGHT = NOON - timedelta(hours=12)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"apis": 2, "environments": 2, "settle_hours": 24},
+        {"apis": 1, "environments": 1, "settle_hours": 3, "on_prem_key": True},
+        {"apis": 4, "environments": 1, "settle_hours": 0, "organizations": 2},
+        {"apis": 2, "tables": ("latency", "apis", "alert_summary", "error_summary")},
+    ],
+)
+def test_a_day_of_runs_is_what_the_exporter_does(given: dict):
+    """Every six hours: the runs of a day when those of the days before have been."""
+    inputs = Inputs(**{"history_days": 0, "runs_a_day": 4, **given})
+    simulation = Simulation(inputs, begin=MIDNIGHT)
+    calls: Counter[str] = Counter()
+    asked = written = 0
+    for number in range(12):
+        simulation.wait_until(number * 6 * 3_600)
+        found = simulation.run()
+        assert not found.remaining
+        if number >= 8:
+            calls += Counter(found.calls)
+            asked += found.questions
+            written += found.exported
+    usage = Usage(inputs, CATALOGUE)
+    assert usage.questions == asked
+    assert usage.written == written
+    assert usage.puts == calls["PUT"]
+    assert usage.gets == calls["GET"]
+    assert usage.pages * 4 == calls["LIST"]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        Inputs(apis=10),
+        Inputs(apis=60, organizations=2, history_days=800),
+        Inputs(apis=40, seconds_a_request=4),
+        Inputs(apis=100, environments=2, requests_per_minute=20),
+        Inputs(apis=150, environments=2, batch_size=10, concurrency=12),
+    ],
+)
+def test_a_run_takes_as_long_as_the_exporter_does(inputs: Inputs):
+    found, run = Simulation(inputs).run(), Usage(inputs, CATALOGUE).run
+    assert run.requests == pytest.approx(found.requests, rel=0.1)
+    # The model's run is one in the mean, which now and then has a third day.
+    assert run.seconds == pytest.approx(found.seconds, rel=0.15)
+    assert abs(run.rounds - found.rounds) <= 1
+
+
+def test_rows_questions_and_bytes_are_those_of_synthetic_traffic():
+    spec = OrganizationSpec(
+        "acme", apis=20, applications=5, environments=(EnvironmentSpec("Production"),)
+    )
+    day = TODAY - timedelta(days=1)
+    with SandboxServer(World(seed=5, organizations=[spec]), Settings()) as sandbox:
+        place = Place(sandbox, organizations=("acme",))
+        report = place.run({"from": str(day), "to": str(day)})
+        asked = sum(sandbox.statistics.root_fields.values())
+    inputs = Inputs(apis=20, applications=5, environments=1, history_days=0)
+    usage = Usage(inputs, CATALOGUE)
+    tables = [table for table in usage.daily if usage.copies(table)]
+    # And the lists of environments and APIs.
+    assert sum(questions(t, inputs.size) for t in tables) + 2 == pytest.approx(asked, rel=0.1)
+    assert usage.rows_a_day == pytest.approx(report.rows, rel=0.1)
+    size = sum(object_bytes(table, inputs.size) for table in tables)
+    assert size == pytest.approx(report.bytes, rel=0.3)
+    for table in tables:
+        key = f"insights/{table.name}/day={day}/acme.{safe_name('Production')}.parquet"
+        found = len(place.dataset.rows(key))
+        assert rows(table, inputs.size) == pytest.approx(found, rel=0.5, abs=6), table.name
+
+
+def test_the_traffic_of_every_shipped_table_is_known():
+    shipped = {table.name for table in CATALOGUE.chosen(None)}
+    assert set(rules()) - {"other"} == shipped
+
+
+def test_questions_take_as_many_bytes_as_is_counted():
+    table = CATALOGUE.table("api_usage_over_time")
+    given = {
+        "time": {"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-02T00:00:00.000Z"},
+        "data": {"orgId": "x" * 36, "environmentIds": ["x" * 36] * 4, "tenant": "carbon.super"},
+    }
+    asks = [Ask(table, {**given, "apiIds": [f"{n:036d}"] * 5}, {}) for n in range(20)]
+    each = len(request_body(asks)) / 20
+    assert each == pytest.approx(quantities._BYTES_A_QUESTION, rel=0.5)
+
+
+def test_the_template_has_what_is_counted():
+    functions = TEMPLATE.of_type("AWS::Serverless::Function")
+    assert functions["ExportFunction"]["MemorySize"] / 1024 == quantities.EXPORT_GB
+    assert functions["TokenFunction"]["MemorySize"] / 1024 == quantities.TOKEN_GB
+    assert functions["ExportFunction"]["Timeout"] == INVOCATION_SECONDS
+    assert len(TEMPLATE.of_type("AWS::KMS::Key")) == quantities.KEYS
+    assert len(TEMPLATE.of_type("AWS::CloudWatch::Alarm")) == quantities.ALARMS
+    defaults = {name: TEMPLATE.parameters[name].get("Default") for name in TEMPLATE.parameters}
+    usual = Inputs()
+    assert defaults["Concurrency"] == usual.concurrency
+    assert defaults["RequestsPerMinute"] == usual.requests_per_minute
+    assert defaults["BatchSize"] == usual.batch_size
+    assert defaults["SettleHours"] == usual.settle_hours
+    assert defaults["QuickSightDays"] == usual.quicksight_days
+    assert defaults["Architecture"] == usual.architecture
+    assert defaults["RequestSeconds"] == ExportConfig.request_seconds
+
+
+def test_every_kind_of_resource_has_been_thought_of():
+    """What costs has a price; the others cost nothing by themselves."""
+    free = {
+        "AWS::Athena::WorkGroup", "AWS::CloudFormation::Stack", "AWS::Glue::Database",
+        "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription",
+        "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::ScheduleGroup",
+        "AWS::Serverless::LayerVersion",
+    }  # fmt: skip
+    priced = {
+        "AWS::CloudWatch::Alarm", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket",
+        "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::Scheduler::Schedule",
+        "AWS::Serverless::Function", "AWS::Serverless::StateMachine",
+    }  # fmt: skip
+    assert {resource["Type"] for resource in TEMPLATE.resources.values()} == free | priced
+
+
+def test_glue_and_quicksight_have_what_is_counted():
+    made = [
+        resource["Type"]
+        for name in ("tables.yaml", "views.yaml")
+        for resource in yaml.safe_load((ROOT / name).read_text())["Resources"].values()
+    ]
+    assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + LEDGERS
+    sets = data_sets(SHEETS, all_views().values())
+    lists = {table.name for table in CATALOGUE.chosen(None) if not table.daily}
+    read = [(each.by_day, tables_of(each.name)) for each in sets]
+    assert len(sets) == DATA_SETS
+    assert sum(len(tables & lists) for _, tables in read) == LISTS_READ
+    assert sum("runs" in tables for by_day, tables in read if by_day) == LEDGER_READ
+    assert sum(len(tables - lists - {"runs"}) for by_day, tables in read if by_day) == TABLES_READ
+    assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
+    assert len(needed_tables(SHEETS)) == 33
+
+
+@pytest.fixture(scope="module")
+def app() -> ModuleType:
+    path = ROOT / "functions/export/app.py"
+    spec = importlib.util.spec_from_file_location("costs_export_app", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_writes_as_many_metrics_as_are_counted(app: ModuleType, monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    report = Report(exported=3)
+    report.by_organization["acme", "Exported"] += 3
+    app._publish("stack", report)
+    series = {
+        (metric["Name"], tuple(dimensions))
+        for line in out.getvalue().splitlines()
+        for told in json.loads(line)["_aws"]["CloudWatchMetrics"]
+        for dimensions in told["Dimensions"]
+        for metric in told["Metrics"]
+    }
+    # And the one of minted tokens.
+    assert len(series) + 1 == quantities.METRICS + quantities.METRICS_AN_ORGANIZATION
+    assert app.MOST_ROUNDS == MOST_ROUNDS
+
+
+def test_what_was_listed_takes_as_much_memory_as_is_counted():
+    tracemalloc.start()
+    try:
+        kept = {
+            f"insights/api_usage_over_time/day=2026-01-01/organisation.{n:012}.parquet": Stored(
+                datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n), f'"{n:032x}"'
+            )
+            for n in range(20_000)
+        }
+        each = tracemalloc.get_traced_memory()[0] / len(kept)
+    finally:
+        tracemalloc.stop()
+    assert each == pytest.approx(LISTED_BYTES, rel=0.25)
