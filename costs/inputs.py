@@ -88,8 +88,9 @@ class Counts:
     scanned_bytes: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What was counted, by name."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """What was counted, by name; nothing where nothing was."""
+        found = {name: value for name, value in asdict(self).items() if value is not None}
+        return found if len(found) > 1 else {}
 
 
 def runs_a_day(schedule: str) -> float:

@@ -171,7 +171,7 @@ def _met(met: Met) -> Sequence[str]:
     first = "not met"
     if met.apis and met.history_days:
         years = met.history_days / 365
-        first = f"{met.organizations} of {met.apis:,} APIs, {years:.1f} years"
+        first = f"{met.organizations} organisations of {met.apis:,} APIs, {years:.1f} years"
     used = (_number(met.bound), _number(met.at_start), _number(met.at_end))
     return (f"{met.name} ({met.unit})", *used, first, met.after)
 

@@ -109,6 +109,11 @@ def test_what_was_counted_takes_the_place_of_the_model(name: str, id_: str):
     assert bill(inputs, Counts(days=10, **{name: 5.0})).counted == {"days": 10, name: 5.0}
 
 
+def test_without_counts_it_is_all_modelled():
+    assert bill(Inputs()).counted == {}
+    assert bill(Inputs(), Counts(days=3)) == bill(Inputs())
+
+
 def test_counts_are_of_so_many_days():
     of_ten = amounts(bill(Inputs(), Counts(days=10, seconds=1_000, token_invocations=0)))
     of_thirty = amounts(bill(Inputs(), Counts(days=30, seconds=3_000, token_invocations=0)))
