@@ -95,6 +95,10 @@ query: $(DEV) ## asks the dataset (SQL='SELECT ...' | SAVED=name)
 logs: $(DEV) ## what the functions logged (FUNCTION=export|token SINCE=1h ERRORS=1)
 	@$(INSIGHTS) logs $${FUNCTION:-export} $${SINCE:+--since "$$SINCE"} $(call flag,ERRORS,errors)
 
+.PHONY: cost
+cost: $(DEV) ## what a month costs (GROWTH=1 JSON=1)
+	@$(INSIGHTS) cost $(call flag,GROWTH,growth) $(call flag,JSON,json)
+
 .PHONY: dashboard
 dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=366)
 	@$(INSIGHTS) dashboard --out "$${OUT:-$(KEPT)/dashboard.html}" --cache "$(KEPT)/dataset" \

@@ -14,6 +14,7 @@ from insights.errors import InsightsError
 # Each is imported when it is called: together they bring a database and a plotting library.
 COMMANDS = {
     "backfill": "cli.backfill.command",
+    "cost": "cli.cost",
     "dashboard": "cli.dashboard",
     "doctor": "cli.doctor.command",
     "export": "cli.export",

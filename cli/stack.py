@@ -17,6 +17,7 @@ from cli.places import STACK_NAME
 if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -68,6 +69,11 @@ class Stack:
             aws_session_token=given.get("AWS_SESSION_TOKEN"),
             region_name=region,
         )
+
+    @property
+    def region(self) -> str | None:
+        """The region, None where nothing names one."""
+        return self._session.region_name
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -134,6 +140,11 @@ class Stack:
     def athena(self) -> "AthenaClient":
         """Athena."""
         return cast("AthenaClient", self._client("athena"))
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """CloudWatch."""
+        return cast("CloudWatchClient", self._client("cloudwatch"))
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":

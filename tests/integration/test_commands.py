@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from cli.counting import of_aws
 from cli.places import ROOT
 from cli.stack import Stack
 from local.places import Folder
@@ -139,6 +140,30 @@ def test_queries_are_answered_as_by_athena(deployment: Deployment, tmp_path: Pat
     assert wrong.returncode == 3
     assert "nothing" in wrong.stderr
     assert "Traceback" not in wrong.stderr
+
+
+def test_the_cost_is_that_of_what_was_counted(deployment: Deployment, tmp_path: Path) -> None:
+    shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(tmp_path)}
+    deployment.export()
+
+    done = insights(deployment.folder, "cost", "--json", **shell)
+
+    assert done.returncode == 0, done.stderr
+    month = json.loads(done.stdout)["month"]
+    largest = max(
+        len(environment.apis)
+        for organization in deployment.world.organizations.values()
+        for environment in organization.environments
+    )
+    assert 0 < month["inputs"]["apis"] <= largest
+    assert month["inputs"]["organizations"] == len(deployment.world.organizations)
+    assert month["usd"] > 0
+    # The ledger tells of whole days, and this stack is younger: what AWS counts is asked for here.
+    now = datetime.now(UTC)
+    counts = of_aws(deployment.stack, now - timedelta(days=2), now + timedelta(hours=1))
+    assert counts["objects"] == len(deployment.objects())
+    assert counts["invocations"] > 0
+    assert counts["seconds"] > 0
 
 
 def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:

@@ -292,3 +292,27 @@ def test_saved_queries_are_listed(ran: Ran) -> None:
     assert code == 0
     names = [line.split()[0] for line in out.splitlines()]
     assert names == sorted(path.stem for path in (Path(ROOT) / "queries").glob("*.sql"))
+
+
+def test_the_cost_of_a_stack_to_come(ran: Ran) -> None:
+    small = json.loads(ran("cost", "--model", "--json")[1])
+    large = json.loads(ran("cost", "--model", "--json", "--apis", "1000", "--growth")[1])
+    assert small["month"]["counted"] == {}
+    assert large["month"]["usd"] > small["month"]["usd"] > 5
+    assert {row["apis"] for row in large["growth"]} >= {1000}
+    assert any(limit["step"] is not None for limit in large["limits"])
+    assert "growth" not in small
+
+
+def test_the_cost_for_a_reader(ran: Ran) -> None:
+    code, out, error = ran("cost", "--model", "--growth", "--region", "nowhere-1")
+    assert code == 0
+    assert "No prices are known for nowhere-1: those of eu-central-1" in error
+    assert " USD a month, " in out
+    lines = [line.split() for line in out.splitlines()]
+    items = [line for line in lines if line and line[0] in ("Lambda", "S3", "KMS", "CloudWatch")]
+    assert len(items) > 4
+    assert "Limits, in the order" in out
+    code, out, _ = ran("cost", "--model", "--organizations", "10", "--apis", "1000")
+    assert "Beyond a limit: " in out
+    assert ran("cost", "--model", "--apis", "-1")[0] == 2
