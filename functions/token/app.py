@@ -14,7 +14,7 @@ from insights.http import Http, Timeouts
 from insights.lease import Lease
 from insights.metrics import emit
 from insights.minting import Minter, TokenService, TokenVault
-from insights.token_events import Request, TokenEvents, counted
+from insights.token_events import Request, TokenEvents, minted, unminted
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -54,5 +54,8 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     for organization, answer in answers.items():
         log = logger.error if answer["status"] == "failed" else logger.info
         log(request.action, extra={"organization": organization, **answer})
-    emit(_config().stack_name, counted(request, answers))
+    stack = _config().stack_name
+    emit(stack, minted(request, answers))
+    for organization in unminted(request, answers):
+        emit(stack, {"MintFailed": 1}, dimensions={"Organization": organization})
     return {"organizations": answers}

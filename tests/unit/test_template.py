@@ -10,6 +10,8 @@ import pytest
 from checks.audit import sorted_out
 from checks.template import Policy, Template
 from insights.config import ExportConfig, TokenConfig
+from insights.metrics import NAMESPACE
+from tests import alarms
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Template(ROOT / "template.yaml")
@@ -546,25 +548,37 @@ class TestFailuresAndAlarms:
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
     def test_what_is_watched(self) -> None:
-        alarms = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
-        assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in alarms} == {
+        every = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
+        plain = [alarm for alarm in every if "Metrics" not in alarm]
+        assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in plain} == {
             ("AWS/Lambda", "Errors"),
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
             ("AWS/States", "ExecutionsFailed"),
-            ("ChoreoInsights", "MintFailed"),
-            ("ChoreoInsights", "Failed"),
-            ("ChoreoInsights", "NeedsPerson"),
             ("ChoreoInsights", "Mismatches"),
             ("ChoreoInsights", "Exported"),
         }
-        watched = [alarm["Dimensions"][0]["Value"] for alarm in alarms]
+        watched = [alarm["Dimensions"][0]["Value"] for alarm in plain]
         assert {"Ref": "TokenFunction"} in watched
         assert {"Ref": "ExportFunction"} in watched
+
+    @pytest.mark.parametrize(
+        ("name", "metric"),
+        [
+            ("FailedMints", "MintFailed"),
+            ("FailedPartitions", "Failed"),
+            ("NeedsPerson", "NeedsPerson"),
+        ],
+    )
+    def test_what_fails_is_watched_by_organisation(self, name: str, metric: str) -> None:
+        query = alarms.query(TEMPLATE, name)
+        assert (query["namespace"], query["metric"]) == (NAMESPACE, metric)
+        assert (query["stack"], query["by"]) == ("choreo-insights", "Organization")
+        assert TEMPLATE.resources[name]["Condition"] == "EncryptedTransport"
 
     @pytest.mark.parametrize("name", TEMPLATE.of_type("AWS::CloudWatch::Alarm"))
     def test_each_alarm_says_what_to_do_and_is_heard(self, name: str) -> None:
         alarm = properties(name)
-        assert len(alarm["AlarmDescription"]["Fn::Sub"]) > 60
+        assert 60 < len(alarm["AlarmDescription"]["Fn::Sub"]) < 800  # CloudWatch takes 1024.
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
         if name != "StaleDataset":
             assert alarm["TreatMissingData"] == "notBreaching"

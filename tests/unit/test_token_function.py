@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from insights.errors import PersonMustAct
 from insights.minting import Minter, Outcome
-from insights.token_events import Request, counted
+from insights.token_events import Request, minted, unminted
 from tests.fakes import stack as stacks
 from tests.fakes.choreo_tokens import KEY, SECRET
 from tests.fakes.clock import RealClock
@@ -118,8 +118,10 @@ def test_one_organisations_failure_leaves_the_others_alone(
     assert outcomes["globex"]["status"] == "failed"
     assert "make secret ORG=globex" in outcomes["globex"]["error"]
     assert outcomes["globex"]["retriable"] is False
-    (line,) = function.metrics()
-    assert (line["StackName"], line["Minted"], line["MintFailed"]) == ("synthetic", 1, 1)
+    done, failed = function.metrics()
+    assert (done["StackName"], done["Minted"]) == ("synthetic", 1)
+    assert (failed["StackName"], failed["Organization"]) == ("synthetic", "globex")
+    assert failed["MintFailed"] == 1
     assert "make secret ORG=globex" in function.log
     for secret in (KEY, SECRET, "wrong-synthetic-secret", *stack.choreo.mints):
         assert secret not in function.log + json.dumps(answer)
@@ -191,9 +193,11 @@ def test_any_other_event_is_refused_in_words(event: object) -> None:
         Request.read(event)
 
 
-def test_only_wanted_tokens_count_as_failed() -> None:
-    failed = {"acme": {"status": "failed"}}
-    assert counted(Request("ensure"), failed) == {"MintFailed": 1}
-    assert counted(Request("renew"), failed) == {"MintFailed": 1}
-    assert counted(Request("revoke"), failed) == {}
-    assert counted(Request("ensure"), {"acme": {"status": "cached"}}) == {}
+def test_only_wanted_tokens_count() -> None:
+    answers = {"acme": {"status": "failed"}, "globex": {"status": "minted"}}
+    for action in ("ensure", "renew"):
+        assert unminted(Request(action), answers) == ["acme"]
+        assert minted(Request(action), answers) == {"Minted": 1}
+    assert unminted(Request("revoke"), answers) == []
+    assert minted(Request("revoke"), answers) == {}
+    assert minted(Request("ensure"), {"acme": {"status": "cached"}}) == {}

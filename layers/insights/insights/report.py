@@ -8,6 +8,8 @@ from typing import Any
 from insights.errors import NEEDS_PERSON, InsightsError
 from insights.partitions import Partition
 
+# In a metric, where a failure is of no organisation by itself. No handle is this.
+_EVERY = "*"
 # A task of Step Functions takes a reply of 256 KB, the smallest limit on its way.
 _MOST_FAILURES = 250
 
@@ -33,7 +35,7 @@ class Report:
     needs_person: int = 0
     # Checks of which the two sides do not agree.
     mismatches: int = 0
-    # Exported and failed by organisation, failed by table and organisation.
+    # Exported, Failed and NeedsPerson by organisation; failed by table and organisation.
     by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
     _sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -78,10 +80,11 @@ class Report:
                 "reason": reason or str(error),
             }
         )
+        whose = organization or _EVERY
+        self.by_organization[whose, "Failed"] += 1
+        self.failed_tables[table, whose] += 1
         if isinstance(error, NEEDS_PERSON):
             self.needs_person += 1
+            self.by_organization[whose, "NeedsPerson"] += 1
         else:
             self.retriable += 1
-        if organization:
-            self.by_organization[organization, "Failed"] += 1
-            self.failed_tables[table, organization] += 1

@@ -113,10 +113,18 @@ def _described(outcome: Outcome) -> dict[str, Any]:
     return reply
 
 
-def counted(request: Request, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The metrics of an answer: tokens minted, and those that were wanted and did not come."""
+def minted(request: Request, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """The metric of an answer: how many tokens were minted, where any were."""
+    count = len(_wanted(request, answers, "minted"))
+    return {"Minted": count} if count else {}
+
+
+def unminted(request: Request, answers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The organisations whose token was wanted and did not come."""
+    return _wanted(request, answers, "failed")
+
+
+def _wanted(request: Request, answers: Mapping[str, Mapping[str, Any]], status: str) -> list[str]:
     if request.action not in ("ensure", "renew"):
-        return {}
-    statuses = [answer["status"] for answer in answers.values()]
-    counts = {"Minted": statuses.count("minted"), "MintFailed": statuses.count("failed")}
-    return {name: count for name, count in counts.items() if count}
+        return []
+    return [name for name, answer in answers.items() if answer["status"] == status]

@@ -8,10 +8,15 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from checks.template import Template
 from insights.bounds import Bounds, Continued
+from insights.errors import BadAnswer, PersonMustAct, Retriable
 from insights.report import Report
+from tests.alarms import named
 
-APP = Path(__file__).parents[3] / "functions/export/app.py"
+ROOT = Path(__file__).parents[3]
+APP = ROOT / "functions/export/app.py"
+TEMPLATE = Template(ROOT / "template.yaml")
 STARTED = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 DAY = date(2026, 11, 20)
 
@@ -59,10 +64,10 @@ def test_it_does_not_go_on_when_done_without_progress_or_for_a_backfill(app, eve
 def run(app, monkeypatch):
     """The handler over an export with a given report; gives what it invoked and printed."""
 
-    def call(report: Report, event: dict) -> list:
+    def call(report: Report, event: dict, stack: str = "probe") -> list:
         invoked: list = []
         clients = SimpleNamespace(
-            config=SimpleNamespace(stack_name="probe"),
+            config=SimpleNamespace(stack_name=stack),
             catalogue=None,
             dataset=None,
             secrets=None,
@@ -98,6 +103,18 @@ def test_it_fails_after_all_was_written_where_a_retry_may_help(app, run, capsys)
     printed = capsys.readouterr().out
     assert '"Exported":3' in printed
     assert '"Table":"apis"' in printed
+
+
+def test_the_alarms_name_the_organisation(run, capsys):
+    report = Report(exported=9)
+    report.count_failure("apis", "globex", "Production", DAY, PersonMustAct("a 403"))
+    report.count_failure("latency", "lotus", "Production", DAY, BadAnswer("what is this?"))
+    report.count_failure("runs", None, None, DAY, Retriable("no space"))
+    with pytest.raises(Exception, match="no space"):
+        run(report, {}, stack="choreo-insights")
+    log = capsys.readouterr().out.splitlines()
+    assert named(TEMPLATE, "FailedPartitions", log) == {"globex": 1, "lotus": 1, "*": 1}
+    assert named(TEMPLATE, "NeedsPerson", log) == {"globex": 1}
 
 
 def test_it_does_not_fail_where_only_a_person_can_help(run, capsys):
