@@ -77,9 +77,10 @@ export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}' JSON=1
 	@$(INSIGHTS) export $${EVENT:+--event "$$EVENT"} $(call flag,JSON,json)
 
 .PHONY: backfill
-backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=days | ATTACH= | STOP= | RESUME=)
+backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=days AGAIN=1 | ATTACH= | STOP= | RESUME=)
 	@$(INSIGHTS) backfill $${FROM:+--from "$$FROM"} $${TO:+--to "$$TO"} \
 	  $${TABLES:+--tables "$$TABLES"} $${ORG:+--org "$$ORG"} $${SPAN:+--span "$$SPAN"} \
+	  $(call flag,AGAIN,again) \
 	  $${ATTACH:+--attach "$${ATTACH#1}"} $${STOP:+--stop "$${STOP#1}"} \
 	  $${RESUME:+--resume "$${RESUME#1}"}
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import msgspec
 from graphql import (
     FieldNode,
     GraphQLField,
@@ -12,6 +13,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLOutputType,
 )
+from graphql.utilities import value_from_ast_untyped
 
 from catalogue.errors import DocumentError
 from insights.catalogue import RESOLVED, Column, ColumnType, FanOut, Node
@@ -52,11 +54,21 @@ class _Shaper:
         self._path = path
         self._table = table
         self._entity = entity
-        self._meanings: dict[str, tuple[FieldNode, str]] = {}
+        self._fields: dict[str, FieldNode] = {}
+        self.meanings: dict[str, str] = {}
 
-    @property
-    def meanings(self) -> dict[str, str]:
-        return {name: meaning for name, (_, meaning) in self._meanings.items()}
+    def former(self, columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The earlier names of each selected column, none of them one of `columns`."""
+        taken = {"day", *columns}
+        found: dict[str, tuple[str, ...]] = {}
+        for name, field in self._fields.items():
+            found[name] = tuple(_was(field))
+            for former in found[name]:
+                if former in taken:
+                    reason = f"{former!r} cannot be an earlier name of {name!r}: it is taken"
+                    raise DocumentError(self._path, reason, field)
+                taken.add(former)
+        return found
 
     def node(self, field: FieldNode, definition: GraphQLField, prefix: str | None) -> Node:
         """`prefix` is None at the root, else the names of the objects around it."""
@@ -110,10 +122,18 @@ class _Shaper:
 
     def _note(self, column: str, field: FieldNode, meaning: str) -> None:
         common = [c.name for c in COMMON if self._entity != "environment"]
-        if column in (*self._meanings, *common, "day"):
+        if column in (*self.meanings, *common, "day"):
             reason = f"the column {column!r} is there already: give the field an alias"
             raise DocumentError(self._path, reason, field)
-        self._meanings[column] = (field, meaning)
+        self._fields[column], self.meanings[column] = field, meaning
+
+
+def _was(field: FieldNode) -> Iterator[str]:
+    """What the directive @was of a field says."""
+    for directive in field.directives or ():
+        if directive.name.value == "was":
+            for argument in directive.arguments or ():
+                yield from value_from_ast_untyped(argument.value)
 
 
 def _unwrapped(kind: GraphQLOutputType) -> tuple[GraphQLOutputType, bool]:
@@ -151,7 +171,8 @@ def shape_and_columns(
 
     With `resolve`, a selected `apiId` gets the API's real id in a column beside it.
 
-    Raises DocumentError for two lists side by side, a list of lists, or two columns of one name.
+    Raises DocumentError for two lists side by side, a list of lists, two columns of one name, or
+    an earlier name that is taken.
     """
     shaper = _Shaper(path, table, entity)
     shape = shaper.node(root, definition, None)
@@ -169,7 +190,10 @@ def shape_and_columns(
             columns.append(RESOLVED_ID)
     names = [column.name for column in columns]
     columns += [column for column in COMMON if column.name not in names]
-    return shape, tuple(columns)
+    former = shaper.former(column.name for column in columns)
+    return shape, tuple(
+        msgspec.structs.replace(column, former=former.get(column.name, ())) for column in columns
+    )
 
 
 def _leaf_types(node: Node) -> Iterator[tuple[str, ColumnType]]:

@@ -16,6 +16,10 @@ what it fans out, its selection and the schema give the columns:
 | `$groupByValues: …!`      | each set of values of the `groupByFields` beside it        |
 | of an enum's type         | each value of the enum; fills a column of its name         |
 
+A column that gets another name says what it was called before, and keeps its history:
+`hits: value @was(columns: ["value"])`. A column whose type or meaning changes gets another name
+without that: what was written under the old one is something else.
+
 A document named `<table>.<anything>.graphql` is another way to ask for that table, for when the
 first one fails.
 """
@@ -27,6 +31,8 @@ from typing import Literal
 
 import msgspec
 from graphql import (
+    REMOVE,
+    DirectiveNode,
     FieldNode,
     GraphQLEnumType,
     GraphQLField,
@@ -271,14 +277,16 @@ def _description(text: str) -> str:
 def _minified(path: Path, root: FieldNode) -> str:
     """The root field as it is sent, without an alias: aliases tell the questions apart."""
 
-    class Texts(Visitor):
+    class Sent(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: object) -> object:
+            return REMOVE if node.name.value == "was" else None
+
         def enter_string_value(self, node: StringValueNode, *_: object) -> None:
             if "$" in node.value:
                 reason = "a '$' inside a text cannot be told from a variable"
                 raise DocumentError(path, reason, node)
 
-    visit(root, Texts())
-    text = strip_ignored_characters(print_ast(root))
+    text = strip_ignored_characters(print_ast(visit(root, Sent())))
     return text.partition(":")[2] if root.alias else text
 
 

@@ -48,6 +48,10 @@ SEEN: dict[str, tuple[Grant, ...]] = {
         Grant("ExportPolicy", "ReadAndReplaceObjects", "s3:GetObject"),
         Grant("ExportPolicy", "ReadAndReplaceObjects", "s3:PutObject"),
     ),
+    "claim": (
+        Grant("ExportPolicy", "KnowTheVersion", "s3:GetObject"),
+        Grant("ExportPolicy", "KnowTheVersion", "s3:PutObject"),
+    ),
     "quarantine": (Grant("ExportPolicy", "KeepUnreadableReplies", "s3:PutObject"),),
     "continue": (
         Grant("ExportContinuesPolicy", "GoOnInAFreshInvocation", "lambda:InvokeFunction"),

@@ -29,6 +29,7 @@ _EXAMPLES = """\b
 Examples:
   insights backfill --from 2025-01-01 --to 2025-12-31
   insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --org acme --span 14
+  insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --again
   insights backfill --attach              shows the one that runs
   insights backfill --stop NAME
   insights backfill --resume NAME         goes on with what is missing
@@ -37,13 +38,17 @@ Examples:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be exported, as the user says it. `span` is None for the usual one."""
+    """What is to be exported, as the user says it. `span` is None for the usual one.
+
+    `again` asks for what is final too, and replaces nothing by less.
+    """
 
     first: date
     last: date
     tables: tuple[str, ...] | None = None
     organizations: tuple[str, ...] | None = None
     span: int | None = None
+    again: bool = False
 
     @classmethod
     def read(
@@ -55,6 +60,7 @@ class Wish:
         tables: str | None = None,
         organizations: str | None = None,
         span: int | None = None,
+        again: bool = False,
     ) -> "Wish":
         """Reads the options. Raises WrongUsage for days that are none or all to come."""
         if first is None or last is None:
@@ -70,6 +76,7 @@ class Wish:
             None if chosen in ((), ("all",)) else chosen,
             options.names(organizations or "") or None,
             span,
+            again,
         )
 
 
@@ -89,6 +96,9 @@ def _named(name: str, help_text: str) -> Callable[[options.Command], options.Com
     metavar="DAYS",
     help=f"Days of a part; left out: {plan.USUAL_SPAN}, more for very long histories.",
 )
+@click.option(
+    "--again", is_flag=True, help="Ask for final days too; none is replaced by less."
+)
 @_named("attach", "Show a backfill that runs.")
 @_named("stop", "Stop a backfill. Exports under way get to their end.")
 @_named("resume", "Go on with what is missing of a backfill.")
@@ -101,6 +111,7 @@ def command(
     tables: str | None,
     org: str | None,
     span: int | None,
+    again: bool,
     attach: str | None,
     stop: str | None,
     resume: str | None,
@@ -117,7 +128,7 @@ def command(
     today = datetime.now(UTC).date()
     wish = None
     if not given:
-        wish = Wish.read(first, last, today, tables=tables, organizations=org, span=span)
+        wish = Wish.read(first, last, today, tables=tables, organizations=org, span=span, again=again)
     handling = _Command(stack, as_json=as_json)
     if wish:
         return handling.start(wish)
@@ -248,6 +259,7 @@ def planned(wish: Wish, parameters: Mapping[str, str], dataset: Dataset, workers
         tables=wish.tables,
         requests_per_minute=int(parameters["RequestsPerMinute"]),
         workers=workers,
+        again=wish.again,
     )
 
 

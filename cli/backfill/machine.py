@@ -219,18 +219,17 @@ class Machine:
         if execution.error != PARTS_FAILED and (redriven := self._redriven(execution)):
             return redriven
         given: dict[str, Any] = json.loads(execution.input)
-        tables = given["tables"]
+        tables, budget = given["tables"], given["requests_per_minute"]
         if execution.error == PARTS_FAILED:
             failed = [failure.part for failure in self.failures(execution)]
-            again = tuple(sorted(failed, key=lambda part: part.span.last, reverse=True))
+            parts = tuple(sorted(failed, key=lambda part: part.span.last, reverse=True))
         else:
-            again = tuple(
+            parts = tuple(
                 Part.of_event({**part, "organizations": [part["organization"]]})
                 for part in given["parts"]
             )
-        return self.start(
-            Plan(again, None if tables is None else tuple(tables), given["requests_per_minute"])
-        )
+        chosen = None if tables is None else tuple(tables)
+        return self.start(Plan(parts, chosen, budget, given.get("again", False)))
 
     def _redriven(self, execution: Execution) -> Execution | None:
         """The execution under way again, or None where it cannot be redriven."""

@@ -62,11 +62,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Plan:
-    """An execution's input. `tables` is None for those that the stack exports."""
+    """An execution's input. `tables` is None for those that the stack exports.
+
+    `again` asks for what is final too.
+    """
 
     parts: tuple[Part, ...]
     tables: tuple[str, ...] | None
     requests_per_minute: int
+    again: bool = False
 
     @property
     def input(self) -> str:
@@ -75,6 +79,7 @@ class Plan:
             "parts": [part.as_dict() for part in self.parts],
             "tables": None if self.tables is None else list(self.tables),
             "requests_per_minute": self.requests_per_minute,
+            "again": self.again,
         }
         return json.dumps(given, separators=(",", ":"))
 
@@ -126,6 +131,7 @@ def plan(
     tables: tuple[str, ...] | None,
     requests_per_minute: int,
     workers: int,
+    again: bool = False,
 ) -> Plan:
     """The plan for these places and days, with spans as long as it takes where `span` is None.
 
@@ -135,7 +141,7 @@ def plan(
     while True:
         found = parts(places, spans(first, last, days))
         budget = share(requests_per_minute, min(workers, len(found)))
-        made = Plan(found, tables, budget)
+        made = Plan(found, tables, budget, again)
         if made.fits:
             return made
         if span is not None or days > (last - first).days:

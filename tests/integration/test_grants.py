@@ -11,6 +11,7 @@ import pytest
 
 from checks.template import Template
 from cli.errors import CommandError
+from insights.dataset import VERSION_KEY
 from tests.grants import SEEN, Grant, actions
 from tests.integration.conftest import Deployment
 from tests.integration.test_stack import client
@@ -45,6 +46,15 @@ def export(deployment: Deployment, *more: str, **event: Any) -> dict[str, Any]:
     return reply
 
 
+def claim(deployment: Deployment) -> None:
+    """Exports into a dataset that does not say yet of which version it is."""
+    bucket = deployment.stack.outputs["DatasetBucketName"]
+    deployment.stack.s3.delete_object(Bucket=bucket, Key=VERSION_KEY)
+    export(deployment)
+    if not deployment.objects(VERSION_KEY):
+        raise BrokenError("the version was not written")
+
+
 def quarantine(deployment: Deployment) -> None:
     """Keeps a reply that cannot be read."""
     earlier = deployment.objects("quarantine/").keys()
@@ -69,6 +79,7 @@ def go_on(deployment: Deployment) -> None:
 PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
     "token": (TOKEN, mint),
     "export": (EXPORT, export),
+    "claim": (EXPORT, claim),
     "quarantine": (EXPORT, quarantine),
     "continue": (EXPORT, go_on),
 }

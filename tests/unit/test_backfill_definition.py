@@ -26,7 +26,10 @@ INNER: dict[str, Any] = PARTS["ItemProcessor"]["States"]
 EXPORT: dict[str, Any] = INNER["Export"]
 TEMPLATE = Template(ROOT / "template.yaml")
 PLAN = Plan(
-    (Part(Place("acme", "Production"), Span(date(2026, 1, 1), date(2026, 1, 7))),), None, 30
+    (Part(Place("acme", "Production"), Span(date(2026, 1, 1), date(2026, 1, 7))),),
+    None,
+    30,
+    again=True,
 )
 DONE = {"exported": 3, "settled": 0, "failed": 0, "remaining": 0}
 
@@ -188,6 +191,7 @@ def test_the_events_are_those_of_the_export_function() -> None:
     assert (bounds.first, bounds.last) == (date(2026, 1, 1), date(2026, 1, 7))
     assert [table.name for table in bounds.tables] == ["success_summary"]
     assert bounds.requests_per_minute == 30
+    assert bounds.again
     assert bounds.continued
     assert bounds.continued.since.isoformat() == "2026-02-01T10:00:00.123000+00:00"
     assert Part.of_event(event) == PLAN.parts[0]

@@ -10,6 +10,7 @@ import pytest
 from checks.audit import sorted_out
 from checks.template import Policy, Template
 from insights.config import ExportConfig, TokenConfig
+from insights.dataset import VERSION_KEY
 from insights.metrics import NAMESPACE
 from tests import alarms
 
@@ -330,6 +331,9 @@ class TestPolicies:
         statements = {each["Sid"]: each for each in policy("ExportPolicy").statements}
         assert statements["ReadAndReplaceObjects"]["Resource"] == (
             "arn:aws:s3:::choreo-insights-dataset/insights/*"
+        )
+        assert statements["KnowTheVersion"]["Resource"] == (
+            f"arn:aws:s3:::choreo-insights-dataset/{VERSION_KEY}"
         )
         assert statements["ListDataset"]["Condition"] == {
             "StringLikeIfExists": {"s3:prefix": "insights/*"}

@@ -47,8 +47,9 @@ class Audit:
         """The checks of a day, from the objects that are there now."""
 
         def read(name: str) -> Mapping[str, Sequence[Any]] | None:
-            kept = self.dataset.read(place.partition(self.catalogue.table(name)).key)
-            return decode(kept.body) if kept else None
+            table = self.catalogue.table(name)
+            kept = self.dataset.read(place.partition(table).key)
+            return decode(kept.body, renamed=table.renamed) if kept else None
 
         scope = "environment" if place.environment else "organization"
         tables = [t for t in self.catalogue.chosen(self.tables) if t.daily and t.scope == scope]

@@ -24,6 +24,7 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
     from_: date | None = None
     to: date | None = None
     force: bool = False
+    again: bool = False
     # The function's own, for runs that follow each other or share the request budget.
     continued: Continued | None = None
     requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -32,8 +33,9 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
 
 @dataclass(frozen=True)
 class Bounds:
-    """Tables, organisations and UTC days, both included; `force` exports what is final too.
+    """Tables, organisations and UTC days, both included.
 
+    `again` asks for what is final too, and replaces no past day by less; `force` does.
     `requests_per_minute` is this run's share of the budget. Of the environments, only those of
     the names in `environments` are exported, where it is not None.
     """
@@ -46,6 +48,7 @@ class Bounds:
     requests_per_minute: int
     continued: Continued | None = None
     environments: frozenset[str] | None = None
+    again: bool = False
 
     @classmethod
     def from_event(
@@ -58,7 +61,7 @@ class Bounds:
         try:
             wish = msgspec.convert(event, _Event)
         except msgspec.ValidationError as error:
-            known = "tables, organizations, from, to (YYYY-MM-DD) and force"
+            known = "tables, organizations, from, to (YYYY-MM-DD), again and force"
             raise ConfigurationError(f"the event is wrong: {error}. It may hold {known}") from error
         for key in ("tables", "organizations", "environments"):
             if getattr(wish, key) == []:
@@ -80,4 +83,5 @@ class Bounds:
             min(config.requests_per_minute, wish.requests_per_minute or config.requests_per_minute),
             wish.continued,
             None if wish.environments is None else frozenset(wish.environments),
+            wish.again,
         )

@@ -18,12 +18,16 @@ EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 RESOLVED = "api_id_resolved"
 
 
-class Column(msgspec.Struct, frozen=True):
-    """A column of a table: its name, its type in the words of Glue, and what it means."""
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A column of a table: its name, its type in the words of Glue, and what it means.
+
+    `former` are names that it had in earlier releases: older files may still have one of them.
+    """
 
     name: str
     type: ColumnType
     meaning: str = ""
+    former: tuple[str, ...] = ()
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -95,6 +99,11 @@ class Table(msgspec.Struct, frozen=True):
     def resolves_apis(self) -> bool:
         """Whether its answers name APIs, which may be ids, `name - version` or null."""
         return any(column.name == RESOLVED for column in self.columns)
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The names of today by the former ones."""
+        return {former: column.name for column in self.columns for former in column.former}
 
     @property
     def time_column(self) -> str | None:

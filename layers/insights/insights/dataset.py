@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -17,12 +18,17 @@ from botocore.exceptions import (
 )
 
 from insights.aws import aws_failure, error_code
-from insights.errors import InsightsError
+from insights.errors import InsightsError, PersonMustAct
 from insights.partitions import day_prefix, table_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+# Of the layout of keys and of what is in the objects. Raised where a release that does not know of
+# the change would do harm: such a one refuses to write.
+VERSION = 1
+VERSION_KEY = "dataset.json"
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 _READS = 3
@@ -56,6 +62,31 @@ class Dataset:
     def __init__(self, s3: S3Client, bucket: str) -> None:
         self._s3 = s3
         self._bucket = bucket
+
+    def claim(self) -> None:
+        """Says of which version the dataset is, where it is of none or of an older one.
+
+        Raises PersonMustAct where it is of a newer one, or says nothing that can be read.
+        """
+        with _told(f"reading {VERSION_KEY}"):
+            try:
+                found = _version(self._whole(VERSION_KEY)[1])
+            except self._s3.exceptions.NoSuchKey:
+                found = 0
+        if found > VERSION:
+            raise PersonMustAct(
+                f"the dataset is of version {found}, which a newer release has made. This one knows"
+                f" version {VERSION} and writes nothing: deploy the newer release again"
+            )
+        if found < VERSION:
+            with _told(f"writing {VERSION_KEY}"):
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=VERSION_KEY,
+                    Body=msgspec.json.encode({"version": VERSION}),
+                    ContentType="application/json",
+                    ChecksumAlgorithm="CRC32",
+                )
 
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
         """The objects of a table from `first` to `last` by key, in one listing.
@@ -154,6 +185,16 @@ class Dataset:
                 ContentEncoding="gzip",
                 ChecksumAlgorithm="CRC32",
             )
+
+
+def _version(body: bytes) -> int:
+    try:
+        return msgspec.json.decode(body, type=dict[str, int])["version"]
+    except (msgspec.MsgspecError, KeyError) as error:
+        raise PersonMustAct(
+            f"{VERSION_KEY} in the dataset bucket is not what an export writes there ({error}):"
+            " restore its earlier version in S3"
+        ) from error
 
 
 @contextmanager

@@ -101,7 +101,11 @@ class Export:
         )
 
     def run(self) -> Report:
-        """Brings the dataset up to date within the bounds. What fails is in the report."""
+        """Brings the dataset up to date within the bounds. What fails is in the report.
+
+        Raises PersonMustAct, with nothing written, where the dataset is of a newer release.
+        """
+        self._dataset.claim()
         for table in self._bounds.tables:
             self._stored[table.name] = self._dataset.listing(
                 table.name, self._bounds.first, self._bounds.last
@@ -280,7 +284,8 @@ class Export:
         continued = self._bounds.continued
         if continued and stored.written >= continued.since:
             return True
-        return not self._bounds.force and self._is_final(partition, stored)
+        asked_anyway = self._bounds.force or self._bounds.again
+        return not asked_anyway and self._is_final(partition, stored)
 
     def _is_final(self, partition: Partition, stored: Stored) -> bool:
         return is_final(stored.written, partition.day, self._config.settle_hours)

@@ -27,7 +27,7 @@ class Size:
     def of(cls, table: Table, body: bytes) -> "Size":
         """The size of a file of this table; a column that it has not holds nothing."""
         kinds = {c.name: c.type for c in table.columns if c.type in ("bigint", "double")}
-        columns = decode(body, [*kinds, "organization"])
+        columns = decode(body, [*kinds, "organization"], table.renamed)
         totals = {}
         for name, kind in kinds.items():
             figures = [figure for figure in columns.get(name, ()) if figure is not None]

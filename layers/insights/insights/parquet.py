@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-from arro3.core import Array, ChunkedArray, DataType, Field, RecordBatch, Schema
+from arro3.core import Array, ChunkedArray, DataType, Field, RecordBatch, Schema, Table
 from arro3.io import read_parquet, write_parquet
 
 from insights.catalogue import Column
@@ -45,10 +45,13 @@ def encode(
             raise ValueError(msg)
         arrays.append(built)
         fields.append(Field(column.name, built.type, nullable=True))
-    batch = RecordBatch.from_arrays(arrays, schema=Schema(fields))
+    return _written(RecordBatch.from_arrays(arrays, schema=Schema(fields)))
+
+
+def _written(rows: RecordBatch | Table) -> bytes:
     file = BytesIO()
     write_parquet(
-        batch,
+        rows,
         file,
         compression="zstd(3)",
         max_row_group_size=_ROW_GROUP,
@@ -57,14 +60,40 @@ def encode(
     return file.getvalue()
 
 
-def decode(body: bytes, columns: Sequence[str] | None = None) -> dict[str, list[Any]]:
+def decode(
+    body: bytes, columns: Sequence[str] | None = None, renamed: Mapping[str, str] | None = None
+) -> dict[str, list[Any]]:
     """The columns of these names (None: all) of a Parquet file that `encode` wrote.
 
     Instants are microseconds since 1970 in UTC. A column that the file has not is left out: an
-    older export may have written it. Raises ValueError where the bytes are no Parquet file.
+    older export may have written it. `renamed` are names of today by former ones, which the file
+    may have in their place. Raises ValueError where the bytes are no Parquet file.
     """
+    table = _under_todays_names(_table(body), renamed or {})
+    names = table.column_names if columns is None else columns
+    return {name: _values(table.column(name)) for name in names if name in table.column_names}
+
+
+def names(body: bytes) -> list[str]:
+    """The columns of a file, in its order. Raises ValueError where it is no Parquet file."""
+    return _table(body).column_names
+
+
+def under_todays_names(body: bytes, renamed: Mapping[str, str]) -> bytes | None:
+    """The same file with its former names replaced, or None where it has none of them.
+
+    Raises ValueError where it is no Parquet file.
+    """
+    table = _table(body)
+    now = _under_todays_names(table, renamed)
+    if now.column_names == table.column_names:
+        return None
+    return _written(now)
+
+
+def _table(body: bytes) -> Table:
     try:
-        table = read_parquet(BytesIO(body), batch_size=_ROW_GROUP).read_all()
+        return read_parquet(BytesIO(body), batch_size=_ROW_GROUP).read_all()
     except BaseException as error:
         # arro3 panics on a bad file, and PyO3's PanicException, which has no name that could be
         # imported, is no Exception: it would end the whole function.
@@ -72,8 +101,16 @@ def decode(body: bytes, columns: Sequence[str] | None = None) -> dict[str, list[
             msg = f"this is no whole Parquet file: {error}"
             raise ValueError(msg) from error
         raise
-    names = table.column_names if columns is None else columns
-    return {name: _values(table.column(name)) for name in names if name in table.column_names}
+
+
+def _under_todays_names(table: Table, renamed: Mapping[str, str]) -> Table:
+    now = list(table.column_names)
+    for place, name in enumerate(now):
+        new = renamed.get(name)
+        # A file that has both was written after the change: the old name is something else there.
+        if new and new not in now:
+            now[place] = new
+    return table.rename_columns(now)
 
 
 def _values(column: ChunkedArray) -> list[Any]:

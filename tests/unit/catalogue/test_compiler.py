@@ -101,6 +101,16 @@ def test_the_directives_are_for_the_exporter():
     assert "@" not in table.root
 
 
+def test_a_column_keeps_its_earlier_names_and_nobody_is_asked_for_them():
+    text = OVER_TIME.replace("requestCount", 'hits: requestCount @was(columns: ["n", "count"])')
+    table = compiled(text)
+    assert table.renamed == {"n": "hits", "count": "hits"}
+    assert [c.former for c in table.columns if c.name != "hits"] == [()] * 6
+    assert table.root == compiled(text.replace('@was(columns: ["n", "count"])', "")).root
+    total = query('getTotalTraffic(filter: $time, dataFilter: $data) @was(columns: ["hits"])')
+    assert compiled(total).renamed == {"hits": "probe"}
+
+
 def test_every_variable_of_the_root_is_declared():
     for table in compile_folder(ROOT / "catalogue" / "tables", SCHEMA):
         assert set(re.findall(r"\$(\w+)", table.root)) == set(table.variables)
@@ -110,6 +120,17 @@ HOURS = 'granularity: "1h"'
 BAD = {
     "empty": ("# only a comment\n", r"the document is empty: write one query"),
     "syntax": ("query q {\n  getTotalTraffic(\n}", r":3: Syntax Error"),
+    "an earlier name that is taken": (
+        OVER_TIME.replace("requestCount", 'requestCount @was(columns: ["time_span"])'),
+        r":6: 'time_span' cannot be an earlier name of 'request_count': it is taken",
+    ),
+    "two with one earlier name": (
+        OVER_TIME.replace(
+            "timeSpan requestCount",
+            'timeSpan @was(columns: ["x"]) requestCount @was(columns: ["x"])',
+        ),
+        r":6: 'x' cannot be an earlier name of 'request_count': it is taken",
+    ),
     "unknown field": (
         OVER_TIME.replace("requestCount", "requestCounts"),
         r":6: Cannot query field 'requestCounts'.* Did you mean 'requestCount'",

@@ -105,6 +105,7 @@ class TestPlan:
         one = made(part)
         assert one.name == made(part).name
         assert one.name != made(part, tables=("apis",)).name
+        assert one.name != made(part, again=True).name
         assert re.fullmatch(r"[A-Za-z0-9_-]{1,70}", one.name)
         (written,) = json.loads(one.input)["parts"]
         assert Part.of_event({**written, "organizations": [where.organization]}) == part
@@ -113,8 +114,8 @@ class TestPlan:
 class TestWish:
     def test_is_read_from_the_options(self) -> None:
         first, last = date(2026, 3, 1), date(2026, 3, 31)
-        wish = Wish.read(first, last, TODAY, tables="apis, latency", span=5)
-        assert wish == Wish(first, TODAY, ("apis", "latency"), None, 5)
+        wish = Wish.read(first, last, TODAY, tables="apis, latency", span=5, again=True)
+        assert wish == Wish(first, TODAY, ("apis", "latency"), None, 5, True)
         assert Wish.read(first, first, TODAY, tables="all", organizations="a,b") == (
             Wish(first, first, None, ("a", "b"))
         )

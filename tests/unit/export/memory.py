@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from insights.dataset import Kept, Overtaken, Stored
-from insights.errors import Retriable
+from insights.errors import PersonMustAct, Retriable
 from insights.partitions import day_prefix, table_prefix
 
 
@@ -33,9 +33,14 @@ class MemoryDataset:
         self.quarantined: dict[str, bytes] = {}
         self.now = datetime.now(UTC)
         self.broken: set[str] = set()
+        self.newer = False
         # Called before an object is replaced: another run may be faster.
         self.before: Callable[[str], None] = lambda key: None
         self._etags = itertools.count()
+
+    def claim(self) -> None:
+        if self.newer:
+            raise PersonMustAct("the dataset is of version 2")
 
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
         start, end = day_prefix(table, first), day_prefix(table, last) + "~"

@@ -18,7 +18,7 @@ from insights.catalogue import RESOLVED, load
 from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Credentials
-from insights.errors import ConfigurationError, Unauthenticated
+from insights.errors import ConfigurationError, PersonMustAct, Unauthenticated
 from insights.export import Export
 from insights.http import Http, Timeouts
 from insights.ledger import RUNS
@@ -245,8 +245,9 @@ def test_what_is_final_is_not_asked_for_again(place: Place):
     assert (first.exported, first.settled) == (4 * count, 0)
     # Of five days, those two were final that had ended 24 hours before the first run.
     assert (second.exported, second.settled) == (3 * count, 2 * count)
-    forced = place.run({**event, "force": True})
-    assert (forced.exported, forced.settled) == (5 * count, 0)
+    for more in ("again", "force"):
+        asked = place.run({**event, more: True})
+        assert (asked.exported, asked.settled) == (5 * count, 0)
 
 
 def test_a_deleted_object_is_asked_for_again(place: Place):
@@ -258,6 +259,13 @@ def test_a_deleted_object_is_asked_for_again(place: Place):
     report = place.run(event)
     assert report.exported == 1
     assert place.dataset.objects[key].body == written.body
+
+
+def test_nothing_is_written_into_a_dataset_of_a_newer_release(place: Place):
+    place.dataset.newer = True
+    with pytest.raises(PersonMustAct, match="the dataset is of version 2"):
+        place.run()
+    assert place.dataset.objects == {}
 
 
 def test_one_tables_failure_is_its_own(place: Place):
@@ -516,6 +524,10 @@ def test_a_past_day_is_not_replaced_by_less(place: Place):
     assert all("it was kept as it is" in row["error"] for row in kept)
     # What was kept is final by now, and nobody asks again.
     assert place.run(day).settled == len(written)
+    place.now += timedelta(hours=1)
+    again = place.run({**day, "again": True})
+    assert (again.exported, again.kept) == (0, len(written))
+    assert bodies(place) == written
     assert place.run({**day, "force": True}).exported == len(written)
     assert bodies(place) != written
 

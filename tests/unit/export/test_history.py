@@ -18,19 +18,17 @@ from tests.unit.export.memory import MemoryDataset
 DAY = date(2026, 11, 20)
 ASKED = datetime(2026, 11, 22, tzinfo=UTC)
 PRODUCTION = Environment("e1", "Production", "CHOREO", ("e1",), "Production")
+DOCUMENT = """query q($time: TimeFilter!, $data: DataFilter!) {
+  getCacheHitsAndMisses(
+    timeFilter: $time, dataFilter: $data, cacheFilter: { granularity: "1h" }
+  ) { granularity summary { timeSpan hits misses hitPercentage } }
+}"""
 COUNTS = st.lists(st.none() | st.integers(0, 2**40), max_size=4)
 
 
 @pytest.fixture(scope="session")
 def cache_hits(compiled: Callable[[str, str], Table]) -> Table:
-    return compiled(
-        "cache_hits_and_misses",
-        """query q($time: TimeFilter!, $data: DataFilter!) {
-          getCacheHitsAndMisses(
-            timeFilter: $time, dataFilter: $data, cacheFilter: { granularity: "1h" }
-          ) { granularity summary { timeSpan hits misses hitPercentage } }
-        }""",
-    )
+    return compiled("cache_hits_and_misses", DOCUMENT)
 
 
 def body(table: Table, hits: list, misses: list | None = None, share: list | None = None) -> bytes:
@@ -65,6 +63,22 @@ def test_one_figure_of_an_open_day_may_fall_while_another_rises(cache_hits: Tabl
     new = Size.of(cache_hits, body(cache_hits, [9], [4]))
     assert new.lost_against(old, final=False) is None
     assert new.lost_against(old, final=True) == "misses: 4 in place of 5"
+
+
+def test_a_column_with_another_name_by_now_is_history_too(compiled, cache_hits: Table):
+    text = DOCUMENT.replace("hits misses", 'found: hits @was(columns: ["hits"]) misses')
+    now = compiled("cache_hits_and_misses", text)
+    old = Size.of(now, body(cache_hits, [5], [5]))
+    new = Size.of(now, encode(now.columns, {"found": [4], "misses": [9], "organization": ["a"]}, 1))
+    assert new.lost_against(old, final=True) == "found: 4 in place of 5"
+
+
+def test_a_new_column_takes_nothing_from_history(compiled, cache_hits: Table):
+    now = compiled("cache_hits_and_misses", DOCUMENT.replace("misses", "misses more: misses"))
+    old = Size.of(now, body(cache_hits, [5], [5]))
+    values = {"hits": [5], "misses": [5], "more": [0], "organization": ["a"]}
+    new = Size.of(now, encode(now.columns, values, 1))
+    assert new.lost_against(old, final=True) is None
 
 
 def test_a_figure_that_became_null_is_lost(cache_hits: Table):

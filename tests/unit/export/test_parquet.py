@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insights.catalogue import Column
-from insights.parquet import Constant, decode, encode
+from insights.parquet import Constant, decode, encode, names, under_todays_names
 
 COLUMNS = (
     Column("text", "string"),
@@ -52,6 +52,28 @@ def test_what_was_encoded_is_decoded(rows, same):
     file = encode(COLUMNS, {**values, "same": Constant(same)}, len(rows))
     assert decode(file) == {**values, "same": [same] * len(rows)}
     assert decode(file, ("at", "count")) == {name: values[name] for name in ("at", "count")}
+
+
+@given(st.lists(ROW, max_size=5))
+def test_a_file_with_former_names_is_read_and_written_under_todays(rows):
+    values = {c.name: [row[i] for row in rows] for i, c in enumerate(COLUMNS[:5])}
+    old = encode(COLUMNS[:5], values, len(rows))
+    renamed = {"count": "requests", "at": "time_span", "never_there": "text"}
+    now = {renamed.get(name, name): column for name, column in values.items()}
+    assert decode(old, renamed=renamed) == now
+    assert decode(old, ("requests", "text"), renamed) == {n: now[n] for n in ("requests", "text")}
+    new = under_todays_names(old, renamed)
+    assert list(decode(new).items()) == list(now.items())
+    assert read(new).schema.types == read(old).schema.types
+    assert under_todays_names(new, renamed) is None
+
+
+def test_a_former_name_is_another_column_where_todays_is_there():
+    file = encode((Column("value", "bigint"), Column("hits", "bigint")), {"hits": [2]}, 1)
+    assert under_todays_names(file, {"value": "hits"}) is None
+    # Of two former names one takes today's.
+    assert decode(file, renamed={"value": "n", "hits": "n"}) == {"n": [None], "hits": [2]}
+    assert names(file) == ["value", "hits"]
 
 
 def test_a_column_that_the_file_has_not_is_left_out():
