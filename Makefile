@@ -84,6 +84,10 @@ backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=
 	  $${ATTACH:+--attach "$${ATTACH#1}"} $${STOP:+--stop "$${STOP#1}"} \
 	  $${RESUME:+--resume "$${RESUME#1}"}
 
+.PHONY: migrate
+migrate: $(DEV) ## gives older objects today's names of columns, and tells what they lack (TABLES= DRY=1)
+	@$(RUN) -m local migrate
+
 .PHONY: status
 status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)
 	@$(INSIGHTS) status $(call flag,ALL,all) $(call flag,JSON,json)

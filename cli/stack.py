@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_glue import GlueClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -145,6 +146,11 @@ class Stack:
     def cloudwatch(self) -> "CloudWatchClient":
         """CloudWatch."""
         return cast("CloudWatchClient", self._client("cloudwatch"))
+
+    @cached_property
+    def glue(self) -> "GlueClient":
+        """Glue."""
+        return cast("GlueClient", self._client("glue"))
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":

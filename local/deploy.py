@@ -10,10 +10,14 @@ from pathlib import Path
 from cli.errors import CommandError
 from cli.places import ROOT, STACK_NAME
 from cli.stack import Stack
+from insights.catalogue import load
 from local import background
 from local.aws import REGION, LocalAws
 from local.places import Folder, basic_environment, tool
+from updates import command as updates
 
+# Where a build has what its functions know of tables.
+_CATALOGUE = Path("InsightsLayer/python/insights")
 _DEPLOY = (
     "--resolve-s3",
     "--no-confirm-changeset",
@@ -70,7 +74,8 @@ def build_locally(folder: Folder) -> None:
 
 
 def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
-    """Deploys what was built to the local AWS."""
+    """Deploys what was built to the local AWS, else as `deploy_to_aws`."""
+    updates.announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
     chosen = folder.path / "parameters.yaml"
     chosen.write_text(json.dumps({**values, "Emulated": "true"}))
@@ -86,14 +91,21 @@ def deploy_to_aws() -> None:
     """Builds for Lambda and deploys to the AWS account of the terminal's credentials.
 
     What PARAMETERS does not name keeps its value of the last deployment, or its default.
-    Raises CommandError when sam fails.
+    Says before what that changes in tables that are there. Raises CommandError where it would break
+    days that are there, or when sam fails.
     """
     given = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
     environment |= layer_settings(_earlier_parameters() | given)
-    for command in (["build"], ["deploy", *_deploy_options(given)]):
-        if subprocess.run([_sam_program(), *command], env=environment, check=False).returncode:
-            raise CommandError(f"sam {command[0]} failed; its output above says why.")
+    _sam_here(["build"], environment)
+    updates.announce(Stack.of_terminal(), given, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
+    _sam_here(["deploy", *_deploy_options(given)], environment)
+
+
+def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
+    """Runs sam in the terminal, which shows what it says."""
+    if subprocess.run([_sam_program(), *command], env=environment, check=False).returncode:
+        raise CommandError(f"sam {command[0]} failed; its output above says why.")
 
 
 def layer_settings(values: Mapping[str, str]) -> dict[str, str]:

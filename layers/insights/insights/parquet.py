@@ -1,10 +1,19 @@
 """Columns of Python values as one Parquet file, ZSTD compressed, and back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
-from arro3.core import Array, ChunkedArray, DataType, Field, RecordBatch, Schema, Table
+from arro3.core import (
+    Array,
+    ChunkedArray,
+    DataType,
+    Field,
+    RecordBatch,
+    RecordBatchReader,
+    Schema,
+    Table,
+)
 from arro3.io import read_parquet, write_parquet
 
 from insights.catalogue import Column
@@ -19,6 +28,9 @@ _TYPES = {
 }
 _TEXTS = DataType.dictionary(DataType.int32(), DataType.string())
 _ROW_GROUP = 1_000_000
+
+
+_Read = TypeVar("_Read")
 
 
 class Constant:
@@ -69,14 +81,15 @@ def decode(
     older export may have written it. `renamed` are names of today by former ones, which the file
     may have in their place. Raises ValueError where the bytes are no Parquet file.
     """
-    table = _under_todays_names(_table(body), renamed or {})
-    names = table.column_names if columns is None else columns
-    return {name: _values(table.column(name)) for name in names if name in table.column_names}
+    table = _read(body, lambda file: file.read_all())
+    table = table.rename_columns(_todays(table.column_names, renamed or {}))
+    wanted = table.column_names if columns is None else columns
+    return {name: _values(table.column(name)) for name in wanted if name in table.column_names}
 
 
 def names(body: bytes) -> list[str]:
     """The columns of a file, in its order. Raises ValueError where it is no Parquet file."""
-    return _table(body).column_names
+    return _read(body, lambda file: file.schema.names)
 
 
 def under_todays_names(body: bytes, renamed: Mapping[str, str]) -> bytes | None:
@@ -84,16 +97,16 @@ def under_todays_names(body: bytes, renamed: Mapping[str, str]) -> bytes | None:
 
     Raises ValueError where it is no Parquet file.
     """
-    table = _table(body)
-    now = _under_todays_names(table, renamed)
-    if now.column_names == table.column_names:
+    there = names(body)
+    now = _todays(there, renamed)
+    if now == there:
         return None
-    return _written(now)
+    return _written(_read(body, lambda file: file.read_all()).rename_columns(now))
 
 
-def _table(body: bytes) -> Table:
+def _read(body: bytes, what: Callable[[RecordBatchReader], _Read]) -> _Read:
     try:
-        return read_parquet(BytesIO(body), batch_size=_ROW_GROUP).read_all()
+        return what(read_parquet(BytesIO(body), batch_size=_ROW_GROUP))
     except BaseException as error:
         # arro3 panics on a bad file, and PyO3's PanicException, which has no name that could be
         # imported, is no Exception: it would end the whole function.
@@ -103,14 +116,14 @@ def _table(body: bytes) -> Table:
         raise
 
 
-def _under_todays_names(table: Table, renamed: Mapping[str, str]) -> Table:
-    now = list(table.column_names)
-    for place, name in enumerate(now):
+def _todays(there: Sequence[str], renamed: Mapping[str, str]) -> list[str]:
+    now = list(there)
+    for place, name in enumerate(there):
         new = renamed.get(name)
         # A file that has both was written after the change: the old name is something else there.
         if new and new not in now:
             now[place] = new
-    return table.rename_columns(now)
+    return now
 
 
 def _values(column: ChunkedArray) -> list[Any]:
