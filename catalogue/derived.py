@@ -9,10 +9,11 @@ import msgspec
 from catalogue import athena, glue, page, sql, view_page
 from catalogue.compiler import compile_folder, schema
 from catalogue.errors import DocumentError
-from catalogue.shipped import OWN, ROOT
+from catalogue.shipped import OWN, ROOT, version
 from dashboard import quicksight
 from dashboard.panels import SHEETS
 from insights.catalogue import Catalogue, Column, Table
+from insights.dataset import VERSION
 
 
 def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
@@ -22,7 +23,8 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     own = compile_folder(root / "custom", against, taken=tuple(t.name for t in shipped))
     yield root / "layers/insights/insights/catalogue.json", _compiled(shipped)
     yield root / "custom/catalogue.json", _compiled(own)
-    yield root / "tables.yaml", glue.render([*map(_described, shipped), *OWN])
+    versions = {"Version": version(), "DatasetVersion": str(VERSION)}
+    yield root / "tables.yaml", glue.render([*map(_described, shipped), *OWN], versions)
     yield root / "custom/tables.yaml", glue.render(map(_described, own))
     yield root / "docs/tables.md", page.render([*shipped, *own], OWN)
     tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}

@@ -1,6 +1,6 @@
 """The Glue tables as a nested CloudFormation template, with partition projection on `day`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -18,18 +18,26 @@ _PARAMETERS = {
 }
 
 
-def render(tables: Iterable[tuple[str, str, Iterable[Column]]]) -> str:
+def render(
+    tables: Iterable[tuple[str, str, Iterable[Column]]], outputs: Mapping[str, str] | None = None
+) -> str:
     """The template as YAML text for tables given by name, description and columns."""
     resources = {
         logical_id(name, "Table"): _glue_table(name, description, columns)
         for name, description, columns in tables
     }
-    return HEADER + dump("The dataset's tables in the Glue catalogue.", _PARAMETERS, resources)
+    description = "The dataset's tables in the Glue catalogue."
+    return HEADER + dump(description, _PARAMETERS, resources, outputs)
 
 
-def dump(description: str, parameters: dict[str, Any], resources: dict[str, Any]) -> str:
+def dump(
+    description: str,
+    parameters: dict[str, Any],
+    resources: dict[str, Any],
+    outputs: Mapping[str, str] | None = None,
+) -> str:
     """A nested template as YAML text."""
-    template = {
+    template: dict[str, Any] = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": description,
         "Parameters": parameters,
@@ -37,6 +45,8 @@ def dump(description: str, parameters: dict[str, Any], resources: dict[str, Any]
         "Resources": resources
         or {"NoTables": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
     }
+    if outputs:
+        template["Outputs"] = {name: {"Value": value} for name, value in outputs.items()}
     return yaml.safe_dump(template, sort_keys=False, width=100, allow_unicode=True)
 
 

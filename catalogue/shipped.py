@@ -1,5 +1,6 @@
 """What the project ships: tables, views and saved queries, as they are compiled."""
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,13 @@ OWN = (
     (RUNS, RUNS_DESCRIPTION, RUNS_COLUMNS),
     (CHECKS, CHECKS_DESCRIPTION, CHECKS_COLUMNS),
 )
+
+
+def version() -> str:
+    """The release that this tree is, or the last one before it."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        found: str = tomllib.load(file)["project"]["version"]
+    return found
 
 
 def tables() -> Mapping[str, Sequence[Column]]:

@@ -149,7 +149,8 @@ def lines(outcomes: Iterable[Outcome], *, dry: bool) -> Iterator[str]:
     for outcome in outcomes:
         if outcome.renamed:
             what = "to be renamed" if dry else "renamed"
-            yield f"{outcome.table}: columns {what} in {outcome.renamed} of {outcome.objects} objects."
+            share = f"{outcome.renamed} of {outcome.objects} objects"
+            yield f"{outcome.table}: columns {what} in {share}."
         if outcome.left:
             yield (
                 f"{outcome.table}: former names in {outcome.left} objects of days that are not"

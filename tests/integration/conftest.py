@@ -5,6 +5,7 @@ hand. Its clock stands still: an answer does not depend on how long a test takes
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from cli import secret
 from cli.places import STACK_NAME
 from cli.stack import Stack
-from local import background, deploy, schedule, up
+from local import deploy, schedule, up
 from local.places import Folder
 from local.state import State
 from sandbox import SandboxServer, World
+from sandbox.world import EnvironmentSpec, OrganizationSpec
+from tests.integration import releases
 
 DAYS = 3
 
@@ -40,6 +43,12 @@ class Deployment:
     def world(self) -> World:
         """Who is in the sandbox."""
         return self.sandbox.world
+
+    def deploy(self) -> None:
+        """Deploys what was built in its folder."""
+        assert self.state.aws
+        deploy.deploy_locally(self.folder, self.state.aws, _parameters(self.sandbox, self.since))
+        self.stack = Stack(STACK_NAME, self.state.aws.environment)
 
     def export(self, **event: Any) -> dict[str, Any]:
         """Calls the export function."""
@@ -82,23 +91,45 @@ class Deployment:
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment, made once."""
     folder = Folder(tmp_path_factory.mktemp("local"))
+    with _prepared(folder, World()) as prepared:
+        deploy.build_locally(folder)
+        prepared.deploy()
+        yield prepared
+
+
+@pytest.fixture(scope="session")
+def older(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A deployment of its own, with the tables of an older release and three organisations."""
+    folder = Folder(tmp_path_factory.mktemp("older"))
+    small = [
+        OrganizationSpec(handle, None, 2, 2, 0, (EnvironmentSpec("Production"),))
+        for handle in ("acme", "globex", "lotus")
+    ]
+    with _prepared(folder, World(organizations=small)) as prepared:
+        releases.build(deployed.folder, folder, {releases.TABLE: releases.BEFORE})
+        prepared.deploy()
+        yield prepared
+
+
+@contextmanager
+def _prepared(folder: Folder, world: World) -> Iterator[Deployment]:
+    """A local AWS with the secrets of a sandbox, and nothing deployed yet."""
     state = State()
     now = _away_from_midnight().replace(microsecond=0)
-    with SandboxServer(world=World()) as sandbox:
+    with SandboxServer(world=world) as sandbox:
         sandbox.settings.now = now
         since = now.date() - timedelta(days=DAYS)
         try:
             up.start_aws(folder, state, iam=True)
             assert state.aws
             stack = Stack(STACK_NAME, state.aws.environment)
-            for handle in sandbox.world.organizations:
-                secret.store(stack, secret.PREFIX, handle, sandbox.world.secret(handle))
-            deploy.build_locally(folder)
-            deploy.deploy_locally(folder, state.aws, _parameters(sandbox, since))
+            for handle in world.organizations:
+                secret.store(stack, secret.PREFIX, handle, world.secret(handle))
             up.write_env(folder, state.aws)
             yield Deployment(folder, state, stack, sandbox, now, since)
         finally:
-            background.stop_all()
+            if state.aws:
+                state.aws.process.stop()
 
 
 def _away_from_midnight() -> datetime:

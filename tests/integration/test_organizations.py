@@ -1,0 +1,91 @@
+"""Three organisations in one stack: two fail, each in its own way, and the third is complete."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from checks.template import Template
+from cli import secret
+from cli.errors import CommandError
+from cli.places import ROOT
+from tests.alarms import named
+from tests.integration.conftest import Deployment
+from tests.integration.dataset import expected, found, places
+from tests.integration.test_export import ledger
+from tests.integration.test_status import status, told
+
+TEMPLATE = Template(ROOT / "template.yaml")
+TABLES = ["apis", "environments", "success_summary"]
+
+
+@pytest.fixture(scope="module")
+def troubled(older: Deployment) -> Iterator[tuple[Deployment, dict[str, Any]]]:
+    """A run with a wrong secret for globex and a 403 for lotus, with its reply."""
+    older.world.rotate("globex")
+    older.sandbox.faults.add("status", status=403, organization="lotus", times=None)
+    yield older, older.export(tables=TABLES)
+    older.sandbox.faults.clear()
+    secret.store(older.stack, secret.PREFIX, "globex", older.world.secret("globex"))
+    with suppress(CommandError):
+        # A failed mint is remembered for a while, so that nobody is locked out.
+        older.token("renew", "globex")
+
+
+def test_each_failure_names_its_organisation_and_what_to_do(
+    troubled: tuple[Deployment, dict[str, Any]],
+) -> None:
+    _, reply = troubled
+    reasons = {failure["organization"]: failure["reason"] for failure in reply["failures"]}
+    assert reply["failed"] == len(reply["failures"]) == 2
+    assert reasons.keys() == {"globex", "lotus"}
+    assert "make secret ORG=globex" in reasons["globex"]
+    assert "subscribe" in reasons["lotus"]
+
+
+def test_the_third_is_complete(troubled: tuple[Deployment, dict[str, Any]]) -> None:
+    deployment, reply = troubled
+    every = places(deployment.world, deployment.since, deployment.now.date())
+    wanted = [place for place in every if place.table in TABLES and place.organization == "acme"]
+    objects = {
+        key: body
+        for key, body in deployment.objects().items()
+        if "/runs/" not in key and "/checks/" not in key
+    }
+    assert objects.keys() == {place.key for place in wanted}
+    assert reply["exported"] == len(wanted)
+    for place in wanted:
+        assert found(objects[place.key]) == expected(deployment.world, place, deployment.now)
+
+
+def test_the_ledger_names_them(troubled: tuple[Deployment, dict[str, Any]]) -> None:
+    rows = ledger(troubled[0])
+    assert Counter(row["organization"] for row in rows if row["status"] == "failed") == {
+        "globex": 1,
+        "lotus": 1,
+    }
+    assert {row["organization"] for row in rows if row["status"] == "exported"} == {"acme"}
+
+
+def test_the_status_names_them_and_what_to_do(
+    troubled: tuple[Deployment, dict[str, Any]],
+) -> None:
+    deployment, _ = troubled
+    code, machine, _ = told(deployment)
+    shown_code, shown = status(deployment)
+    assert (code, shown_code) == (1, 1)
+    assert {error["organization"] for error in machine["errors"]} == {"globex", "lotus"}
+    assert machine["organizations_without_data"] == ["globex", "lotus"]
+    for said in ("globex", "make secret ORG=globex", "lotus", "subscribe"):
+        assert said in shown
+
+
+def test_the_alarms_name_them(troubled: tuple[Deployment, dict[str, Any]]) -> None:
+    deployment, _ = troubled
+    exported = deployment.log("ExportFunctionName").splitlines()
+    minted = deployment.log("TokenFunctionName").splitlines()
+    assert named(TEMPLATE, "FailedPartitions", exported) == {"globex": 1, "lotus": 1}
+    assert named(TEMPLATE, "NeedsPerson", exported) == {"globex": 1, "lotus": 1}
+    assert named(TEMPLATE, "FailedMints", minted).keys() == {"globex"}

@@ -1,0 +1,180 @@
+"""An update over the tables of an older release: old and new days are read together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pytest
+
+from catalogue import shipped
+from insights.catalogue import Catalogue, load
+from insights.dataset import VERSION_KEY
+from cli import query
+from cli.errors import CommandError
+from tests.integration import releases
+from tests.integration.conftest import Deployment
+from tests.integration.dataset import Place, expected
+from tests.integration.releases import CUSTOM, TABLE
+from updates import command
+from updates.deployed import deployed
+from updates.migrate import Outcome
+
+# Figures of a day: hits, misses and the highest share of hits.
+Figures = dict[str, tuple[str | None, ...]]
+OWN = f"SELECT cast(day AS varchar) AS day, sum(hits) AS hits FROM {CUSTOM} GROUP BY day"
+
+
+@dataclass
+class Updated:
+    """What was seen on the way from the older release to this one."""
+
+    deployment: Deployment
+    told: list[str]
+    before: dict[str, str | None]
+    outcomes: list[Outcome]
+
+    @property
+    def days(self) -> list[date]:
+        """All days, of which the first two were final before the update."""
+        since, today = self.deployment.since, self.deployment.now.date()
+        return [since + timedelta(days=n) for n in range((today - since).days + 1)]
+
+    def expected(self, day: date, handle: str = "acme") -> tuple[str | None, ...]:
+        """What the generator says of a day."""
+        place = Place(TABLE, handle, "Production", day)
+        rows = expected(self.deployment.world, place, self.deployment.now)
+        sums = [str(sum(row[name] for row in rows)) for name in ("hits", "misses")]
+        return (*sums, str(max(row["hit_percentage"] for row in rows)))
+
+    def figures(self, handle: str = "acme") -> Figures:
+        """The same by SQL, day by day."""
+        rows = query.run(
+            self.deployment.stack,
+            "SELECT cast(day AS varchar) AS day, sum(hits) AS hits, sum(misses) AS misses,"
+            f" max(hit_percentage) AS share FROM {TABLE} WHERE organization = '{handle}'"
+            " GROUP BY day",
+        )
+        return {row["day"] or "": (row["hits"], row["misses"], row["share"]) for row in rows}
+
+    def own(self) -> dict[str, str | None]:
+        """Figures of the user's own table, day by day."""
+        return own(self.deployment)
+
+
+def own(deployment: Deployment) -> dict[str, str | None]:
+    return {row["day"] or "": row["hits"] for row in query.run(deployment.stack, OWN)}
+
+
+@pytest.fixture(scope="module")
+def updated(older: Deployment, deployed: Deployment) -> Updated:
+    """Exports with the older release, deploys this one over it and exports again."""
+    assert older.export(tables=[TABLE, CUSTOM])["failures"] == []
+    before, told = own(older), list[str]()
+    catalogue = releases.build(deployed.folder, older.folder, {TABLE: releases.AFTER})
+    command.announce(older.stack, {}, catalogue, told.append)
+    older.deploy()
+    assert older.export(tables=[TABLE, CUSTOM])["failures"] == []
+    return Updated(older, told, before, [])
+
+
+def layer(deployment: Deployment) -> Catalogue:
+    return load(deployment.folder.build / "InsightsLayer" / "python" / "insights")
+
+
+def test_the_deployment_says_what_it_changes(updated: Updated) -> None:
+    told = "\n".join(updated.told)
+    since, today = updated.days[0], updated.days[-1]
+    assert f"{TABLE}.found is hits now. `make migrate`" in told
+    assert f"{TABLE}.lost is gone from SQL" in told
+    assert f"{TABLE}.hit_percentage is new: null on the days that are there" in told
+    assert f"make backfill FROM={since} TO={today} TABLES={TABLE} AGAIN=1" in told
+    assert len(told.splitlines()) == 6
+
+
+def test_a_new_column_is_null_on_older_days(updated: Updated) -> None:
+    figures = updated.figures()
+    for day in updated.days[2:]:
+        assert figures[day.isoformat()] == updated.expected(day)
+    for day in updated.days[:2]:
+        # The renamed one too, until the objects were migrated.
+        _, misses, _ = updated.expected(day)
+        assert figures[day.isoformat()] == (None, misses, None)
+
+
+def test_a_removed_column_is_no_column_of_the_table(updated: Updated) -> None:
+    stack = updated.deployment.stack
+    tables, _ = deployed(stack.glue, stack.outputs["DatabaseName"])
+    assert list(tables[TABLE])[:5] == [
+        *("granularity", "time_span", "hits", "misses", "hit_percentage")
+    ]
+
+
+def test_a_renamed_column_is_read_over_all_days_after_migrating(updated: Updated) -> None:
+    stack, catalogue = updated.deployment.stack, layer(updated.deployment)
+
+    dry = command.migrate(stack, catalogue, [TABLE], dry=True)
+    outcomes = command.migrate(stack, catalogue, [TABLE], dry=False)
+
+    assert dry == outcomes
+    (outcome,) = outcomes
+    assert (outcome.objects, outcome.renamed, outcome.left) == (12, 6, 0)
+    assert outcome.lacking == {"hit_percentage": set(updated.days[:2])}
+    figures = updated.figures()
+    for day in updated.days[:2]:
+        hits, misses, _ = updated.expected(day)
+        assert figures[day.isoformat()] == (hits, misses, None)
+    (again,) = command.migrate(stack, catalogue, [TABLE], dry=False)
+    assert again.renamed == 0
+
+
+def test_what_the_source_has_still_is_fetched_and_what_it_forgot_is_kept(
+    updated: Updated,
+) -> None:
+    first, second = updated.days[:2]
+    migrated = updated.figures("lotus")
+    updated.deployment.sandbox.faults.add(
+        "forgotten", field="getCacheHitsAndMisses", organization="lotus", times=None
+    )
+    try:
+        reply = updated.deployment.export(
+            tables=[TABLE], from_=first.isoformat(), to=second.isoformat(), again=True
+        )
+    finally:
+        updated.deployment.sandbox.faults.clear()
+    assert reply["failures"] == []
+    assert reply["exported"] == 4
+    figures = updated.figures()
+    for day in updated.days:
+        assert figures[day.isoformat()] == updated.expected(day)
+    assert updated.figures("lotus") == migrated
+    hits, misses, share = migrated[first.isoformat()]
+    assert (hits, misses) == updated.expected(first, "lotus")[:2]
+    assert share is None
+
+
+def test_a_users_own_table_is_what_it_was(updated: Updated) -> None:
+    assert len(updated.before) == len(updated.days)
+    assert updated.own() == updated.before
+
+
+@pytest.fixture
+def newer(updated: Updated) -> Iterator[Deployment]:
+    """A dataset that a newer release has written."""
+    stack = updated.deployment.stack
+    bucket = stack.outputs["DatasetBucketName"]
+    before = updated.deployment.objects(VERSION_KEY)[VERSION_KEY]
+    stack.s3.put_object(Bucket=bucket, Key=VERSION_KEY, Body=b'{"version": 2}')
+    yield updated.deployment
+    stack.s3.put_object(Bucket=bucket, Key=VERSION_KEY, Body=before)
+
+
+def test_nothing_is_written_into_a_newer_dataset(newer: Deployment) -> None:
+    before = newer.objects()
+    with pytest.raises(CommandError, match=r"version 2, .*deploy the newer release again"):
+        newer.export()
+    assert newer.objects() == before
+
+
+def test_the_stack_says_which_release_it_is(deployed: Deployment, updated: Updated) -> None:
+    assert deployed.stack.outputs["Version"] == shipped.version()
+    assert updated.deployment.stack.outputs["DatasetVersion"] == "1"
