@@ -85,8 +85,9 @@ backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=
 	  $${RESUME:+--resume "$${RESUME#1}"}
 
 .PHONY: migrate
-migrate: $(DEV) ## gives older objects today's names of columns, and tells what they lack (TABLES= DRY=1)
-	@$(RUN) -m local migrate
+migrate: $(DEV) ## gives older objects today's names of columns, and tells what they lack (TABLES= DRY=1 JSON=1)
+	@$(INSIGHTS) migrate $${TABLES:+--tables "$$TABLES"} $(call flag,DRY,dry-run) \
+	  $(call flag,JSON,json)
 
 .PHONY: status
 status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)

@@ -26,6 +26,7 @@ Examples:
 @click.option("--org", metavar="HANDLES", help="Organisations, with commas; left out: all.")
 @click.option("--from", "first", type=options.DAY, help="The first day; left out: ExportSince.")
 @click.option("--to", "last", type=options.DAY, help="The last day, included; left out: today.")
+@click.option("--again", is_flag=True, help="Ask for final days too; less replaces none.")
 @click.option("--force", is_flag=True, help="Ask for final days too, and let less replace more.")
 @click.option("--event", "text", metavar="JSON", help="The function's event, in place of these.")
 @options.as_json
@@ -36,6 +37,7 @@ def command(
     org: str | None,
     first: date | None,
     last: date | None,
+    again: bool,
     force: bool,
     text: str | None,
     as_json: bool,
@@ -50,6 +52,7 @@ def command(
         "organizations": options.names(org) if org else None,
         "from": first.isoformat() if first else None,
         "to": last.isoformat() if last else None,
+        "again": again or None,
         "force": force or None,
     }
     chosen = {name: value for name, value in chosen.items() if value is not None}

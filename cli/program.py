@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "cli.doctor.command",
     "export": "cli.export",
     "logs": "cli.logs",
+    "migrate": "cli.migrate",
     "query": "cli.query",
     "secret": "cli.secret",
     "status": "cli.status.command",

@@ -14,7 +14,7 @@ from insights.catalogue import load
 from local import background
 from local.aws import REGION, LocalAws
 from local.places import Folder, basic_environment, tool
-from updates import command as updates
+from updates.announce import announce
 
 # Where a build has what its functions know of tables.
 _CATALOGUE = Path("InsightsLayer/python/insights")
@@ -75,7 +75,7 @@ def build_locally(folder: Folder) -> None:
 
 def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
     """Deploys what was built to the local AWS, else as `deploy_to_aws`."""
-    updates.announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
+    announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
     chosen = folder.path / "parameters.yaml"
     chosen.write_text(json.dumps({**values, "Emulated": "true"}))
@@ -98,7 +98,7 @@ def deploy_to_aws() -> None:
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
     environment |= layer_settings(_earlier_parameters() | given)
     _sam_here(["build"], environment)
-    updates.announce(Stack.of_terminal(), given, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
+    announce(Stack.of_terminal(), given, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
     _sam_here(["deploy", *_deploy_options(given)], environment)
 
 

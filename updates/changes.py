@@ -115,9 +115,9 @@ def of_tables(changes: Changes, daily: Iterable[str], since: date, today: date) 
     for change in changes.changed:
         for former, name in change.renamed.items():
             yield (
-                f"{change.table}.{former} is {name} now. `make migrate` says so in the objects that"
-                f" are there; until then {name} is null in them. SQL that names {former} must name"
-                f" {name}."
+                f"{change.table}.{former} is {name} now. `insights migrate` says so in the objects"
+                f" that are there; until then {name} is null in them. SQL that names {former} must"
+                f" name {name}."
             )
         for name in change.removed:
             yield f"{change.table}.{name} is gone from SQL: objects that are there keep it."
@@ -140,4 +140,5 @@ def of_views(changes: Changes) -> Iterator[str]:
 
 def backfill(first: date, last: date, tables: Iterable[str]) -> str:
     """The command that asks for final days again."""
-    return f"make backfill FROM={first} TO={last} TABLES={','.join(sorted(tables))} AGAIN=1"
+    names = ",".join(sorted(tables))
+    return f"insights backfill --from {first} --to {last} --tables {names} --again"

@@ -96,9 +96,7 @@ def _named(name: str, help_text: str) -> Callable[[options.Command], options.Com
     metavar="DAYS",
     help=f"Days of a part; left out: {plan.USUAL_SPAN}, more for very long histories.",
 )
-@click.option(
-    "--again", is_flag=True, help="Ask for final days too; none is replaced by less."
-)
+@click.option("--again", is_flag=True, help="Ask for final days too; less replaces none.")
 @_named("attach", "Show a backfill that runs.")
 @_named("stop", "Stop a backfill. Exports under way get to their end.")
 @_named("resume", "Go on with what is missing of a backfill.")
@@ -112,29 +110,27 @@ def command(
     org: str | None,
     span: int | None,
     again: bool,
-    attach: str | None,
-    stop: str | None,
-    resume: str | None,
     as_json: bool,
+    **which: str | None,
 ) -> int:
     """Export a history, part by part, by Step Functions.
 
     A bar shows how far it is. Ctrl-C leaves it running, and says how to attach again.
     """
-    wishes = {"--attach": attach, "--stop": stop, "--resume": resume}
-    given = [name for name, value in wishes.items() if value is not None]
+    given = {name: value for name, value in which.items() if value is not None}
     if len(given) > 1 or (given and (first or last)):
-        raise WrongUsage(f"{' and '.join(given)}: give one of these, or --from and --to.")
-    today = datetime.now(UTC).date()
-    wish = None
+        named = " and ".join(f"--{name}" for name in given)
+        raise WrongUsage(f"{named}: give one of these, or --from and --to.")
     if not given:
-        wish = Wish.read(first, last, today, tables=tables, organizations=org, span=span, again=again)
+        today = datetime.now(UTC).date()
+        wish = Wish.read(
+            first, last, today, tables=tables, organizations=org, span=span, again=again
+        )
+        return _Command(stack, as_json=as_json).start(wish)
     handling = _Command(stack, as_json=as_json)
-    if wish:
-        return handling.start(wish)
-    if stop is not None:
-        return handling.stop(stop)
-    return handling.follow(attach) if attach is not None else handling.resume(resume or "")
+    does = {"attach": handling.follow, "stop": handling.stop, "resume": handling.resume}
+    ((name, value),) = given.items()
+    return does[name](value)
 
 
 class _Command:

@@ -7,15 +7,16 @@ from datetime import date, timedelta
 import pytest
 
 from catalogue import shipped
-from insights.catalogue import Catalogue, load
-from insights.dataset import VERSION_KEY
 from cli import query
 from cli.errors import CommandError
+from cli.migrate import migrate
+from insights.catalogue import Catalogue, load
+from insights.dataset import VERSION_KEY
 from tests.integration import releases
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected
 from tests.integration.releases import CUSTOM, TABLE
-from updates import command
+from updates.announce import announce
 from updates.deployed import deployed
 from updates.migrate import Outcome
 
@@ -71,7 +72,7 @@ def updated(older: Deployment, deployed: Deployment) -> Updated:
     assert older.export(tables=[TABLE, CUSTOM])["failures"] == []
     before, told = own(older), list[str]()
     catalogue = releases.build(deployed.folder, older.folder, {TABLE: releases.AFTER})
-    command.announce(older.stack, {}, catalogue, told.append)
+    announce(older.stack, {}, catalogue, told.append)
     older.deploy()
     assert older.export(tables=[TABLE, CUSTOM])["failures"] == []
     return Updated(older, told, before, [])
@@ -84,10 +85,10 @@ def layer(deployment: Deployment) -> Catalogue:
 def test_the_deployment_says_what_it_changes(updated: Updated) -> None:
     told = "\n".join(updated.told)
     since, today = updated.days[0], updated.days[-1]
-    assert f"{TABLE}.found is hits now. `make migrate`" in told
+    assert f"{TABLE}.found is hits now. `insights migrate`" in told
     assert f"{TABLE}.lost is gone from SQL" in told
     assert f"{TABLE}.hit_percentage is new: null on the days that are there" in told
-    assert f"make backfill FROM={since} TO={today} TABLES={TABLE} AGAIN=1" in told
+    assert f"insights backfill --from {since} --to {today} --tables {TABLE} --again" in told
     assert len(told.splitlines()) == 6
 
 
@@ -112,8 +113,8 @@ def test_a_removed_column_is_no_column_of_the_table(updated: Updated) -> None:
 def test_a_renamed_column_is_read_over_all_days_after_migrating(updated: Updated) -> None:
     stack, catalogue = updated.deployment.stack, layer(updated.deployment)
 
-    dry = command.migrate(stack, catalogue, [TABLE], dry=True)
-    outcomes = command.migrate(stack, catalogue, [TABLE], dry=False)
+    dry = migrate(stack, catalogue, [TABLE], dry=True)
+    outcomes = migrate(stack, catalogue, [TABLE], dry=False)
 
     assert dry == outcomes
     (outcome,) = outcomes
@@ -123,7 +124,7 @@ def test_a_renamed_column_is_read_over_all_days_after_migrating(updated: Updated
     for day in updated.days[:2]:
         hits, misses, _ = updated.expected(day)
         assert figures[day.isoformat()] == (hits, misses, None)
-    (again,) = command.migrate(stack, catalogue, [TABLE], dry=False)
+    (again,) = migrate(stack, catalogue, [TABLE], dry=False)
     assert again.renamed == 0
 
 

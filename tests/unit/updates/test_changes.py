@@ -6,11 +6,11 @@ import pytest
 
 from catalogue import shipped
 from catalogue.compiler import compile_folder, schema
-from insights.catalogue import Catalogue
 from cli.errors import CommandError
+from insights.catalogue import Catalogue
 from updates import changes
+from updates.announce import announced, types
 from updates.changes import Change, Changes, Retyped, differences
-from updates.command import announced, types
 from updates.migrate import shapes
 
 SINCE, TODAY = date(2026, 1, 1), date(2026, 11, 20)
@@ -82,11 +82,13 @@ def test_each_answer_is_told():
     )
     told = "\n".join(changes.of_tables(found, ["latency", "cache"], SINCE, TODAY))
     assert "latency.p99 is new: null on the days that are there" in told
-    assert "cache.value is hits now. `make migrate`" in told
+    assert "cache.value is hits now. `insights migrate`" in told
     assert "SQL that names value must name hits" in told
     assert "cache.old is gone from SQL: objects that are there keep it" in told
     # The past of a list cannot be asked for.
-    assert "make backfill FROM=2026-01-01 TO=2026-11-20 TABLES=latency AGAIN=1" in told
+    assert told.endswith(
+        "insights backfill --from 2026-01-01 --to 2026-11-20 --tables latency --again"
+    )
 
 
 def test_what_views_lose_is_told():

@@ -69,7 +69,7 @@ def test_a_final_day_gets_todays_names_and_loses_nothing(place: Place):
         "cache: columns renamed in 1 of 2 objects.",
         f"{null} a column.",
         "What Choreo still has of these is fetched by",
-        "  make backfill FROM=2026-11-11 TO=2026-11-11 TABLES=cache AGAIN=1",
+        f"  insights backfill --from {day(9)} --to {day(9)} --tables cache --again",
     ]
     (again,) = place.migrate()
     assert (again.renamed, again.lacking) == (0, outcome.lacking)
@@ -96,7 +96,7 @@ def test_what_nobody_asks_for_again_is_written_again(place: Place, asked, back, 
     place.put(day(back), 5, NOW - timedelta(days=back))
     (outcome,) = place.migrate(Shape("cache", NEW, asked))
     assert (outcome.renamed, outcome.left) == (renamed, 1 - renamed)
-    fetched = "make backfill" in "\n".join(lines([outcome], dry=False))
+    fetched = "insights backfill" in "\n".join(lines([outcome], dry=False))
     assert fetched is (asked == "daily")
 
 

@@ -1,0 +1,79 @@
+"""`insights migrate`: older objects under today's names of columns, and what they lack."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from catalogue.shipped import OWN
+from cli import options, waiting
+from cli.errors import WrongUsage
+from cli.stack import Stack
+from cli.status.reading import shipped_and_own
+from insights.catalogue import Catalogue
+from insights.dataset import Dataset
+from updates.migrate import Migration, Outcome, Shape, lines, shapes
+
+_EXAMPLES = """\b
+Examples:
+  insights migrate --dry-run              what it would do
+  insights migrate --tables latency
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option("--tables", metavar="NAMES", help="Tables, with commas; left out: all.")
+@click.option("--dry-run", is_flag=True, help="Write nothing.")
+@options.as_json
+@options.of_stack
+def command(stack: Stack, tables: str | None, dry_run: bool, as_json: bool) -> None:
+    """Bring older days up to date after an update of the stack.
+
+    Columns that were renamed get today's name in the objects that are there. What these lack, as
+    they were exported before there was such a column, is told with the command that fetches it.
+    """
+    names = options.names(tables or "") or None
+    outcomes = migrate(stack, shipped_and_own(), names, dry=dry_run)
+    if as_json:
+        click.echo(json.dumps([*map(_as_dict, outcomes)], indent=2))
+        return
+    for line in lines(outcomes, dry=dry_run):
+        click.echo(line)
+    looked_at = sum(outcome.objects for outcome in outcomes)
+    click.echo(f"{looked_at:,} objects looked at" + (", none was changed." if dry_run else "."))
+
+
+def migrate(
+    stack: Stack, catalogue: Catalogue, names: Sequence[str] | None, *, dry: bool
+) -> list[Outcome]:
+    """Looks at all objects of these tables (None: of all); writes former names anew unless `dry`.
+
+    Shows how far it is. Raises WrongUsage for a name that is no table, CommandError,
+    InsightsError or what boto3 raises.
+    """
+    chosen = _chosen(shapes(catalogue, OWN), names)
+    migration = Migration(
+        Dataset(stack.s3, stack.outputs["DatasetBucketName"]),
+        datetime.now(UTC),
+        float(stack.parameters["SettleHours"]),
+        dry,
+    )
+    with waiting.shown("the dataset is listed") as change:
+        return migration.run(
+            chosen, lambda table, done, of: change(f"{table}: {done:,} of {of:,} objects")
+        )
+
+
+def _chosen(every: Sequence[Shape], names: Sequence[str] | None) -> Sequence[Shape]:
+    known = {shape.name: shape for shape in every}
+    for name in names or ():
+        if name not in known:
+            raise WrongUsage(f"There is no table {name}. `insights tables` lists them.")
+    return every if names is None else [known[name] for name in names]
+
+
+def _as_dict(outcome: Outcome) -> dict[str, object]:
+    lacking = {name: [*map(str, sorted(days))] for name, days in outcome.lacking.items()}
+    return {**asdict(outcome), "lacking": lacking}
