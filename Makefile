@@ -125,6 +125,10 @@ doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET
 tables: $(DEV) ## compiles the catalogue's documents
 	@$(INSIGHTS) tables --compile
 
+.PHONY: released
+released: $(DEV) ## keeps the tables as those of the last release; part of making one
+	@$(RUN) -m updates.released
+
 .PHONY: clean
 clean: ## stops what runs locally, and removes all that was installed and built
 	@if [ -x $(VENVS)/dev/bin/python ]; then $(RUN) -m local down; fi

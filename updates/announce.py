@@ -1,15 +1,14 @@
 """What `make deploy` says before it changes tables that are there."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 
 from catalogue import shipped
-from catalogue.sql import ViewColumn
 from cli.errors import CommandError
 from cli.stack import Stack
-from insights.catalogue import Catalogue, Column
+from insights.catalogue import Catalogue
 from updates import changes
-from updates.changes import Types
+from updates.changes import Types, types
 from updates.deployed import deployed
 from updates.migrate import shapes
 
@@ -38,11 +37,6 @@ def announced(
         views, {view.name: types(view.columns) for view in shipped.views()}
     )
     return [*changes.of_tables(of_tables, daily, since, today), *changes.of_views(of_views)]
-
-
-def types(columns: Iterable[Column | ViewColumn]) -> Types:
-    """The type of each column."""
-    return {column.name: column.type for column in columns}
 
 
 def announce(

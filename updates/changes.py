@@ -4,8 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-# The type of each column, in the words of Glue.
+from catalogue.sql import ViewColumn
+from insights.catalogue import Column
+
+# The type of each column, in the words of Glue or QuickSight.
 Types = Mapping[str, str]
+
+
+def types(columns: Iterable[Column | ViewColumn]) -> dict[str, str]:
+    """The type of each column."""
+    return {column.name: column.type for column in columns}
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,9 @@ def differences(
 
 def _change(table: str, before: Types, now: Types, renamed: Mapping[str, str]) -> Change:
     done = {
-        former: name for former, name in renamed.items() if former in before and name not in before
+        former: name
+        for former, name in renamed.items()
+        if former in before and name in now and name not in before
     }
     earlier = {done.get(name, name): kind for name, kind in before.items()}
     return Change(

@@ -9,8 +9,8 @@ from catalogue.compiler import compile_folder, schema
 from cli.errors import CommandError
 from insights.catalogue import Catalogue
 from updates import changes
-from updates.announce import announced, types
-from updates.changes import Change, Changes, Retyped, differences
+from updates.announce import announced
+from updates.changes import Change, Changes, Retyped, differences, types
 from updates.migrate import shapes
 
 SINCE, TODAY = date(2026, 1, 1), date(2026, 11, 20)
