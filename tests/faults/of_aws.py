@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+from insights.dataset import VERSION_KEY
 from tests.faults.cases import ALWAYS, Case, Fault, Outcome, aws, error, rarely, store_secret
 
 _AGAIN = "Asked again with back-off."
 _DENIED = "AccessDenied.*Deploy the stack"
+# What a run reads to compare it: the past day.
+_PAST = "/success_summary/"
 _LIST, _GET, _PUT = "s3:ListObjectsV2", "s3:GetObject", "s3:PutObject"
 
 
@@ -18,11 +21,12 @@ def s3() -> Iterator[Fault]:
         _AGAIN,
         [
             Case("list", "mended", aws=error(_LIST, "SlowDown", 503)),
-            Case("get", "mended", aws=error(_GET, "InternalError", 500)),
+            Case("get", "mended", aws=error(_GET, "InternalError", 500, has=_PAST)),
+            Case("version", "mended", aws=error(_GET, "InternalError", 500, has=VERSION_KEY)),
             Case("put", "mended", aws=error(_PUT, "SlowDown", 503, 3)),
             *rarely(
                 Case("list-500", "mended", aws=error(_LIST, "InternalError", 500)),
-                Case("get-503", "mended", aws=error(_GET, "SlowDown", 503)),
+                Case("get-503", "mended", aws=error(_GET, "SlowDown", 503, has=_PAST)),
                 Case("put-500", "mended", aws=error(_PUT, "InternalError", 500)),
                 Case("put-400", "mended", aws=error(_PUT, "RequestTimeout", 400)),
             ),
@@ -30,7 +34,7 @@ def s3() -> Iterator[Fault]:
     )
     listing = error(_LIST, "SlowDown", 503, ALWAYS)
     put = error(_PUT, "SlowDown", 503, ALWAYS, has="/apis/")
-    get = error(_GET, "InternalError", 500, ALWAYS, has="/success_summary/")
+    get = error(_GET, "InternalError", 500, ALWAYS, has=_PAST)
     ledger = error(_PUT, "SlowDown", 503, ALWAYS, has="/runs/")
     yield Fault(
         place,
@@ -53,7 +57,18 @@ def s3() -> Iterator[Fault]:
             Case("put", "person", aws=error(_PUT, "AccessDenied", 403, ALWAYS), says=_DENIED),
             Case("list", "failed", aws=error(_LIST, "AccessDenied", 403, ALWAYS), says=_DENIED),
             *rarely(
-                Case("get", "person", aws=error(_GET, "AccessDenied", 403, ALWAYS), says=_DENIED),
+                Case(
+                    "get",
+                    "person",
+                    aws=error(_GET, "AccessDenied", 403, ALWAYS, has=_PAST),
+                    says=_DENIED,
+                ),
+                Case(
+                    "version",
+                    "failed",
+                    aws=error(_GET, "AccessDenied", 403, ALWAYS, has=VERSION_KEY),
+                    says=f"{VERSION_KEY}.*{_DENIED}",
+                ),
                 Case(
                     "no-bucket",
                     "failed",
@@ -69,11 +84,12 @@ def s3() -> Iterator[Fault]:
         "Asked again.",
         [
             Case("put-reset", "mended", aws=aws("reset", _PUT, times=2)),
-            Case("get-cut", "mended", aws=aws("cut", _GET)),
+            Case("get-cut", "mended", aws=aws("cut", _GET, has=_PAST)),
             *rarely(
                 Case("list-reset", "mended", aws=aws("reset", _LIST, times=2)),
                 Case("list-cut", "mended", aws=aws("cut", _LIST)),
-                Case("get-reset", "mended", aws=aws("reset", _GET, times=2)),
+                Case("get-reset", "mended", aws=aws("reset", _GET, times=2, has=_PAST)),
+                Case("version-cut", "mended", aws=aws("cut", _GET, has=VERSION_KEY)),
                 Case("put-502", "mended", aws=aws("garbage", _PUT, status=502, times=2)),
             ),
         ],
@@ -108,7 +124,7 @@ def s3() -> Iterator[Fault]:
         [
             *rarely(
                 Case("list", "mended", aws=aws("hang", _LIST, seconds=60)),
-                Case("get", "mended", aws=aws("hang", _GET, seconds=60)),
+                Case("get", "mended", aws=aws("hang", _GET, seconds=60, has=_PAST)),
                 Case("put", "mended", aws=aws("hang", _PUT, seconds=60)),
             )
         ],

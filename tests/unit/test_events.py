@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cli.backfill.plan import Part
+from cli.backfill.plan import Part, Plan
 from insights.bounds import Bounds, _Event
 from insights.catalogue import load
 from insights.config import ExportConfig
@@ -44,7 +44,7 @@ def test_every_action_of_the_token_function_has_an_example() -> None:
 def test_the_backfill_s_parts_are_parts() -> None:
     for part in FILES["backfill"]["parts"]:
         assert Part.of_event({**part, "organizations": [part["organization"]]}).as_dict() == part
-    assert {*FILES["backfill"]} >= {"parts", "tables", "requests_per_minute"}
+    assert {*FILES["backfill"]} == {*json.loads(Plan((), None, 30).input)}
 
 
 def test_the_page_names_each_file() -> None:
