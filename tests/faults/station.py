@@ -23,6 +23,7 @@ from typing import Any
 from cli.places import ROOT
 from cli.stack import Stack
 from insights.catalogue import load
+from insights.dataset import VERSION_KEY
 from insights.ledger import RUNS
 from sandbox import OrganizationSpec, SandboxServer, Settings, World
 from sandbox.world import EnvironmentSpec
@@ -267,7 +268,7 @@ class Station(AbstractContextManager["Station"]):
             self._stack.s3.delete_objects(
                 Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in mine]}
             )
-        for key, body in self._older.items():
+        for key, body in {**self._older, VERSION_KEY: b'{"version": 1}'}.items():
             self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
 
     def see(self, now: datetime) -> None:

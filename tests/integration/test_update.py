@@ -10,6 +10,7 @@ from catalogue import shipped
 from cli import query
 from cli.errors import CommandError
 from cli.migrate import migrate
+from cli.query import Value
 from insights.catalogue import Catalogue, load
 from insights.dataset import VERSION_KEY
 from tests.integration import releases
@@ -21,8 +22,8 @@ from updates.deployed import deployed
 from updates.migrate import Outcome
 
 # Figures of a day: hits, misses and the highest share of hits.
-Figures = dict[str, tuple[str | None, ...]]
-OWN = f"SELECT cast(day AS varchar) AS day, sum(hits) AS hits FROM {CUSTOM} GROUP BY day"
+Figures = dict[str, tuple[Value, ...]]
+OWN = f"SELECT cast(day AS varchar), sum(hits) FROM {CUSTOM} GROUP BY day"
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Updated:
 
     deployment: Deployment
     told: list[str]
-    before: dict[str, str | None]
+    before: dict[str, Value]
     outcomes: list[Outcome]
 
     @property
@@ -40,30 +41,29 @@ class Updated:
         since, today = self.deployment.since, self.deployment.now.date()
         return [since + timedelta(days=n) for n in range((today - since).days + 1)]
 
-    def expected(self, day: date, handle: str = "acme") -> tuple[str | None, ...]:
+    def expected(self, day: date, handle: str = "acme") -> tuple[Value, ...]:
         """What the generator says of a day."""
         place = Place(TABLE, handle, "Production", day)
         rows = expected(self.deployment.world, place, self.deployment.now)
-        sums = [str(sum(row[name] for row in rows)) for name in ("hits", "misses")]
-        return (*sums, str(max(row["hit_percentage"] for row in rows)))
+        sums = [sum(row[name] for row in rows) for name in ("hits", "misses")]
+        return (*sums, max(row["hit_percentage"] for row in rows))
 
     def figures(self, handle: str = "acme") -> Figures:
         """The same by SQL, day by day."""
-        rows = query.run(
+        answer = query.by_athena(
             self.deployment.stack,
-            "SELECT cast(day AS varchar) AS day, sum(hits) AS hits, sum(misses) AS misses,"
-            f" max(hit_percentage) AS share FROM {TABLE} WHERE organization = '{handle}'"
-            " GROUP BY day",
+            "SELECT cast(day AS varchar), sum(hits), sum(misses), max(hit_percentage)"
+            f" FROM {TABLE} WHERE organization = '{handle}' GROUP BY day",
         )
-        return {row["day"] or "": (row["hits"], row["misses"], row["share"]) for row in rows}
+        return {str(row[0]): tuple(row[1:]) for row in answer.rows}
 
-    def own(self) -> dict[str, str | None]:
+    def own(self) -> dict[str, Value]:
         """Figures of the user's own table, day by day."""
         return own(self.deployment)
 
 
-def own(deployment: Deployment) -> dict[str, str | None]:
-    return {row["day"] or "": row["hits"] for row in query.run(deployment.stack, OWN)}
+def own(deployment: Deployment) -> dict[str, Value]:
+    return {str(day): hits for day, hits in query.by_athena(deployment.stack, OWN).rows}
 
 
 @pytest.fixture(scope="module")
