@@ -11,6 +11,7 @@ from catalogue.compiler import compile_document, compile_folder, schema
 from catalogue.shipped import OWN, ROOT
 from insights.catalogue import Catalogue, Table, load
 from local.places import Folder
+from tests.unit.catalogue.test_generated import OWN as OF_A_USER
 
 TABLE, CUSTOM = "cache_hits_and_misses", "hits_by_user_agent"
 NOW = (ROOT / "catalogue" / "tables" / f"{TABLE}.graphql").read_text()
@@ -18,15 +19,6 @@ NOW = (ROOT / "catalogue" / "tables" / f"{TABLE}.graphql").read_text()
 BEFORE = NOW.replace("hits\n", "found: hits\n").replace("hitPercentage", "lost: misses")
 # As it is today, with the column's history.
 AFTER = NOW.replace("hits\n", 'hits @was(columns: ["found"])\n')
-# A user's own document.
-OF_A_USER = """# Requests by user agent and hour.
-query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues: [String]!) {
-  getCustomReportOvertime(
-    dataFilter: $data, timeFilter: $time, metric: HIT_COUNT, groupByFields: [USER_AGENT]
-    groupByValues: $groupByValues, granularity: "1h"
-  ) { granularity usage { timeSpan hits: value } }
-}
-"""
 
 
 def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catalogue:
