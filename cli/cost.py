@@ -11,12 +11,11 @@ import click
 from rich.console import Console
 
 import costs
-from cli import options, waiting
+from cli import options, places, waiting
 from cli.counting import counted
 from cli.errors import WrongUsage
 from cli.query import Answer, as_table, ask
 from cli.stack import Stack
-from cli.status.reading import shipped_and_own
 from costs.counting import SIZES_SQL, inputs_of, sized
 from insights.catalogue import Catalogue
 
@@ -60,7 +59,7 @@ def _sizes(command: options.Command) -> options.Command:
 def command(stack: Stack, growth: bool, model: bool, as_json: bool, **sizes: float | None) -> None:
     """Estimate what a month costs, and how that grows."""
     given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
-    prices, catalogue = costs.load(), shipped_and_own()
+    prices, catalogue = costs.load(), places.catalogue()
     try:
         with waiting.shown("counting") as say:
             inputs, counts = _modelled(stack) if model else _of_stack(stack, say)

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 import click
 
 from catalogue.shipped import OWN
-from cli import options, waiting
+from cli import options, places, waiting
 from cli.errors import WrongUsage
 from cli.stack import Stack
-from cli.status.reading import shipped_and_own
 from insights.catalogue import Catalogue
 from insights.dataset import Dataset
 from updates.migrate import Migration, Outcome, Shape, lines, shapes
@@ -35,7 +34,7 @@ def command(stack: Stack, tables: str | None, dry_run: bool, as_json: bool) -> N
     they were exported before there was such a column, is told with the command that fetches it.
     """
     names = options.names(tables or "") or None
-    outcomes = migrate(stack, shipped_and_own(), names, dry=dry_run)
+    outcomes = migrate(stack, places.catalogue(), names, dry=dry_run)
     if as_json:
         click.echo(json.dumps([*map(_as_dict, outcomes)], indent=2))
         return

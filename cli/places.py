@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from insights.catalogue import Catalogue, load
+
 ROOT = Path(__file__).resolve().parent.parent
 STACK_NAME = "choreo-insights"
 
@@ -10,3 +12,8 @@ def shipped(name: str) -> Path:
     """A file or folder of the project's top level; an installation has it in this package."""
     here = ROOT / name
     return here if here.exists() else Path(__file__).resolve().parent / "project" / name
+
+
+def catalogue() -> Catalogue:
+    """The shipped tables and the user's own, as the layer gets them. Raises ConfigurationError."""
+    return Catalogue((*load().tables, *load(shipped("custom")).tables))

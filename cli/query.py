@@ -17,7 +17,7 @@ from rich.table import Table
 from cli import options, waiting
 from cli.copy import CACHE, Copy
 from cli.errors import CommandError, WrongUsage
-from cli.places import shipped
+from cli.places import catalogue, shipped
 from cli.stack import Stack
 
 Value = str | int | float | bool | None
@@ -185,10 +185,9 @@ def _by_duckdb(stack: Stack, sql: str) -> Answer:
     import duckdb  # noqa: PLC0415
     from sqlglot.errors import SqlglotError  # noqa: PLC0415
 
-    from cli.status.reading import shipped_and_own  # noqa: PLC0415
     from views import duckdb as views  # noqa: PLC0415
 
-    own = {table.name: table.columns for table in shipped_and_own().tables}
+    own = {table.name: table.columns for table in catalogue().tables}
     now = datetime.now(UTC)
     try:
         text = views.translated(sql, now)

@@ -8,8 +8,7 @@ import click
 from catalogue.shipped import OWN
 from cli import options
 from cli.errors import WrongUsage
-from cli.places import ROOT
-from cli.status.reading import shipped_and_own
+from cli.places import ROOT, catalogue
 from insights.catalogue import Column
 
 _EXAMPLES = """\b
@@ -48,7 +47,7 @@ def command(name: str | None, compiles: bool, check: bool, as_json: bool) -> int
 
 def _tables() -> list[_Described]:
     """The tables, the user's own included."""
-    asked = shipped_and_own().tables
+    asked = catalogue().tables
     return [
         *((table.name, _text(table.description, table.off), table.columns) for table in asked),
         *OWN,

@@ -9,7 +9,8 @@ from costs.usage import DAYS_A_MONTH, LIST_SECONDS, START_SECONDS, Usage
 # What the template has: memory, keys, alarms, metrics, what Glue knows beside the tables.
 EXPORT_GB, TOKEN_GB = 1769 / 1024, 512 / 1024
 KEYS = 2
-ALARMS = 9
+# Alarms on one metric, and those on a query, which looks at a metric of each organisation.
+ALARMS, QUERY_ALARMS = 6, 3
 METRICS, METRICS_AN_ORGANIZATION = 10, 1
 VIEWS, LEDGERS = 36, 2
 # QuickSight's data sets, and what they read: tables by day, lists of names, which are read whole,
@@ -59,6 +60,7 @@ def _standing(usage: Usage) -> dict[str, float]:
         # A metric counts for the hours that it was written in.
         "metrics": metrics * min(1.0, inputs.runs_a_day / 24),
         "alarms": ALARMS,
+        "query-alarms": QUERY_ALARMS * inputs.organizations,
         "sns": 2 * inputs.alarms_a_month,
         "sqs": inputs.alarms_a_month,
         "glue": usage.glue_tables + VIEWS + LEDGERS,

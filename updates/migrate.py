@@ -11,12 +11,11 @@ from datetime import date, datetime
 from functools import partial
 from typing import Literal
 
-from cli.status.standing import day_of
 from insights.catalogue import Catalogue, Column
 from insights.dataset import Dataset, Overtaken, Stored
 from insights.errors import InsightsError
 from insights.parquet import names, under_todays_names
-from insights.partitions import is_final
+from insights.partitions import day_of, is_final
 from updates.changes import backfill
 
 # Requests to S3 under way at a time.

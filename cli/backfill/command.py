@@ -13,9 +13,8 @@ from cli.backfill import plan, report, screen
 from cli.backfill.machine import PARTS_FAILED, Execution, Failure, Machine
 from cli.backfill.plan import Place, Plan
 from cli.errors import DONE, INTERRUPTED, BadNews, CommandError, WrongUsage
-from cli.places import shipped
+from cli.places import catalogue
 from cli.stack import Stack
-from insights.catalogue import Catalogue, load
 from insights.dataset import Dataset
 from insights.errors import ConfigurationError
 from insights.parquet import decode
@@ -260,9 +259,8 @@ def planned(wish: Wish, parameters: Mapping[str, str], dataset: Dataset, workers
 
 
 def _check_tables(names: tuple[str, ...]) -> None:
-    catalogue = Catalogue((*load().tables, *load(shipped("custom")).tables))
     try:
-        catalogue.chosen(names)
+        catalogue().chosen(names)
     except ConfigurationError as error:
         raise WrongUsage(f"--tables: {error}") from error
 

@@ -14,6 +14,7 @@ from cli.errors import CommandError
 from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS
 from insights.parquet import decode
+from insights.partitions import day_of
 
 _COLUMNS = ("table", "organization", "environment", "day", "status", "error", "exported_at")
 _THREADS = 16
@@ -69,10 +70,8 @@ def _days(span: Span) -> Iterator[date]:
 
 
 def _is_of(key: str, stored: Stored, days: set[date], since: datetime) -> bool:
-    folder = key.split("/")[2]
-    day = date.fromisoformat(folder.removeprefix("day="))
     # S3 counts whole seconds.
-    return day in days and stored.written >= since.replace(microsecond=0)
+    return day_of(key) in days and stored.written >= since.replace(microsecond=0)
 
 
 def _rows(dataset: Dataset, key: str) -> list[dict[str, Any]]:

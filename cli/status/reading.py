@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from cli import options, places
 from cli.errors import CommandError
-from cli.places import shipped
 from cli.stack import Stack
 from cli.status.standing import Dataset as Wanted
-from cli.status.standing import Listings, Place, Settings, Standing, Tried, day_of
-from insights.catalogue import Catalogue, load
+from cli.status.standing import Listings, Place, Settings, Standing, Tried
+from insights.catalogue import Catalogue
 from insights.checks import CHECKS
 from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS
 from insights.parquet import decode
-from insights.partitions import Environment, environments, safe_name
+from insights.partitions import Environment, day_of, environments, safe_name
 
 _LISTED = "environments"
 # Requests to S3 under way at a time.
@@ -60,7 +60,7 @@ def read(stack: Stack, now: datetime, *, everything: bool) -> Status:
 
     Raises CommandError, InsightsError or what boto3 raises.
     """
-    chosen = settings(stack.parameters, shipped_and_own())
+    chosen = settings(stack.parameters, places.catalogue())
     bucket = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
     return gather(stack.name, chosen, bucket, now, everything=everything)
 
@@ -75,25 +75,16 @@ def gather(
         return _Reader(bucket, threads, today, checked_since).status(name, chosen, now)
 
 
-def shipped_and_own() -> Catalogue:
-    """The catalogue as the layer gets it. Raises ConfigurationError."""
-    return Catalogue((*load().tables, *load(shipped("custom")).tables))
-
-
 def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> Settings:
     """What the stack's parameters say. Raises ConfigurationError for a table that is none."""
-    tables = _names(parameters["Tables"])
+    tables = options.names(parameters["Tables"])
     return Settings(
-        organizations=_names(parameters["Organizations"]),
+        organizations=options.names(parameters["Organizations"]),
         tables=catalogue.chosen(None if tables == ("all",) else tables),
         since=date.fromisoformat(parameters["ExportSince"]),
         settle_hours=float(parameters["SettleHours"]),
         stale_after_hours=float(parameters["StaleAfterHours"]),
     )
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",")))
 
 
 class _Reader:

@@ -9,6 +9,7 @@ from insights.dataset import Stored
 from insights.partitions import (
     Environment,
     day_end,
+    day_of,
     day_prefix,
     day_start,
     is_final,
@@ -93,11 +94,6 @@ class Standing:
         for name in ("final", "open", "missing", "failed", "rows", "rows_unknown"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures += other.failures
-
-
-def day_of(key: str) -> date:
-    """The day in an object's key."""
-    return date.fromisoformat(key.rsplit("/", 2)[1].removeprefix("day="))
 
 
 class Listings:

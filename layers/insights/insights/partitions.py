@@ -66,6 +66,11 @@ def day_prefix(table: str, day: date) -> str:
     return f"{table_prefix(table)}day={day.isoformat()}/"
 
 
+def day_of(key: str) -> date:
+    """The day in an object's key."""
+    return date.fromisoformat(key.rsplit("/", 2)[1].removeprefix("day="))
+
+
 def safe_name(name: str) -> str:
     """A name as part of an object's key: letters, digits, `_` and `-` alone.
 

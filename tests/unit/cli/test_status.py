@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from cli.errors import CommandError
+from cli.places import catalogue
 from cli.status import reading, show
 from cli.status.reading import gather, settings
 from cli.status.standing import Place, Settings
@@ -445,8 +446,8 @@ def test_the_stack_s_parameters_are_its_settings() -> None:
 
 
 def test_one_s_own_tables_are_told_of_too() -> None:
-    assert isinstance(reading.shipped_and_own(), Catalogue)
-    assert reading.shipped_and_own().tables[: len(CATALOGUE.tables)] == CATALOGUE.tables
+    assert isinstance(catalogue(), Catalogue)
+    assert catalogue().tables[: len(CATALOGUE.tables)] == CATALOGUE.tables
 
 
 def test_a_broken_object_is_named(store: Store) -> None:

@@ -14,7 +14,7 @@ from insights.errors import ConfigurationError
 
 PRICES = costs.load()
 # What may run or not: it costs the same.
-FIXED = {"kms-keys", "secrets", "alarms", "glue"}
+FIXED = {"kms-keys", "secrets", "alarms", "query-alarms", "glue"}
 SIZES = {
     "organizations": st.integers(0, 12),
     "environments": st.integers(0, 6),
@@ -86,7 +86,7 @@ def test_without_any_use_there_is_what_is_fixed(organizations: int, region: str)
     )  # fmt: skip
     found = bill(idle)
     assert {item.id for item in found.items} == FIXED
-    assert found.usd == pytest.approx(2 * 1.0 + 9 * 0.1 + 0.4 * organizations, abs=0.01)
+    assert found.usd == pytest.approx(2 * 1.0 + 6 * 0.1 + 0.7 * organizations, abs=0.01)
 
 
 def test_what_is_free_is_taken_off_each_line():

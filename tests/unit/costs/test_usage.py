@@ -134,7 +134,10 @@ def test_the_template_has_what_is_counted():
     assert functions["TokenFunction"]["MemorySize"] / 1024 == quantities.TOKEN_GB
     assert functions["ExportFunction"]["Timeout"] == INVOCATION_SECONDS
     assert len(TEMPLATE.of_type("AWS::KMS::Key")) == quantities.KEYS
-    assert len(TEMPLATE.of_type("AWS::CloudWatch::Alarm")) == quantities.ALARMS
+    alarms = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
+    on_queries = [alarm for alarm in alarms if "Metrics" in alarm]
+    assert len(on_queries) == quantities.QUERY_ALARMS
+    assert len(alarms) - len(on_queries) == quantities.ALARMS
     defaults = {name: TEMPLATE.parameters[name].get("Default") for name in TEMPLATE.parameters}
     usual = Inputs()
     assert defaults["Concurrency"] == usual.concurrency
