@@ -1,5 +1,6 @@
 """`insights dashboard`: the dataset's dashboard as one file, drawn on this machine."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,14 +55,19 @@ class Drawn:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where copies of the dataset's objects are kept for the next time.",
 )
+@options.as_json
 @options.of_stack
-def command(stack: Stack, out: Path, days: int, cache: Path | None) -> None:
+def command(stack: Stack, out: Path, days: int, cache: Path | None, as_json: bool) -> None:
     """Draw the dashboard as one HTML file.
 
     It opens in a browser without a server or a network.
     """
     with waiting.shown("drawing the dashboard"):
         drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days)
+    if as_json:
+        told = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
+        click.echo(json.dumps(told, indent=2))
+        return
     click.echo(f"Drawn from {drawn.objects} objects ({drawn.megabytes:.1f} MB): {drawn.path}")
 
 

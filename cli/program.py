@@ -26,7 +26,7 @@ COMMANDS = {
     "tables": "cli.tables",
     "token": "cli.token",
 }
-_EXPECTED = (CommandError, InsightsError, ClientError, BotoCoreError)
+_EXPECTED = (CommandError, InsightsError, ClientError, BotoCoreError, OSError)
 _HELP = """\b
 Examples:
   insights status                         how the dataset stands
@@ -93,4 +93,6 @@ def _ending(error: BaseException) -> tuple[str, int]:
         return str(error), NOT_DONE
     if isinstance(error, ClientError | BotoCoreError):
         return f"AWS refused: {error}", NOT_DONE
+    if isinstance(error, OSError):
+        return str(error), NOT_DONE
     return "Interrupted.", INTERRUPTED

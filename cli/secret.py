@@ -48,15 +48,16 @@ The values:
     metavar="PREFIX",
     help="SecretPrefix of a stack that is not deployed yet; left out: the stack's own.",
 )
+@options.as_json
 @options.of_stack
-def command(stack: Stack, org: str, prefix: str | None) -> None:
+def command(stack: Stack, org: str, prefix: str | None, as_json: bool) -> None:
     """Store an organisation's credentials in Secrets Manager.
 
     They take the place of earlier ones. No template and no log sees them.
     """
     given = ask() if sys.stdin.isatty() else read(sys.stdin.read())
     name = store(stack, prefix or _prefix(stack), org, given)
-    click.echo(f"Stored as {name}.")
+    click.echo(json.dumps({"secret": name}) if as_json else f"Stored as {name}.")
 
 
 def ask() -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import click
 
 from catalogue.shipped import OWN
-from cli import options
+from cli import options, waiting
 from cli.errors import WrongUsage
 from cli.places import ROOT, catalogue
 from insights.catalogue import Column
@@ -80,4 +80,5 @@ def _compile(*, check: bool) -> int:
     # The compilers of views and dashboards take longer to import than most commands run.
     from catalogue.derived import write  # noqa: PLC0415
 
-    return write(check=check)
+    with waiting.shown("compiling"):
+        return write(check=check)

@@ -50,6 +50,7 @@ def ran(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 def test_each_command_explains_itself_with_examples(ran: Ran, name: str) -> None:
     code, out, error = ran(name, "--help")
     assert (code, error) == (0, "")
+    assert "--json " in out
     assert "Examples:\n" in out
     assert f"    insights {name}" in out
     summary = ran("--help")[1]
@@ -116,6 +117,7 @@ def test_a_wrong_call_is_refused_with_what_is_right(
         (CommandError("no stack"), 3, "no stack"),
         (PersonMustAct("403: subscribe"), 3, "403: subscribe"),
         (NoCredentialsError(), 3, "AWS refused: Unable to locate credentials"),
+        (PermissionError(13, "Permission denied", "/x"), 3, "[Errno 13] Permission denied: '/x'"),
         (KeyboardInterrupt(), 130, "Interrupted."),
     ],
 )
