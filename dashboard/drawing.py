@@ -20,6 +20,8 @@ from dashboard.description import PALETTE, REST, Dimension, Kind, Panel, Sheet
 from dashboard.panels import HOURS_UP_TO_DAYS, SHEETS
 
 _PAGE = Path(__file__).resolve().parent / "page"
+# Parts of one script, which share their names.
+_SCRIPTS = ("state", "data", "words", "marks", "reasons", "plots", "page")
 _WITHOUT_CHART = (Kind.FIGURE, Kind.TABLE)
 
 
@@ -45,12 +47,17 @@ def draw(
         description=_json(_description(sheets, about)).replace("<", "\\u003c"),
         data=base64.b64encode(packed).decode(),
         library=_in_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
-        script=_in_script((_PAGE / "page.js").read_text()),
+        script=_in_script(_script()),
     )
 
 
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _script() -> str:
+    parts = "\n".join((_PAGE / f"{name}.js").read_text() for name in _SCRIPTS)
+    return f'"use strict";\n(() => {{\n{parts}}})();'
 
 
 def _in_script(code: str) -> str:

@@ -1,0 +1,10 @@
+// What the page is made of, and what it is at: everything else is made from these.
+
+const HOUR = 3600e3, DAY = 24 * HOUR;
+const { sheets, panels, charts, palette, rest, scales, hoursUpToDays, about } =
+  JSON.parse(document.getElementById("description").textContent);
+const byId = new Map(panels.map((panel) => [panel.id, panel]));
+const WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const OTHER = "Other";
+let data, choice, sheet = sheets[0].id, failures = 0;
+const drawn = new Map(), views = new Map(), colours = new Map(), sorted = new Map();
