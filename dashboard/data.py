@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from dashboard.description import Aggregation, Dimension, Measure, Panel, Part, Sheet
+from insights.checks import CHECKS
 from views.duckdb import all_views, tables_of
 
 _EPOCH_DAY = date(1970, 1, 1)
@@ -152,10 +153,13 @@ def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """For each table, organisation and environment the days with an export, from the ledger.
 
     `days` are pairs of the first and last day in a row. A table that was tried in vain has none.
+    The comparisons of tables are not in the ledger: their days are those with any.
     """
     rows = database.execute(
         "SELECT table_name, organization, environment, day, last_success IS NOT NULL"
-        " FROM export_days ORDER BY ALL"
+        " FROM export_days"
+        f" UNION SELECT '{CHECKS}', organization, environment, day, true FROM data_checks"
+        " ORDER BY ALL"
     ).fetchall()
     found: dict[tuple[str, str, str | None], list[list[int]]] = {}
     for table, organization, environment, day, there in rows:

@@ -7,13 +7,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from insights import checks
 from insights.catalogue import RESOLVED, Table, load
 from insights.decode import microseconds
 from insights.ledger import Entry, objects
-from insights.parquet import encode
-from insights.partitions import day_end, day_prefix, safe_name
+from insights.parquet import decode, encode
+from insights.partitions import Environment, day_end, day_prefix, is_final, safe_name
 from sandbox.expected import expected_rows
-from sandbox.world import Environment, Organization, World
+from sandbox.world import Environment as Place
+from sandbox.world import Organization, World
+
+# The stack's own default.
+_SETTLE_HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -22,21 +27,24 @@ class Made:
 
     table: Table
     organization: str
-    environment: Environment | None
+    environment: Place | None
     day: date
     rows: Sequence[Mapping[str, Any]]
 
     @property
+    def place(self) -> str:
+        """Organisation and environment as part of a key."""
+        place = safe_name(self.organization)
+        return f"{place}.{safe_name(self.environment.name)}" if self.environment else place
+
+    @property
     def key(self) -> str:
         """The object's key."""
-        place = safe_name(self.organization)
-        if self.environment:
-            place += f".{safe_name(self.environment.name)}"
-        return f"{day_prefix(self.table.name, self.day)}{place}.parquet"
+        return f"{day_prefix(self.table.name, self.day)}{self.place}.parquet"
 
 
 def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
-    """Writes the dataset's files below a folder, with a ledger of one run; what was written."""
+    """Writes the dataset's files below a folder, with ledger and checks; what was written."""
     made = list(_partitions(world, since, now))
     for partition in made:
         _save(folder / partition.key, _file(partition, now))
@@ -45,7 +53,37 @@ def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
         run = f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed"
         for _, key, body in objects(run, [_entry(entry, at) for entry in entries], at):
             _save(folder / key, body)
+    daily = [partition for partition in made if partition.table.daily]
+    for _, there in groupby(sorted(daily, key=_place_day), key=_place_day):
+        _check(folder, {partition.table.name: partition for partition in there}, now)
     return made
+
+
+def _place_day(made: Made) -> tuple[str, date]:
+    return made.place, made.day
+
+
+def _check(folder: Path, there: Mapping[str, Made], now: datetime) -> None:
+    """Writes the checks of a day of one environment, or of an organisation's own tables."""
+
+    def read(name: str) -> Mapping[str, Sequence[Any]] | None:
+        return decode((folder / there[name].key).read_bytes()) if name in there else None
+
+    made = next(iter(there.values()))
+    final = is_final(now, made.day, _SETTLE_HOURS)
+    found = checks.check_day(read, [each.table for each in there.values()], made.day, final=final)
+    body = checks.file(
+        found,
+        organization=made.organization,
+        environment=_exported(made.environment) if made.environment else None,
+        day=made.day,
+        now=now,
+    )
+    _save(folder / checks.key(made.day, made.place), body)
+
+
+def _exported(place: Place) -> Environment:
+    return Environment(place.id, place.name, place.type, place.ids, safe_name(place.name))
 
 
 def _save(path: Path, body: bytes) -> None:
@@ -64,7 +102,7 @@ def _partitions(world: World, since: date, now: datetime) -> Iterator[Made]:
                     yield Made(table, handle, environment, day, rows)
 
 
-def _environments(table: Table, organization: Organization) -> Sequence[Environment | None]:
+def _environments(table: Table, organization: Organization) -> Sequence[Place | None]:
     if table.scope == "organization":
         return (None,)
     kinds = table.environment_types
@@ -85,7 +123,7 @@ def _rows(
     world: World,
     table: Table,
     handle: str,
-    environment: Environment | None,
+    environment: Place | None,
     day: date,
     now: datetime,
 ) -> Sequence[Mapping[str, Any]]:
