@@ -68,8 +68,9 @@ class Colour(StrEnum):
     PURPLE = "#CC79A7"
     SKY = "#56B4E9"
     VERMILION = "#D55E00"
-    YELLOW = "#F0E442"
-    GREY = "#8C8C8C"  # in place of their black, to be seen on black too; for what is left over
+    # In place of their black, to be seen on black too, and darker than their purple and green,
+    # which some people see as grey. Their yellow cannot be seen on white.
+    GREY = "#676767"
 
 
 # For values without a colour of their own, in this order.
@@ -80,8 +81,8 @@ PALETTE = (
     Colour.PURPLE,
     Colour.SKY,
     Colour.VERMILION,
-    Colour.YELLOW,
 )
+# For what is left over.
 REST = Colour.GREY
 # From few to many, for heat maps: one hue, so that lightness alone tells.
 SCALE = ("#DEEBF7", "#08519C")

@@ -111,7 +111,7 @@ def _theme() -> dict[str, Any]:
             "BaseThemeId": "CLASSIC",
             "Configuration": {
                 "DataColorPalette": {
-                    "Colors": [str(colour) for colour in PALETTE],
+                    "Colors": [str(colour) for colour in (*PALETTE, REST)],
                     "MinMaxGradient": [colour.upper() for colour in SCALE],
                     "EmptyFillColor": str(REST),
                 },

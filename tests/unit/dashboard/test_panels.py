@@ -1,10 +1,14 @@
 """The panels fit the views: every column is there, and is aggregated as it may be."""
 
+import re
 from collections import Counter
+from itertools import combinations
+from pathlib import Path
 
 import altair as alt
 import pytest
 
+import dashboard
 from dashboard.charts import chart
 from dashboard.data import key_of, panels_of
 from dashboard.description import (
@@ -19,9 +23,11 @@ from dashboard.description import (
     Unit,
 )
 from dashboard.panels import SHEETS
+from tests.unit.dashboard import sight
 from views.duckdb import all_views
 
 PANELS = panels_of(SHEETS)
+PAGE = Path(dashboard.__file__).parent / "page"
 NUMBERS = {"bigint", "double"}
 UNIT_TYPES = {
     Unit.DAY: {"date"},
@@ -120,12 +126,24 @@ def test_a_kind_has_what_it_needs(panel: Panel) -> None:
         assert {m.aggregation for m in panel.measures} <= {Aggregation.SUM, Aggregation.COUNT}
 
 
-def test_colours_are_told_apart() -> None:
-    assert len({*PALETTE, REST}) == len(PALETTE) + 1
+def test_colours_are_of_one_value() -> None:
     for panel in PANELS:
         for dimension in dimensions(panel):
             colours = [value.colour for value in dimension.known]
             assert len(set(colours)) == len(colours)
+
+
+@pytest.mark.parametrize("eyes", sight.EYES)
+def test_colours_are_told_apart(eyes: str) -> None:
+    for one, other in combinations((*PALETTE, REST), 2):
+        assert sight.difference(one, other, eyes) > 15, (one, other)
+
+
+def test_colours_are_seen_on_either_background() -> None:
+    light, dark = re.findall(r"--card: (#\w+)", (PAGE / "page.css").read_text())[:2]
+    for colour in (*PALETTE, REST):
+        assert sight.contrast(colour, light) > 2, colour
+        assert sight.contrast(colour, dark) > 3, colour
 
 
 def test_every_table_and_organisation_is_on_the_health_sheet() -> None:
