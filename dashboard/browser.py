@@ -56,24 +56,35 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._ask(f"{domain}.enable")
 
-    def size(self, width: int, height: int, *, dark: bool = False, factor: float = 1) -> None:
-        """Sets the screen's size in pixels, and whether the reader prefers dark pages."""
+    def size(self, width: int, height: int, *, dark: bool = False, printed: bool = False) -> None:
+        """Sets the screen's size in pixels, and whether the reader prefers dark pages, or paper."""
         self._ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
-            deviceScaleFactor=factor,
+            deviceScaleFactor=1,
             mobile=False,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._ask("Emulation.setEmulatedMedia", features=[scheme])
+        media = "print" if printed else "screen"
+        self._ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
 
     def open(self, path: Path) -> None:
         """Opens a file, and waits until its dashboard is drawn. Raises BrowserError."""
         self._ask("Page.navigate", url=path.resolve().as_uri())
+        self._drawn(path.resolve().as_uri())
+
+    def reload(self) -> None:
+        """Loads the page again, as the address has it by now. Raises BrowserError."""
+        address = self.run("delete window.dashboard, location.href.split('#')[0]")
+        self._ask("Page.reload")
+        self._drawn(address)
+
+    def _drawn(self, address: str) -> None:
+        # The page writes into its address, behind the #, what is chosen.
         self.run(
             "new Promise((done) => { const look = () => window.dashboard && "
-            f"location.href === {json.dumps(path.resolve().as_uri())} && "
+            f"location.href.split('#')[0] === {json.dumps(address)} && "
             "document.readyState === 'complete' ? done() : setTimeout(look, 20); look(); })"
             ".then(() => window.dashboard.ready)"
         )
@@ -90,6 +101,14 @@ class Browser:
     def move(self, x: float, y: float) -> None:
         """Moves the pointer."""
         self._ask("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
+    def press(self, keys: str) -> None:
+        """Presses keys one after the other: letters and digits, and a line's end for Enter."""
+        for letter in keys.replace("\n", "\r"):
+            name = "Enter" if letter == "\r" else letter
+            pressed = {"key": name, "windowsVirtualKeyCode": ord(letter.upper())}
+            self._ask("Input.dispatchKeyEvent", type="keyDown", text=letter, **pressed)
+            self._ask("Input.dispatchKeyEvent", type="keyUp", **pressed)
 
     def picture(self) -> bytes:
         """The whole page as PNG."""

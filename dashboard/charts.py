@@ -18,7 +18,11 @@ ACROSS, DOWN, SCALED = "$across", "$down", "$scale"
 TICKS, EXTENT = "$ticks", "$extent"
 # An axis names the day at midnight and the hour in between.
 _TIMES = "utcFormat(datum.value, utchours(datum.value) ? '%H:%M' : '%b %d')"
-_COUNTS = "format(datum.value, datum.value < 1000 ? '~f' : '~s')"
+# With the letters that figures in words have.
+_COUNTS = (
+    "replace(replace(format(datum.value, datum.value < 1000 ? '~f' : '~s'), 'k', 'K'), 'G', 'B')"
+)
+_TICKS = 5
 _AXIS_TITLES = {Unit.PERCENT: "%", Unit.MILLISECONDS: "ms", Unit.HOURS: "hours"}
 _WIDE = 240
 # Of a long name the middle is left out, as versions stand at the end. The page has the number.
@@ -63,8 +67,9 @@ def _amount(panel: Panel, field: str) -> alt.Y:
     unit = panel.measures[0].unit
     title = _AXIS_TITLES.get(unit)
     texts = _COUNTS if unit is Unit.COUNT else "format(datum.value, ',~f')"
-    axis = alt.Axis(title=title, labelExpr=texts, tickCount=5)
-    return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))
+    step = 1 if unit is Unit.COUNT else alt.Undefined
+    axis = alt.Axis(title=title, labelExpr=texts, tickCount=_TICKS, tickMinStep=step)
+    return alt.Y(f"{field}:Q", axis=axis, scale=alt.Scale(zero=True, nice=_TICKS))
 
 
 def _hover() -> alt.Chart:

@@ -18,7 +18,7 @@ const columnOf = (panel, name) => data.frames[panel.frame][name].values;
 
 function selected(panel) {
   const tests = panel.only.map((only) => [columnOf(panel, only.column), (v) => v === only.value]);
-  for (const name of ["organization", "environment", "api_name"]) {
+  for (const name of CHOICES) {
     if (panel.filters.includes(name) && choice[name]) {
       tests.push([columnOf(panel, name), (v) => v === choice[name]]);
     }

@@ -7,9 +7,8 @@ function figure(panel) {
 }
 
 function table(panel) {
-  const rows = ordered(panel, panel.dimensions, aggregated(panel, panel.dimensions));
-  const all = rows.length;
-  return all ? { rows: panel.top ? rows.slice(0, panel.top) : rows, all } : null;
+  const all = ordered(panel, panel.dimensions, aggregated(panel, panel.dimensions));
+  return all.length ? { rows: all.slice(0, panel.top ?? all.length), all } : null;
 }
 
 const additive = (panel) =>
@@ -35,7 +34,9 @@ function limited(panel, rows, limit) {
     .sort((a, b) => totals.get(b) - totals.get(a) || compare(a, b));
   const kept = new Set(names.slice(0, limit));
   const left = names.length - kept.size;
-  if (!additive(panel)) return { rows: rows.filter((row) => kept.has(row.key)), keys: [...kept], left };
+  if (!additive(panel)) {
+    return { rows: rows.filter((row) => kept.has(row.key)), keys: [...kept].sort(byRank(panel)), left };
+  }
   const sums = new Map();
   for (const { x, key, value } of rows) {
     const to = kept.has(key) ? key : OTHER, id = JSON.stringify([x, to]);
@@ -69,8 +70,11 @@ function overTime(panel) {
   const times = [...byTime.keys()].sort((a, b) => a - b);
   const unit = panel.measures[0].unit;
   const hover = times.map((x) => {
-    const tip = { title: named(panel.x, x) };
-    for (const key of keys) if (byTime.get(x).has(key)) tip[name(key)] = written(unit, byTime.get(x).get(key));
+    const tip = { title: named(panel.x, x) + (step === HOUR ? " UTC" : "") }, there = keys.filter((key) => byTime.get(x).has(key));
+    for (const key of there) tip[told(name(key))] = written(unit, byTime.get(x).get(key));
+    if (panel.kind === "stacked" && there.length > 1 && !(TOTAL in tip)) {
+      tip[TOTAL] = written(unit, there.reduce((sum, key) => sum + byTime.get(x).get(key), 0));
+    }
     return { x0: x, x1: x + step, tip };
   });
   const marks = panel.kind === "line"
@@ -81,6 +85,9 @@ function overTime(panel) {
   return { rows: rows.map((row) => ({ ...row, key: name(row.key) })), marks, hover, left, step,
     legend: coloured(panel, keys) };
 }
+
+// In a tooltip these words mean something of their own.
+const told = (name) => (["title", "image"].includes(name) ? `${name}:` : name);
 
 function shift(rows, by) {
   for (const row of rows) { row.x0 -= by; row.x1 -= by; }
@@ -123,11 +130,11 @@ function bars(panel) {
   const measure = panel.measures[0];
   const marks = rows.map(({ keys, values }) => {
     const name = named(panel.x, keys[0]), text = written(measure.unit, values[0]);
-    return { x0: name, value: values[0], text, series: measure.label, tip: { title: name, [measure.label]: text } };
+    return { x0: name, value: values[0], text, series: name === OTHER ? OTHER : measure.label, tip: { title: name, [measure.label]: text } };
   });
   return { rows: rows.map(({ keys, values }) => ({ x: named(panel.x, keys[0]), value: values[0] })),
     marks, left, largest: rows.reduce((most, row) => Math.max(most, row.values[0]), 0),
-    colours: new Map([[measure.label, measure.colour ?? palette[0]]]) };
+    colours: new Map([[measure.label, measure.colour ?? palette[0]], [OTHER, rest]]) };
 }
 
 function heat(panel) {
@@ -147,7 +154,8 @@ function heat(panel) {
   const marks = kept.map(({ keys, values: [value] }) => ({
     x0: named(panel.x, keys[0]), y0: named(panel.y, keys[1]), value,
     text: across.length <= 9 && innerWidth > 760 || across.length <= 5 ? compact.format(value) : "",
-    deep: light === value / most > 0.5,
+    // Where white is easier to read on the cell than black.
+    deep: (light ? value / most : 1 - value / most) > 0.7,
     tip: { title: named(panel.y, keys[1]), [panel.x.label]: named(panel.x, keys[0]), [measure.label]: written(measure.unit, value) },
   }));
   return { rows: marks.map(({ x0, y0, value }) => ({ x: x0, y: y0, value })), marks, left, most,

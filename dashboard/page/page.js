@@ -9,26 +9,33 @@ function rowsTable(panel, found) {
       kind: ["instant", "day", "text"].includes(measure.unit) ? "" : "number-cell",
       bad: (row) => measure.bad && row.values[n] > 0 })),
   ];
-  const rows = [...found.rows], by = sorted.get(panel.id);
+  let { rows } = found;
+  const by = sorted.get(panel.id);
   if (by) {
-    rows.sort((a, b) => {
+    rows = [...found.all].sort((a, b) => {
       const [one, other] = [heads[by.column].at(a), heads[by.column].at(b)];
       const sign = compare(one, other);
       return one === null || other === null ? sign : sign * (by.descending ? -1 : 1);
-    });
+    }).slice(0, rows.length);
   }
   const head = heads.map(({ label, kind }, n) => {
     const current = by?.column === n ? (by.descending ? "descending" : "ascending") : undefined;
     const button = element("button", { type: "button" }, label + (current ? (by.descending ? " ↓" : " ↑") : ""));
-    button.onclick = () => {
+    button.onclick = async () => {
       sorted.set(panel.id, { column: n, descending: !(by?.column === n && by.descending) });
-      draw(panel);
+      await draw(panel);
+      document.querySelectorAll(`#panel-${panel.id} th button`)[n].focus();
     };
     return element("th", { class: kind, scope: "col", "aria-sort": current }, button);
   });
-  const body = rows.map((row) => element("tr", {}, ...heads.map(({ label, text, kind, bad }) =>
-    element("td", { "data-label": label, class: [kind, bad?.(row) ? "bad" : ""].join(" ").trim() || undefined }, text(row)))));
-  return element("div", { class: "rows", tabindex: 0 }, element("table", {},
+  for (const one of heads) one.long = one.kind === "text" && rows.some((row) => one.text(row).length > 40);
+  const cell = (row, { label, text, kind, bad, long }) => {
+    const said = bad?.(row) ? `● ${text(row)}` : text(row);
+    const kinds = [kind, bad?.(row) && "bad", long && "long"];
+    return element("td", { "data-label": label, class: kinds.filter(Boolean).join(" ") || undefined }, said);
+  };
+  const body = rows.map((row) => element("tr", {}, ...heads.map((head) => cell(row, head))));
+  return element("div", { class: "rows", tabindex: 0, role: "region", "aria-label": panel.title }, element("table", {},
     element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)));
 }
 
@@ -40,8 +47,8 @@ async function draw(panel) {
   drawn.set(panel.id, found ? { rows: found.rows } : { reason: reason(panel) });
   const head = element("header", {}, element("h2", {}, panel.title));
   const said = element("p", { class: "tells" }, panel.tells);
-  const scoped = scope(panel) ? [element("p", { class: "scope" }, scope(panel))] : [];
   place.dataset.state = found ? "drawn" : drawn.get(panel.id).reason.why;
+  const scoped = [scope(panel, place.dataset.state)].filter(Boolean).map((text) => element("p", { class: "scope" }, text));
   if (!found) {
     const { title, text } = drawn.get(panel.id).reason;
     place.replaceChildren(head, said, ...scoped, element("p", { class: "reason" }, element("b", {}, title), text));
@@ -54,7 +61,7 @@ async function draw(panel) {
     place.replaceChildren(head, element("p", { class: `number${bad}`, title: written(measure.unit, value) }, text), said, ...scoped);
     return;
   }
-  const left = found.left ?? (found.all - found.rows.length);
+  const left = found.left ?? (found.all.length - found.rows.length);
   const more = left ? [element("p", { class: "scope" }, `${whole.format(left)} more not shown.`)] : [];
   if (panel.kind === "table") {
     place.replaceChildren(head, said, ...scoped, rowsTable(panel, found), ...more);
@@ -62,19 +69,34 @@ async function draw(panel) {
   }
   const plotted = element("div", { class: "plot", role: "img", "aria-label": `${panel.title}. ${panel.tells}` });
   place.replaceChildren(head, said, ...scoped, legend(panel, found), plotted, ...more);
-  await plot(panel, found, plotted);
+  const laid = layout(panel, found, plotted.clientWidth);
+  plotted.style.minHeight = `${laid.least}px`;
+  // By then all panels of a row have their least height: the row's is the highest of these.
+  await null;
+  await plot(panel, found, plotted, laid);
 }
 
-async function drawSheet() {
+// Changes that come while a sheet is drawn are drawn together after it.
+let drawing = Promise.resolve(), next = null;
+function drawSheet() {
+  next ??= drawing.then(() => {
+    next = null;
+    return (drawing = drawNow());
+  });
+  return next;
+}
+
+async function drawNow() {
   const current = sheets.find(({ id }) => id === sheet);
   for (const { id } of sheets) document.getElementById(`sheet-${id}`).hidden = id !== sheet;
   for (const button of document.querySelectorAll("nav button")) {
-    if (button.dataset.sheet === sheet) {
-      button.setAttribute("aria-current", "page");
-      button.scrollIntoView({ block: "nearest", inline: "center" });
-    } else button.removeAttribute("aria-current");
+    if (button.dataset.sheet === sheet) button.setAttribute("aria-current", "page");
+    else button.removeAttribute("aria-current");
   }
-  const results = await Promise.allSettled(current.panels.map((id) => draw(byId.get(id))));
+  const own = current.panels.map((id) => byId.get(id));
+  common = commonGaps(own);
+  document.querySelector(`#sheet-${sheet} .note`).textContent = [filling(), common].filter(Boolean).join(" ");
+  const results = await Promise.allSettled(own.map(draw));
   for (const { reason: error } of results.filter(({ status }) => status === "rejected")) {
     failures += 1;
     console.error(error);
@@ -97,7 +119,8 @@ function build() {
 }
 
 function section({ id, title, tells, panels: ids }) {
-  const made = element("section", { id: `sheet-${id}`, class: "sheet", "aria-label": title }, element("p", {}, tells));
+  const made = element("section", { id: `sheet-${id}`, class: "sheet", "aria-label": title },
+    element("p", {}, tells, " ", element("span", { class: "note" })));
   const own = ids.map((panel) => byId.get(panel));
   const box = (panel, wide) => element("article",
     { id: `panel-${panel.id}`, class: `panel ${panel.kind}${wide ? " wide" : ""}` });
@@ -178,12 +201,23 @@ function showChoice() {
     .filter((place) => !choice.organization || place.organization === choice.organization)
     .map((place) => place.environment)), "All");
   options("api_name", inOrder(apis()), "All");
-  for (const [name, value] of [["from", choice.from], ["to", choice.to]]) {
-    form.elements[name].value = dayText(value);
-    form.elements[name].min = dayText(span[0]);
-    form.elements[name].max = dayText(span[1]);
-  }
+  showDates();
 }
+
+function showDates() {
+  for (const [name, value] of [["from", choice.from], ["to", choice.to]]) {
+    const control = form.elements[name];
+    // To write what is there already would disturb who is typing.
+    if (control.value !== dayText(value)) control.value = dayText(value);
+    control.min = dayText(span[0]);
+    control.max = dayText(span[1]);
+  }
+  for (const button of spans()) button.setAttribute("aria-pressed", isNewest(Number(button.dataset.days)));
+}
+
+const spans = () => form.querySelectorAll("[data-days]");
+const since = (days) => (days ? Math.max(span[0], span[1] - days + 1) : span[0]);
+const isNewest = (days) => choice.to === span[1] && choice.from === since(days);
 
 function dayOf(text, otherwise) {
   const at = Date.parse(`${text}T00:00:00Z`);
@@ -196,40 +230,80 @@ async function choose(change) {
     if ("from" in change) choice.to = choice.from; else choice.from = choice.to;
   }
   showChoice();
+  remember();
   await drawSheet();
 }
 
 async function show(id) {
-  sheet = id;
+  if (id !== sheet) {
+    sheet = id;
+    remember("pushState");
+  }
   await drawSheet();
+}
+
+// What is chosen is in the address: for a reload, a bookmark, and the way back.
+function remember(how = "replaceState") {
+  const words = new URLSearchParams();
+  if (sheet !== sheets[0].id) words.set("sheet", sheet);
+  for (const name of CHOICES) if (choice[name]) words.set(name, choice[name]);
+  // The newest days stay the newest in a file that is drawn tomorrow.
+  const newest = [FIRST_DAYS, ...[...spans()].map((button) => Number(button.dataset.days))].find(isNewest);
+  if (newest === undefined) for (const name of ["from", "to"]) words.set(name, dayText(choice[name]));
+  else if (newest !== FIRST_DAYS) words.set("days", newest);
+  if (theme) words.set("theme", theme);
+  const text = String(words);
+  history[how](null, "", location.href.split("#")[0] + (text && `#${text}`));
+}
+
+function recall() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const within = (name, otherwise) =>
+    Math.min(Math.max(dayOf(words.get(name), otherwise), span[0]), span[1]);
+  sheet = (sheets.find(({ id }) => id === words.get("sheet")) ?? sheets[0]).id;
+  choice = { from: within("from", since(Number(words.get("days") ?? FIRST_DAYS))), to: within("to", span[1]) };
+  for (const name of CHOICES) choice[name] = words.get(name) ?? "";
+  if (choice.from > choice.to) choice.from = choice.to;
+  theme = words.get("theme");
+  dress();
+  showChoice();
+}
+
+// The reader's own choice, else what the device wants.
+let theme = null;
+const wants = matchMedia("(prefers-color-scheme: dark)");
+function dress() {
+  document.documentElement.dataset.theme = theme ?? (wants.matches ? "dark" : "light");
 }
 
 function listen() {
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("change", ({ target: { name, value } }) => {
+  form.addEventListener("change", ({ target: { name, value, validity } }) => {
     const isDate = name === "from" || name === "to";
-    choose({ [name]: isDate ? dayOf(value, choice[name]) : value });
+    // While a year is typed, its first digits are a year too.
+    if (validity.valid) choose({ [name]: isDate ? dayOf(value, choice[name]) : value });
   });
-  for (const button of form.querySelectorAll("[data-days]")) {
-    const days = Number(button.dataset.days);
-    button.onclick = () => choose({ to: span[1], from: days ? Math.max(span[0], span[1] - days + 1) : span[0] });
+  form.addEventListener("focusout", showDates);
+  for (const button of spans()) {
+    button.onclick = () => choose({ to: span[1], from: since(Number(button.dataset.days)) });
   }
-  const wants = matchMedia("(prefers-color-scheme: dark)");
-  let own = false;
-  const theme = (isDark) => { document.documentElement.dataset.theme = isDark ? "dark" : "light"; };
-  theme(wants.matches);
-  wants.addEventListener("change", () => { if (!own) { theme(wants.matches); drawSheet(); } });
-  document.getElementById("theme").onclick = () => { own = true; theme(!dark()); drawSheet(); };
+  addEventListener("popstate", () => { recall(); drawSheet(); });
+  matchMedia("screen and (max-width: 760px)").addEventListener("change", drawSheet);
+  wants.addEventListener("change", () => { dress(); drawSheet(); });
+  document.getElementById("theme").onclick = () => {
+    theme = dark() ? "light" : "dark";
+    dress();
+    remember();
+    drawSheet();
+  };
 }
 
 async function start() {
   data = await unpack();
   span = spanOfDays();
-  choice = { organization: "", environment: "", api_name: "",
-    from: Math.max(span[0], span[1] - 29), to: span[1] };
   listen();
   build();
-  showChoice();
+  recall();
   await drawSheet();
 }
 

@@ -11,19 +11,20 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
-function config() {
-  const style = getComputedStyle(document.documentElement);
-  const of = (name) => style.getPropertyValue(name).trim();
+function config(small) {
+  // The page's own colours, so that they change where it is printed.
+  const of = (name) => `var(--${name})`;
   const font = getComputedStyle(document.body).fontFamily;
   return {
     background: "transparent", font, view: { stroke: null },
-    axis: { labelColor: of("--soft"), titleColor: of("--soft"), gridColor: of("--line"),
-      domainColor: of("--line"), tickColor: of("--line"), labelFontSize: 11, titleFontSize: 11,
+    axis: { labelColor: of("soft"), titleColor: of("soft"), gridColor: of("line"),
+      domainColor: of("line"), tickColor: of("line"), labelFontSize: 11, titleFontSize: 11,
       titleFontWeight: "normal", labelFont: font, titleFont: font },
     // Over a year, lines of the usual width would hide each other.
     line: { strokeWidth: choice.to - choice.from > 120 ? 1 : 2 },
-    text: { color: of("--ink"), font, fontSize: 11 },
+    text: { color: of("ink"), font, fontSize: 11 },
     scale: { bandPaddingInner: 0.12 },
+    ...small,
   };
 }
 
@@ -37,11 +38,34 @@ function fill(spec, words) {
   return Object.fromEntries(Object.entries(spec).map(([name, item]) => [name, fill(item, words)]));
 }
 
-async function plot(panel, found, place) {
+// On a narrow screen names stand above their bars.
+const ABOVE = {
+  axisYBand: { labelAlign: "left", labelPadding: 0, labelOffset: -14 }, bar: { discreteBandSize: 12 },
+};
+
+// The width has room for names beside marks, or for them side by side; how high it all has to be.
+function layout(panel, found, width) {
+  const narrow = width < 480;
+  switch (panel.kind) {
+    case "bar": {
+      const [least, most] = narrow ? [34, 34] : [24, 36];
+      return { narrow, least: least * found.marks.length + 12, most: most * found.marks.length + 12 };
+    }
+    case "heatmap": {
+      const room = (width - (narrow ? 120 : 160)) / found.across.length;
+      const longest = Math.max(...found.across.map((name) => name.length));
+      const angle = longest < 4 || longest * 7 <= room ? 0 : room < 18 ? -90 : -40;
+      const below = angle ? Math.min(longest * 6, 115) * Math.sin(-angle * Math.PI / 180) : 0;
+      const [least, most] = [26, 36].map((row) => row * found.down.length + 48 + below);
+      return { narrow, angle, least, most };
+    }
+    default: return { narrow, least: charts[panel.id].height, most: Infinity };
+  }
+}
+
+async function plot(panel, found, place, { narrow, angle, most }) {
   const shades = found.legend ?? found.colours ?? new Map();
-  // On a narrow screen names must leave room for the marks.
-  const narrow = place.clientWidth < 480;
-  const crowded = panel.kind === "heatmap" && isCrowded(found.across, place.clientWidth - (narrow ? 120 : 160));
+  const above = narrow && panel.kind === "bar";
   const spec = fill(charts[panel.id], {
     $ticks: ticks(found, place.clientWidth), $extent: [0, (narrow ? 1.35 : 1.2) * found.largest || 1],
     $coloured: [...shades.keys()], $colours: [...shades.values()],
@@ -50,22 +74,18 @@ async function plot(panel, found, place) {
   // Columns without width at the ends: all charts of a sheet reach over the same dates.
   const ends = found.hover ? timeSpan(found).map((x) => ({ x0: x, x1: x, tip: "" })) : [];
   spec.datasets = { rows: found.marks, hover: [...ends, ...(found.hover ?? [])] };
-  if (panel.kind === "bar") spec.height = 24 * found.marks.length + 12;
-  if (panel.kind === "heatmap") spec.height = 26 * found.down.length + 48;
+  spec.height = Math.min(place.clientHeight, most);
   const fitting = JSON.parse(JSON.stringify(spec), (name, value) => {
-    if (name === "labelLimit" && narrow) return 125;
-    if (name === "labelExpr") return value.replaceAll("$letters", narrow ? "17" : "34");
-    return name === "labelAngle" && crowded ? -40 : value;
+    if (name === "labelLimit" && narrow) return above ? place.clientWidth : 125;
+    if (name === "labelExpr") return value.replaceAll("$letters", above ? "50" : narrow ? "17" : "34");
+    return name === "labelAngle" && angle ? angle : value;
   });
   const made = await vegaEmbed(place, fitting, {
-    mode: "vega-lite", renderer: "svg", actions: false, config: config(),
+    mode: "vega-lite", renderer: "svg", actions: false, config: config(above ? ABOVE : {}),
     tooltip: { theme: dark() ? "dark" : "light" },
   });
   views.set(panel.id, made);
 }
-
-const isCrowded = (names, width) =>
-  Math.max(...names.map((name) => name.length)) * 7 > width / names.length && names.some((n) => n.length > 3);
 
 // The days chosen as far as there are any, the same for all charts of a sheet.
 function timeSpan(found) {
@@ -81,7 +101,9 @@ function ticks(found, width) {
   const step = [6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY]
     .filter((size) => size >= found.step).find((size) => (to - from) / size <= room) ?? 180 * DAY;
   const marks = [];
-  for (let at = Math.ceil(from / step) * step; at <= to; at += step) marks.push(at);
+  // Weeks begin on Mondays, as did the one of 5 January 1970.
+  const origin = step < 7 * DAY ? 0 : 4 * DAY;
+  for (let at = Math.ceil((from - origin) / step) * step + origin; at <= to; at += step) marks.push(at);
   return marks;
 }
 

@@ -7,16 +7,34 @@ function places() {
 }
 
 // The ledger has no entry of its own: it is there where any table is.
-const ofLedger = (panel) => panel.sources.every((table) => table === "runs" || table === "checks");
+const ofLedger = (panel) => panel.sources.every((table) => table === "runs");
 
-function exported(panel) {
-  return data.coverage.some((entry) =>
+// The days with an export, of each table, organisation and environment that a panel comes from.
+function exports(panel) {
+  return data.coverage.filter((entry) =>
     (ofLedger(panel) || panel.sources.includes(entry.table)) &&
     (!choice.organization || entry.organization === choice.organization) &&
     (!choice.environment || entry.environment === null || !panel.filters.includes("environment") ||
-      entry.environment === choice.environment) &&
-    (!panel.filters.includes("day") ||
-      entry.days.some(([first, last]) => first <= choice.to && last >= choice.from)));
+      entry.environment === choice.environment)).map((entry) => entry.days);
+}
+
+function exported(panel) {
+  return exports(panel).some((days) => !panel.filters.includes("day") ||
+    days.some(([first, last]) => first <= choice.to && last >= choice.from));
+}
+
+// In words: on how many of the days chosen nothing is known, or not all.
+function gaps(panel) {
+  if (ofLedger(panel) || !panel.filters.includes("day")) return "";
+  const known = exports(panel), found = { none: 0, some: 0, all: 0 };
+  const [from, to] = [Math.max(choice.from, span[0]), Math.min(choice.to, span[1])];
+  for (let day = from; day <= to; day++) {
+    const there = known.filter((days) => days.some(([first, last]) => first <= day && day <= last));
+    found[there.length === known.length ? "all" : there.length ? "some" : "none"] += 1;
+  }
+  const of = to > from ? `of ${to - from + 1} days` : "of 1 day";
+  return [found.none && `No export of ${found.none} ${of}.`, found.some && `Incomplete on ${found.some} ${of}.`]
+    .filter(Boolean).join(" ");
 }
 
 function reason(panel) {
@@ -39,16 +57,32 @@ function reason(panel) {
   return { why: "nothing happened", title: "Nothing happened", text: panel.nothing + api };
 }
 
+// What all panels of a sheet lack is told once.
+let common = "";
+function commonGaps(own) {
+  const found = new Set(own.filter((panel) => !ofLedger(panel) && panel.filters.includes("day")).map(gaps));
+  return found.size === 1 ? [...found][0] : "";
+}
+
 // What a choice means for a panel that does not obey it.
-function scope(panel) {
+function scope(panel, why) {
   const left = [];
   if (choice.organization && !panel.filters.includes("organization")) left.push("all organisations");
   if (choice.environment && !panel.filters.includes("environment")) left.push("all environments");
   if (choice.api_name && !panel.filters.includes("api_name")) left.push("all APIs");
   if (!wholeSpan() && !panel.filters.includes("day")) left.push("all dates");
   const said = left.length ? [`Shows ${left.join(", ")}.`] : [];
-  if (panel.x?.part === "hour" && coarse()) {
-    said.push(`By day, ${additive(panel) ? "" : "the highest of its hours, "}as more than ${hoursUpToDays} days are chosen.`);
+  if (panel.x?.part === "hour") {
+    said.push(!coarse() ? "By hour." :
+      `By day, ${additive(panel) ? "" : "the highest of its hours, "}as more than ${hoursUpToDays} days are chosen.`);
   }
-  return said.join(" ");
+  const lacks = why.startsWith("not ") ? "" : gaps(panel);
+  return [...said, lacks === common ? "" : lacks].filter(Boolean).join(" ");
+}
+
+// The day of the drawing has not all its hours yet.
+function filling() {
+  const today = Math.floor(about.at / DAY);
+  return choice.from <= today && today <= Math.min(choice.to, span[1])
+    ? `${dayText(today).replaceAll("-", "\u2011")} is not over: its figures are of a part of the day.` : "";
 }

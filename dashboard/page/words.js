@@ -1,7 +1,7 @@
 // Words and colours for values.
 
 const whole = new Intl.NumberFormat("en");
-const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 2 });
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const fixed = (digits) => new Intl.NumberFormat("en", {
   minimumFractionDigits: digits, maximumFractionDigits: digits });
 const two = fixed(2), one = fixed(1);
@@ -36,18 +36,24 @@ function named(dimension, value) {
 
 // --- Colours: a value keeps its own whatever is chosen
 
-function rankOf(panel) {
-  const id = `${panel.frame}/${panel.series.key}`;
-  if (!colours.has(id)) {
+// The first panel that tells values of a column apart ranks them for all, on every sheet.
+function ranksOf({ series: { key } }) {
+  if (!colours.has(key)) {
+    const panel = panels.find(({ series }) => series?.key === key && !series.known.length);
+    if (!panel) return new Map();
     const totals = new Map();
-    const keys = columnOf(panel, panel.series.key);
     const values = columnOf(panel, panel.measures[0].columns[0]);
-    keys.forEach((key, i) => totals.set(key, (totals.get(key) ?? 0) + (values[i] ?? 0)));
+    columnOf(panel, key).forEach((name, i) => totals.set(name, (totals.get(name) ?? 0) + (values[i] ?? 0)));
     const names = [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a) || compare(a, b));
-    colours.set(id, new Map(names.filter((n) => n !== OTHER).map((name, n) => [name, n])));
+    colours.set(key, new Map(names.filter((n) => n !== OTHER).map((name, n) => [name, n])));
   }
-  return colours.get(id);
+  return colours.get(key);
 }
+
+const byRank = (panel) => (a, b) => {
+  const ranks = ranksOf(panel);
+  return (ranks.get(a) ?? Infinity) - (ranks.get(b) ?? Infinity) || compare(a, b);
+};
 
 function coloured(panel, keys) {
   const found = new Map();
@@ -55,7 +61,7 @@ function coloured(panel, keys) {
     panel.measures.forEach((measure, n) => found.set(measure.label, measure.colour ?? palette[n]));
     return found;
   }
-  const ranks = rankOf(panel), taken = new Set();
+  const ranks = ranksOf(panel), taken = new Set();
   for (const key of keys) {
     const known = panel.series.known.find((value) => value.value === key);
     let colour = known?.colour ?? (key === OTHER ? rest : palette[ranks.get(key)]);

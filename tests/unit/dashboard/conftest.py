@@ -57,3 +57,15 @@ def chromium() -> Iterator[Browser]:
         pytest.skip("no Chromium is installed (apt-get install chromium, or CHROMIUM=path)")
     with browser() as found:
         yield found
+
+
+@pytest.fixture
+def opened(chromium: Browser, page: Path) -> Iterator[Browser]:
+    """The page as a reader finds it; it may complain of nothing and ask for nothing."""
+    chromium.console.clear()
+    chromium.requested.clear()
+    chromium.size(1280, 900)
+    chromium.open(page)
+    yield chromium
+    assert chromium.console == []
+    assert {url.split(":")[0] for url in chromium.requested} <= {"file", "data"}
