@@ -95,7 +95,17 @@ def _line(panel: Panel) -> Layers:
     )
     seen = alt.condition("datum.dot", alt.value(1), alt.value(0))
     dots = base.mark_point(filled=True, size=36).encode(opacity=seen)
-    return alt.layer(base.mark_line(), dots, _hover())
+    return alt.layer(_lines(panel, base), dots, _hover())
+
+
+def _lines(panel: Panel, base: alt.Chart) -> alt.Chart:
+    lines: alt.Chart = base.mark_line()
+    if panel.series:
+        return lines
+    # Measures of the same requests can be equal: below a broken line the one before is seen.
+    labels = [measure.label for measure in panel.measures]
+    dashes = alt.Scale(domain=labels, range=[[4 * (n % 2), 4 * (n % 2)] for n in range(len(labels))])
+    return lines.encode(strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=None))
 
 
 def _stacked(panel: Panel) -> Layers:
