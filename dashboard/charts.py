@@ -104,7 +104,9 @@ def _lines(panel: Panel, base: alt.Chart) -> alt.Chart:
         return lines
     # Measures of the same requests can be equal: below a broken line the one before is seen.
     labels = [measure.label for measure in panel.measures]
-    dashes = alt.Scale(domain=labels, range=[[4 * (n % 2), 4 * (n % 2)] for n in range(len(labels))])
+    dashes = alt.Scale(
+        domain=labels, range=[[4 * (n % 2), 4 * (n % 2)] for n in range(len(labels))]
+    )
     return lines.encode(strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=None))
 
 

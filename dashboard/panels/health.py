@@ -1,0 +1,186 @@
+"""The sheet Data health."""
+
+from dashboard.description import (
+    PLACE,
+    Aggregation,
+    Colour,
+    Dimension,
+    Kind,
+    Measure,
+    Only,
+    Order,
+    Panel,
+    Sheet,
+    Unit,
+    Value,
+)
+from dashboard.panels.shared import (
+    DAY,
+    ENVIRONMENT,
+    ORGANIZATION,
+)
+
+_STATUS = Dimension(
+    "last_status",
+    "Newest try",
+    known=(
+        Value("exported", "Exported", Colour.BLUE),
+        Value("kept", "Kept, as more was there", Colour.SKY),
+        Value("overtaken", "Overtaken by a newer run", Colour.ORANGE),
+        Value("failed", "Failed", Colour.VERMILION),
+    ),
+)
+
+_VERDICT = Dimension(
+    "verdict",
+    "Verdict",
+    known=(
+        Value("ok", "Equal", Colour.BLUE),
+        Value("lower", "Lower, as it may be", Colour.SKY),
+        Value("open", "Open, as the day still fills", Colour.PURPLE),
+        Value("mismatch", "Mismatch", Colour.VERMILION),
+        Value("skipped", "Skipped", Colour.GREY),
+    ),
+)
+
+_NEVER_RAN = "No run of the export is in the ledger."
+_TABLE = Dimension("table_name", "Table")
+
+HEALTH = Sheet(
+    "health",
+    "Data health",
+    "How fresh and complete the dataset is, from the ledger of the export.",
+    (
+        Panel(
+            "oldest",
+            "Oldest table",
+            "Time since the table that waits longest was last exported.",
+            "export_freshness",
+            Kind.FIGURE,
+            (Measure("Age", "age_hours", Aggregation.MAX, Unit.HOURS, colour=Colour.GREEN),),
+            _NEVER_RAN,
+            filters=PLACE,
+        ),
+        Panel(
+            "missing",
+            "Days missing",
+            "Days of tables that were never exported.",
+            "export_freshness",
+            Kind.FIGURE,
+            (Measure("Missing", "days_missing", bad=True),),
+            _NEVER_RAN,
+            filters=PLACE,
+        ),
+        Panel(
+            "failed",
+            "Days failed",
+            "Days of tables whose newest try failed; an older export may be there.",
+            "export_freshness",
+            Kind.FIGURE,
+            (Measure("Failed", "days_failed", bad=True),),
+            _NEVER_RAN,
+            filters=PLACE,
+        ),
+        Panel(
+            "tries",
+            "What became of each day",
+            "Tables and environments of each day of data, by their newest try.",
+            "export_days",
+            Kind.STACKED,
+            (Measure("Tables", "table_name", Aggregation.COUNT),),
+            _NEVER_RAN,
+            x=DAY,
+            series=_STATUS,
+        ),
+        Panel(
+            "freshness",
+            "Each table of each organisation",
+            "Of its environments the oldest success and newest day, and all missing and failed"
+            " days; over the last 92 days.",
+            "export_freshness",
+            Kind.TABLE,
+            (
+                Measure("Last success (UTC)", "last_success", Aggregation.MIN, Unit.INSTANT),
+                Measure("Age", "age_hours", Aggregation.MAX, Unit.HOURS),
+                Measure("Newest day", "newest_day", Aggregation.MIN, Unit.DAY),
+                Measure("Days exported", "days_exported"),
+                Measure("Missing", "days_missing", bad=True),
+                Measure("Failed", "days_failed", bad=True),
+                Measure("Rows", "rows_written"),
+            ),
+            _NEVER_RAN,
+            dimensions=(ORGANIZATION, _TABLE),
+            filters=PLACE,
+            order=(Order("Failed"), Order("Missing"), Order("Age")),
+        ),
+        Panel(
+            "failures",
+            "What could not be exported",
+            "Days whose newest try failed, the newest hundred.",
+            "export_failures",
+            Kind.TABLE,
+            (
+                Measure("Failed at (UTC)", "failed_at", Aggregation.GIVEN, Unit.INSTANT),
+                Measure("Tries", "tries", Aggregation.GIVEN),
+                Measure("Last success (UTC)", "last_success", Aggregation.GIVEN, Unit.INSTANT),
+            ),
+            "Nothing failed.",
+            dimensions=(
+                DAY,
+                ORGANIZATION,
+                ENVIRONMENT,
+                _TABLE,
+                Dimension("error", "Why"),
+            ),
+            order=(Order("Failed at (UTC)"),),
+            top=100,
+        ),
+        Panel(
+            "checks",
+            "Whether the tables agree",
+            "Comparisons between tables of the same day; a mismatch needs a look.",
+            "data_checks",
+            Kind.STACKED,
+            (Measure("Comparisons", "what", Aggregation.COUNT),),
+            "Nothing was compared in these days.",
+            x=DAY,
+            series=_VERDICT,
+        ),
+        Panel(
+            "mismatches",
+            "Tables that disagree",
+            "Comparisons of a day that should hold and do not.",
+            "data_checks",
+            Kind.TABLE,
+            (
+                Measure("Expected", "expected", Aggregation.GIVEN),
+                Measure("Found", "found", Aggregation.GIVEN),
+            ),
+            "No tables disagree, as far as they were compared.",
+            dimensions=(DAY, ORGANIZATION, ENVIRONMENT, Dimension("what", "What")),
+            only=(Only("verdict", "mismatch"),),
+            order=(Order("Day (UTC)"),),
+            top=100,
+        ),
+        Panel(
+            "runs",
+            "Runs",
+            "The newest hundred runs, by the day of the data that they wrote.",
+            "export_runs",
+            Kind.TABLE,
+            (
+                Measure("Ended (UTC)", "ended", Aggregation.MAX, Unit.INSTANT),
+                Measure("Exported", "tables_exported"),
+                Measure("Failed", "tables_failed", bad=True),
+                Measure("Kept", "tables_kept"),
+                Measure("Overtaken", "tables_overtaken"),
+                Measure("Rows", "rows_written"),
+                Measure("Bytes", "bytes_written", unit=Unit.BYTES),
+            ),
+            _NEVER_RAN,
+            dimensions=(DAY, ORGANIZATION, Dimension("run", "Run")),
+            order=(Order("Ended (UTC)"), Order("Day (UTC)")),
+            top=100,
+        ),
+    ),
+)
