@@ -212,7 +212,12 @@ function showDates() {
     control.min = dayText(span[0]);
     control.max = dayText(span[1]);
   }
-  for (const button of spans()) button.setAttribute("aria-pressed", isNewest(Number(button.dataset.days)));
+  for (const button of spans()) {
+    const days = Number(button.dataset.days);
+    // More days than there are would be All.
+    button.hidden = days > span[1] - span[0];
+    button.setAttribute("aria-pressed", isNewest(days));
+  }
 }
 
 const spans = () => form.querySelectorAll("[data-days]");
