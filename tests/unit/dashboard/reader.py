@@ -43,6 +43,14 @@ def text(browser: Browser, selector: str) -> str:
     return found
 
 
+def legend(browser: Browser, panel: str) -> dict[str, str]:
+    """The colour of each name of a chart, in the legend's order."""
+    items = f"[...document.querySelectorAll('#panel-{panel} .legend li')]"
+    colour = "item.querySelector('i').style.backgroundColor"
+    found: list[tuple[str, str]] = browser.run(f"{items}.map((item) => [item.innerText, {colour}])")
+    return dict(found)
+
+
 def after(browser: Browser, action: str) -> None:
     """Does something that has the sheet drawn, and waits until it is."""
     browser.run(f"delete document.body.dataset.drawn; {action}")

@@ -12,7 +12,7 @@ from dashboard.data import panels_of
 from dashboard.description import Kind, Panel
 from dashboard.panels import SHEETS
 from tests.unit.dashboard.conftest import NOW, SINCE
-from tests.unit.dashboard.reader import choose, drawn, show
+from tests.unit.dashboard.reader import choose, drawn, legend, show
 from tests.unit.dashboard.told import Choice
 
 # The marks of a panel in the order of its data: their colours, places and sizes.
@@ -27,10 +27,6 @@ TEXTS = (
     "[...document.querySelectorAll('#panel-{} .role-mark.mark-text text')]"
     ".map((text) => text.textContent)"
 )
-COLOURS = (
-    "Object.fromEntries([...document.querySelectorAll('#panel-{} .legend li')]"
-    ".map((item) => [item.innerText, item.querySelector('i').style.backgroundColor]))"
-)
 AXIS = (
     "[[...document.querySelectorAll('#panel-{0} .role-axis-grid line')]"
     ".map((line) => line.getBoundingClientRect().y),"
@@ -44,7 +40,7 @@ Marks = list[dict[str, Any]]
 Rows = list[dict[str, Any]]
 
 
-def of_kind(kind: Kind) -> Any:
+def of_kind(kind: Kind) -> pytest.MarkDecorator:
     panels = [panel for panel in panels_of(SHEETS) if panel.kind is kind]
     return pytest.mark.parametrize("panel", panels, ids=lambda panel: panel.id)
 
@@ -73,7 +69,7 @@ def axis(browser: Browser, panel: Panel) -> tuple[float, float]:
 
 def by_colour(browser: Browser, panel: Panel, rows: Rows, marks: Marks) -> tuple[Rows, Marks]:
     """Rows and marks in the same order: by name or its colour, then by time."""
-    colours = browser.run(COLOURS.format(panel.id))
+    colours = legend(browser, panel.id)
     assert len({*colours.values()}) == len(colours) > 0
     names = [*colours]
     places = {colour: n for n, colour in enumerate(colours.values())}

@@ -14,6 +14,7 @@ from tests.unit.dashboard.reader import (
     choose,
     click,
     drawn,
+    legend,
     set_control,
     show,
     text,
@@ -23,11 +24,6 @@ from tests.unit.dashboard.reader import (
 from tests.unit.dashboard.told import Choice
 
 LAST = NOW.date()
-# Of a chart's legend: what a name has for a colour.
-LEGEND = (
-    "Object.fromEntries([...document.querySelectorAll('#panel-{} .legend li')]"
-    ".map((item) => [item.innerText, item.querySelector('i').style.backgroundColor]))"
-)
 CELLS = (
     "(() => {{ const of = (kind) =>"
     " [...document.querySelectorAll(`#panel-{0} .role-mark.mark-${{kind}}`)]"
@@ -133,7 +129,7 @@ def test_an_environment_has_its_colour_on_every_sheet(opened: Browser) -> None:
         "cache": "hit_rate_by_day",
     }.items():
         show(opened, sheet)
-        found[panel] = opened.run(LEGEND.format(panel))
+        found[panel] = legend(opened, panel)
     assert len(found["hit_rate_by_day"]) == 4
     assert found["hit_rate_by_day"] == found["error_rate_by_day"] == found["p95_by_hour"]
     assert [*found["hit_rate_by_day"]] == [*found["error_rate_by_day"]]
