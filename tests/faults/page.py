@@ -36,7 +36,7 @@ def text(counts: Mapping[str, tuple[int, int]]) -> str:
         *(f"{described(fault)} {_survived(counts.get(key(fault)))} |" for fault in FAULTS),
     ]
     body = "\n".join(rows)
-    return f"{_HEAD}{body}\n\n{total[1]} of {total[0]} cases were survived.\n{_FOOT}"
+    return f"{_HEAD}{total[1]} of {total[0]} cases were survived.\n\n{body}\n{_FOOT}"
 
 
 def described(fault: Fault) -> str:

@@ -1,0 +1,47 @@
+"""`docs/reliability.md` is about the faults that there are, and every fault is tried."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults import page
+from tests.faults.table import FAULTS, key
+
+FOLDER = Path(__file__).parent.parent
+PAGE = FOLDER.parent / "docs" / "reliability.md"
+
+
+def test_the_page_has_the_faults_that_there_are() -> None:
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")][2:]
+    # The last column is what a run of `make reliability` counted.
+    assert [row.rstrip(" |").rpartition(" | ")[0] + " |" for row in rows] == [
+        page.described(fault) for fault in FAULTS
+    ], "run `make reliability`"
+
+
+def test_the_page_says_that_each_fault_was_tried_and_survived() -> None:
+    text = PAGE.read_text("utf-8")
+    assert "not tried" not in text
+    for line in text.splitlines():
+        if line.startswith("| ") and " of " in line.rpartition(" | ")[2]:
+            survived, _, tried = line.rpartition(" | ")[2].rstrip(" |").partition(" of ")
+            assert int(survived) == int(tried) > 0, line
+
+
+def test_each_fault_has_a_name_of_its_own_and_is_tried() -> None:
+    names = [key(fault) for fault in FAULTS]
+    assert len(set(names)) == len(names)
+    tests = "".join(path.read_text("utf-8") for path in (FOLDER / "faults").glob("test_*.py"))
+    for fault in FAULTS:
+        assert bool(fault.cases) != bool(fault.by), fault.name
+        assert not fault.by or f"def {fault.by}(" in tests
+        ids = [case.id for case in fault.cases]
+        assert len(set(ids)) == len(ids), fault.name
+
+
+@pytest.mark.parametrize("counts", [{}, {key(FAULTS[0]): (3, 2)}])
+def test_the_page_tells_what_was_not_survived(counts: page.Counts) -> None:
+    text = page.text(counts)
+    assert text.count("not tried") == len(FAULTS) - len(counts)
+    assert ("| 2 of 3 |" in text) == bool(counts)
+    assert f"{2 if counts else 0} of {3 if counts else 0} cases were survived." in text
