@@ -28,8 +28,9 @@ linux = pytest.mark.skipif(not processes.HERE, reason="reads /proc")
 class Deployed:
     """The deployed functions, in the surroundings of a station."""
 
-    def __init__(self, stack: Stack, station: Station) -> None:
+    def __init__(self, stack: Stack, station: Station, folder: str) -> None:
         self._stack = stack
+        self._folder = folder
         self._names = {
             kind: stack.outputs[f"{kind.title()}FunctionName"] for kind in ("export", "token")
         }
@@ -53,7 +54,9 @@ class Deployed:
 
     def kill(self, kind: str) -> None:
         """Kills the function's processes."""
-        for pid in processes.that_know(f"AWS_LAMBDA_FUNCTION_NAME={self._names[kind]}"):
+        # Functions of other local deployments bear the same name.
+        named = processes.that_know(f"AWS_LAMBDA_FUNCTION_NAME={self._names[kind]}")
+        for pid in named & processes.that_know(f"{self._folder}/aws/"):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -73,7 +76,7 @@ def functions(deployment: Deployment, station: Station) -> Iterator[Deployed]:
     """The functions for one test at a time: the workers share them."""
     with (Path(deployment.folder) / "deployed.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        deployed = Deployed(deployment.stack, station)
+        deployed = Deployed(deployment.stack, station, deployment.folder)
         yield deployed
         deployed.restore()
 
