@@ -140,8 +140,10 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
     ) as following:
         assert following.stdout
         shown = ""
-        while "parts done" not in shown:
-            shown += following.stdout.readline()
+        for line in following.stdout:
+            shown += line
+            if "parts done" in line:
+                break
         following.send_signal(signal.SIGINT)
         shown += following.stdout.read()
     (name,) = re.findall(r"^Backfill (\S+): ", shown, re.M)
