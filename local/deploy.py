@@ -18,6 +18,14 @@ from updates.announce import announce
 
 # Where a build has what its functions know of tables.
 _CATALOGUE = Path("InsightsLayer/python/insights")
+# sam itself, with PyYAML's parser in C: with the one in Python it spends half of its time there.
+_SAM = """\
+import sys, yaml
+if yaml.__with_libyaml__:
+    yaml.SafeLoader, yaml.SafeDumper = yaml.CSafeLoader, yaml.CSafeDumper
+from samcli.cli.main import cli
+sys.exit(cli(prog_name="sam"))
+"""
 _DEPLOY = (
     "--resolve-s3",
     "--no-confirm-changeset",
@@ -104,7 +112,7 @@ def deploy_to_aws() -> None:
 
 def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
     """Runs sam in the terminal, which shows what it says."""
-    if subprocess.run([_sam_program(), *command], env=environment, check=False).returncode:
+    if subprocess.run([str(tool("sam", "sam")), *command], env=environment, check=False).returncode:
         raise CommandError(f"sam {command[0]} failed; its output above says why.")
 
 
@@ -138,16 +146,13 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _sam_program() -> str:
-    return str(tool("sam", "sam"))
-
-
 def _sam(
     folder: Folder, step: str, command: list[str | Path], environment: Mapping[str, str]
 ) -> None:
     log = folder.log(f"sam-{step}")
     log.unlink(missing_ok=True)
-    if background.run([_sam_program(), *command], environment, log, ROOT):
+    program = [tool("sam", "python"), "-c", _SAM]
+    if background.run([*program, *command], environment, log, ROOT):
         raise CommandError(f"sam {step} failed:\n{background.tail(log, 60)}")
 
 

@@ -63,9 +63,7 @@ def basic_environment() -> dict[str, str]:
     Everything else stays out: an AWS profile or a proxy of the user must not steer local runs.
     """
     kept = ("PATH", "LANG", "LC_ALL", "TERM", "UV_CACHE_DIR", "XDG_CACHE_HOME", "HOME")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    return environment
+    return {name: os.environ[name] for name in kept if name in os.environ}
 
 
 PYTHON = Path(sys.executable)
