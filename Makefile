@@ -16,9 +16,10 @@ RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
 INSIGHTS = $(RUN) -m cli
 KEPT = $${LOCAL_DIR:-.local}
 flag = $(if $(filter-out 0,$($(1))),--$(2))
-# The tests of the whole run one at a time: they share one local deployment.
 PYTEST = $(VENVS)/dev/bin/python -m pytest
 WORKERS ?= auto
+# Tests of the whole: two groups that share a deployment each, and some with one of their own.
+INTEGRATION = $(PYTEST) -q -n 3 tests/integration
 # More workers than processors: faults are mostly waited for.
 STATIONS ?= 4
 FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
@@ -35,7 +36,7 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 .PHONY: test
 test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
 	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer
-	@$(PYTEST) -q tests/integration
+	@$(INTEGRATION)
 	@$(FAULTS)
 
 .PHONY: soak

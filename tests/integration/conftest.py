@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from pathlib import Path
 from time import sleep
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from cli import secret
 from cli.places import STACK_NAME
@@ -23,8 +23,18 @@ from local.state import State
 from sandbox import SandboxServer, World
 from sandbox.world import EnvironmentSpec, OrganizationSpec
 from tests.integration import releases
+from tests.integration.dataset import places
 
-DAYS = 3
+DAYS, OLDER_DAYS = 2, 3
+# The first export is compared with the generator; what comes before ExportSince is exported last.
+_ORDER = {"test_export.py": 0, "test_backfill.py": 2}
+# Which modules share a deployment with which, where several workers run them: those that need a
+# whole dataset, those that do not. Each test of others has one of its own.
+_WITH_DATASET = ("commands", "dashboard", "documents", "events", "export", "status", "views")
+_WITHOUT = (
+    *("backfill", "grants", "nothing_leaks", "organizations", "security", "stack", "token"),
+    "update",
+)
 
 
 @dataclass
@@ -38,6 +48,8 @@ class Deployment:
     now: datetime
     since: date
     replies: list[Any] = field(default_factory=list)
+    # By the hash of it.
+    bodies: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def world(self) -> World:
@@ -66,32 +78,69 @@ class Deployment:
         return organizations
 
     def objects(self, prefix: str = "insights/") -> dict[str, bytes]:
-        """The dataset's objects by key."""
-        bucket = self.stack.outputs["DatasetBucketName"]
-        pages = self.stack.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket, Prefix=prefix
-        )
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-        return {
-            key: self.stack.s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys
-        }
+        """The dataset's objects by key. One that has not changed is not read again."""
+        s3, bucket = self.stack.s3, self.stack.outputs["DatasetBucketName"]
+        tags = {item["Key"]: item["ETag"] for item in self._items(prefix)}
+        for key, tag in tags.items():
+            if tag not in self.bodies:
+                self.bodies[tag] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return {key: self.bodies[tag] for key, tag in tags.items()}
+
+    def complete(self) -> None:
+        """Exports what is missing, if anything is."""
+        wanted = places(self.world, self.since, self.now.date())
+        if {place.key for place in wanted} - {item["Key"] for item in self._items("insights/")}:
+            self.export()
 
     def empty(self) -> None:
         """Deletes the dataset."""
         bucket = self.stack.outputs["DatasetBucketName"]
-        for key in self.objects(""):
-            self.stack.s3.delete_object(Bucket=bucket, Key=key)
+        keys = [{"Key": item["Key"]} for item in self._items("")]
+        for start in range(0, len(keys), 1000):
+            some = keys[start : start + 1000]
+            self.stack.s3.delete_objects(Bucket=bucket, Delete={"Objects": some})
+
+    def _items(self, prefix: str) -> list[Any]:
+        bucket = self.stack.outputs["DatasetBucketName"]
+        paginator = self.stack.s3.get_paginator("list_objects_v2")
+        pages = paginator.paginate(Bucket=bucket, Prefix=prefix)
+        return [item for page in pages for item in page.get("Contents", ())]
 
     def log(self, function: str) -> str:
         """All that a function has logged."""
         return "\n".join(schedule.log_lines(self.stack, function))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the modules into the order in which they leave each other the dataset."""
+    items.sort(key=lambda item: _ORDER.get(item.path.name, 1))
+
+
+class _Together(LoadScopeScheduling):
+    """Gives one worker all tests that share a deployment.
+
+    `--dist loadgroup` cannot: with pytest 9 it does not see to which group a test belongs.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0].rpartition("/test_")[2].removesuffix(".py")
+        for group in (_WITH_DATASET, _WITHOUT):
+            if "integration/" in nodeid and module in group:
+                return group[0]
+        return nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
+    """For `-n`: see `_Together`."""
+    return _Together(config, log)
+
+
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment, made once."""
     folder = Folder(tmp_path_factory.mktemp("local"))
-    with _prepared(folder, World()) as prepared:
+    with _prepared(folder, World(), DAYS) as prepared:
         deploy.build_locally(folder)
         prepared.deploy()
         yield prepared
@@ -105,20 +154,20 @@ def older(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ite
         OrganizationSpec(handle, None, 2, 2, 0, (EnvironmentSpec("Production"),))
         for handle in ("acme", "globex", "lotus")
     ]
-    with _prepared(folder, World(organizations=small)) as prepared:
+    with _prepared(folder, World(organizations=small), OLDER_DAYS) as prepared:
         releases.build(deployed.folder, folder, {releases.TABLE: releases.BEFORE})
         prepared.deploy()
         yield prepared
 
 
 @contextmanager
-def _prepared(folder: Folder, world: World) -> Iterator[Deployment]:
+def _prepared(folder: Folder, world: World, days: int) -> Iterator[Deployment]:
     """A local AWS with the secrets of a sandbox, and nothing deployed yet."""
     state = State()
     now = _away_from_midnight().replace(microsecond=0)
     with SandboxServer(world=world) as sandbox:
         sandbox.settings.now = now
-        since = now.date() - timedelta(days=DAYS)
+        since = now.date() - timedelta(days=days)
         try:
             up.start_aws(folder, state, iam=True)
             assert state.aws
@@ -156,9 +205,3 @@ def _parameters(sandbox: SandboxServer, since: date) -> dict[str, str]:
         "ExportSince": since.isoformat(),
         "RequestsPerMinute": "60000",
     }
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    """A folder for a local deployment of a test's own."""
-    return Folder(tmp_path)

@@ -18,7 +18,7 @@ from tests.integration.test_commands import environment, insights, settings
 
 TABLES = {"success_summary", "total_traffic"}
 FIELD = "getSuccessSummary"
-DAYS = 10
+DAYS = 6
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def history(deployed: Deployment) -> Iterator[Deployment]:
 
 
 def span(deployment: Deployment, back: int) -> tuple[date, date]:
-    """Ten days that end so many days before the first that the stack exports by itself."""
+    """Days that end so many days before the first that the stack exports by itself."""
     last = deployment.since - timedelta(days=back)
     return last - timedelta(days=DAYS - 1), last
 
@@ -44,7 +44,7 @@ def wanted(deployment: Deployment, days: tuple[date, date]) -> list[Place]:
 def arguments(days: tuple[date, date]) -> list[str]:
     # Two spans, so that there are more parts than workers.
     first, last = map(str, days)
-    return ["--from", first, "--to", last, "--tables", ",".join(TABLES), "--span", "6"]
+    return ["--from", first, "--to", last, "--tables", ",".join(TABLES), "--span", "4"]
 
 
 def run(deployment: Deployment, *options: str) -> subprocess.CompletedProcess[str]:

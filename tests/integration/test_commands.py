@@ -4,10 +4,9 @@ import json
 import os
 import pty
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,13 +14,9 @@ import pytest
 
 from cli.counting import of_aws
 from cli.places import ROOT
-from cli.stack import Stack
 from local.places import Folder
-from local.state import State
 from tests.integration import processes
 from tests.integration.conftest import Deployment
-
-linux = pytest.mark.skipif(not processes.HERE, reason="reads /proc")
 
 
 def settings(env: Path) -> dict[str, str]:
@@ -120,7 +115,7 @@ def test_logs_show_what_was_done(deployment: Deployment) -> None:
 
 def test_queries_are_answered_as_by_athena(deployment: Deployment, tmp_path: Path) -> None:
     shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(tmp_path)}
-    deployment.export()
+    deployment.complete()
     sql = "SELECT day, sum(requests) AS requests FROM traffic_daily GROUP BY 1 ORDER BY 1"
 
     def ask(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -242,97 +237,3 @@ def test_a_secret_that_is_of_no_use_is_not_stored(
     assert "hush" not in done.stdout + done.stderr
     listed = deployment.stack.secrets.list_secrets()["SecretList"]
     assert "choreo-insights/hooli" not in {secret["Name"] for secret in listed}
-
-
-@pytest.fixture
-def stopped(folder: Folder) -> Iterator[Folder]:
-    """A folder whose local deployment is stopped at the end, whatever happened."""
-    yield folder
-    command("down", folder)
-
-
-@linux
-def test_local_with_a_server_of_ones_own(deployment: Deployment, stopped: Folder) -> None:
-    sandbox = deployment.sandbox
-    urls = {
-        "TOKEN_URL": sandbox.token_url,
-        "REVOKE_URL": sandbox.revoke_url,
-        "INSIGHTS_URL": sandbox.insights_url,
-    }
-    since = deployment.now.date().isoformat()
-    chosen = f"Organizations=acme ExportSince={since} ExportSchedule='rate(2 hours)'"
-
-    up = command("up", stopped, PARAMETERS=chosen, **urls)
-
-    assert up.returncode == 0, up.stderr
-    state = State.load(stopped)
-    assert state.sandbox is None
-    assert state.aws
-    assert state.aws.iam
-    shell = settings(stopped.env)
-    stack = Stack(shell["STACK_NAME"], shell)
-    assert stack.parameters["TokenUrl"] == sandbox.token_url
-    assert stack.parameters["ExportSchedule"] == "rate(2 hours)"
-    without = insights(stopped, "token", "ensure", **shell)
-    assert without.returncode == 1
-    assert "make secret ORG=acme" in without.stdout
-    secret = json.dumps(deployment.world.secret("acme"))
-    assert insights(stopped, "secret", "acme", stdin=secret, **shell).returncode == 0
-    export = insights(stopped, "export", "--tables", "environments", **shell)
-    assert export.returncode == 0, export.stderr
-    assert export.stdout.startswith("exported 1, ")
-
-    group = processes.of_group(state.aws.process.pid)
-    down = command("down", stopped)
-
-    assert down.stdout == "Stopped.\n"
-    assert group
-    assert processes.of_group(state.aws.process.pid) == set()
-    assert processes.that_know(str(stopped.path)) == set()
-    assert not stopped.env.exists()
-
-
-@linux
-def test_the_demo_shows_everything_and_leaves_nothing(folder: Folder) -> None:
-    done = command("demo", folder)
-
-    assert done.returncode == 0, done.stderr
-    for shown in ("sam deploy", "fingerprint", "success_summary", "Production", "make deploy"):
-        assert shown in done.stdout
-    assert re.search(r"\d+\.\d s", done.stdout)
-    assert processes.that_know(str(folder.path)) == set()
-
-
-@linux
-@pytest.mark.parametrize(
-    ("when", "number"),
-    [
-        ("Sandbox Choreo", signal.SIGINT),
-        ("sam build", signal.SIGINT),
-        ("sam build", signal.SIGTERM),
-        ("Schedule", signal.SIGINT),
-    ],
-)
-def test_an_interrupted_demo_leaves_nothing(
-    folder: Folder, when: str, number: signal.Signals
-) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "local", "demo"],
-        cwd=ROOT,
-        env=environment(folder, PYTHONUNBUFFERED="1"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as demo:
-        assert demo.stdout
-        output = []
-        for line in demo.stdout:
-            output.append(line)
-            if when in line:
-                demo.send_signal(number)
-                break
-        output += demo.stdout.readlines()
-
-    assert demo.returncode == 130, "".join(output)
-    assert "Interrupted." in output[-1]
-    assert processes.that_know(str(folder.path)) == set()

@@ -95,8 +95,10 @@ def test_a_second_run_asks_for_what_is_not_settled_alone(
     assert again["settled"] > 0
     assert again["settled"] + again["exported"] == full["exported"]
     after = deployment.objects()
-    for place in wanted(deployment):
-        assert found(after[place.key]) == found(before[place.key])
+    for key in {place.key for place in wanted(deployment)} - {
+        key for key, body in before.items() if after[key] == body
+    }:
+        assert found(after[key]) == found(before[key])
 
 
 def test_one_organisation_table_and_day_by_force(deployment: Deployment) -> None:
@@ -130,12 +132,13 @@ def test_a_token_killed_in_the_middle_costs_no_partition(deployment: Deployment)
     deployment.token("ensure")
     deployment.sandbox.faults.add("kill_tokens", skip=2)
     before = deployment.sandbox.statistics.mints
+    yesterday = deployment.now.date() - timedelta(days=1)
 
-    reply = deployment.export(force=True)
+    reply = deployment.export(from_=yesterday.isoformat(), force=True)
 
     assert deployment.sandbox.faults.as_list() == []
     assert reply["failures"] == []
-    assert reply["exported"] == len(wanted(deployment))
+    assert reply["exported"] == sum(place.day >= yesterday for place in wanted(deployment))
     # One mint for each organisation whose token was killed, however many requests met a 401.
     assert 1 <= deployment.sandbox.statistics.mints - before <= len(deployment.world.organizations)
 

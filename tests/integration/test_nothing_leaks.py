@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -46,12 +47,13 @@ FAULTS: tuple[dict[str, Any], ...] = (
 @pytest.fixture(scope="module")
 def troubled(deployed: Deployment) -> Iterator[Deployment]:
     """The deployment after a run in which much went wrong."""
+    yesterday = (deployed.now.date() - timedelta(days=1)).isoformat()
     deployed.token("revoke")
     for fault in FAULTS:
         deployed.sandbox.faults.add(**fault)
     for _ in range(2):
         deployed.token("ensure")
-        deployed.export(force=True)
+        deployed.export(force=True, from_=yesterday)
     deployed.sandbox.faults.clear()
     deployed.token("renew", rejected="0123456789abcdef")
     deployed.token("ensure")
