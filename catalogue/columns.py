@@ -31,6 +31,8 @@ RESOLVED_ID = Column(
     "Id of the API where `api_id` leaves no doubt: it is an id, or the name and version of one "
     "API that is listed. Null else.",
 )
+# The partition column, and what the exporter makes of `api_id`.
+NOT_ANSWERED = ("day", RESOLVED)
 # A page speaks of itself, not of the row.
 NO_COLUMNS = ("pagination",)
 TYPES: Mapping[str, ColumnType] = {
@@ -77,7 +79,8 @@ class _Shaper:
         if isinstance(kind, GraphQLList):
             kind, _ = _unwrapped(kind.of_type)
         if isinstance(kind, GraphQLList):
-            raise DocumentError(self._path, "a list of lists gives no rows", field)
+            reason = "a list of lists gives no rows"
+            raise DocumentError(self._path, f"{reason}: ask for a list of objects", field)
         alias = field.alias.value if field.alias and prefix is not None else None
         key = alias or field.name.value
         if isinstance(kind, GraphQLObjectType):
@@ -121,8 +124,11 @@ class _Shaper:
         return "_".join(filter(None, (prefix, snake(alias) if alias else name)))
 
     def _note(self, column: str, field: FieldNode, meaning: str) -> None:
+        if not column:
+            reason = "an alias of underscores is no column: name it"
+            raise DocumentError(self._path, reason, field)
         common = [c.name for c in COMMON if self._entity != "environment"]
-        if column in (*self.meanings, *common, "day"):
+        if column in (*self.meanings, *common, *NOT_ANSWERED):
             reason = f"the column {column!r} is there already: give the field an alias"
             raise DocumentError(self._path, reason, field)
         self._fields[column], self.meanings[column] = field, meaning
@@ -178,6 +184,9 @@ def shape_and_columns(
     shape = shaper.node(root, definition, None)
     meanings = shaper.meanings
     types = dict(_leaf_types(shape))
+    for name in (name for fan in fans for name in fan.columns):
+        if name in (*NOT_ANSWERED, *(column.name for column in COMMON)):
+            raise DocumentError(path, f"the column {name!r} is there already: rename it", root)
     columns = [
         Column(name, "string", f"What was asked for as ${fan.variable}.")
         for fan in fans

@@ -63,7 +63,15 @@ def test_the_function_knows_both(project: Path):
 
 def test_a_document_for_a_shipped_table_is_refused(project: Path):
     (project / "custom/success_summary.graphql").write_text(OWN)
-    with pytest.raises(DocumentError, match=r"custom/success_summary.graphql: there is a table"):
+    with pytest.raises(DocumentError, match=r"custom/success_summary.graphql:1: there is a table"):
+        list(generated(project))
+
+
+def test_a_document_with_the_name_of_a_view_is_refused(project: Path):
+    # Glue has one list of names for both.
+    (project / "custom/traffic_daily.graphql").write_text(OWN)
+    says = r"custom/traffic_daily.graphql:1: there is a table or view 'traffic_daily' already"
+    with pytest.raises(DocumentError, match=says):
         list(generated(project))
 
 
