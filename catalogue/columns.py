@@ -188,7 +188,7 @@ def shape_and_columns(
         if name in (*NOT_ANSWERED, *(column.name for column in COMMON)):
             raise DocumentError(path, f"the column {name!r} is there already: rename it", root)
     columns = [
-        Column(name, "string", f"What was asked for as ${fan.variable}.")
+        Column(name, "string", _meaning(fan, name))
         for fan in fans
         for name in fan.columns
         if name not in meanings
@@ -203,6 +203,15 @@ def shape_and_columns(
     return shape, tuple(
         msgspec.structs.replace(column, former=former.get(column.name, ())) for column in columns
     )
+
+
+def _meaning(fan: FanOut, column: str) -> str:
+    """What a column holds that repeats what was asked for."""
+    if fan.over == "groups":
+        return f"Value of the group-by field {column.upper()} that was asked for."
+    if fan.over == "values":
+        return f"What was asked for: {' or '.join(fan.values)}."
+    return "Id of the API that was asked for."
 
 
 def _leaf_types(node: Node) -> Iterator[tuple[str, ColumnType]]:

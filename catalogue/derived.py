@@ -28,7 +28,8 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     versions = {"Version": version(), "DatasetVersion": str(VERSION)}
     yield root / "tables.yaml", glue.render([*map(_described, shipped), *OWN], versions)
     yield root / "custom/tables.yaml", glue.render(map(_described, own))
-    yield root / "docs/tables.md", page.render([*shipped, *own], OWN)
+    yield root / "docs/tables.md", page.render(shipped, OWN)
+    yield root / "custom/tables.md", page.render_own(own)
     tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}
     views = sql.views(root / "views", tables)
     queries = sql.queries(root / "queries", tables, views)

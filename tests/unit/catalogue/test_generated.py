@@ -11,7 +11,7 @@ from catalogue.errors import DocumentError
 from insights.catalogue import load
 from insights.errors import ConfigurationError
 
-OWN = """# Requests by user agent and hour.
+OWN = """# Requests by user agent | hour.
 query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues: [String]!) {
   getCustomReportOvertime(
     dataFilter: $data, timeFilter: $time, metric: HIT_COUNT, groupByFields: [USER_AGENT]
@@ -47,9 +47,29 @@ def test_a_users_own_document_is_a_table_beside_the_shipped_ones(project: Path):
     columns = {c["Name"]: c["Type"] for c in described["StorageDescriptor"]["Columns"]}
     assert (columns["user_agent"], columns["hits"]) == ("string", "bigint")
     assert described["Parameters"]["projection.enabled"] == "true"
-    assert "## hits_by_user_agent" in files["docs/tables.md"]
-    # What is shipped does not change with it: an update of the project brings its own.
-    assert files["tables.yaml"] == (ROOT / "tables.yaml").read_text()
+    page = files["custom/tables.md"]
+    assert (
+        "| [hits_by_user_agent](#hits_by_user_agent) | Requests by user agent \\| hour. |" in page
+    )
+    assert "| a row for each | `user_agent`, hour (`time_span`) |" in page
+    assert (
+        "| `user_agent` | string | Value of the group-by field USER_AGENT that was asked " in page
+    )
+
+
+def test_what_is_shipped_does_not_change_with_it(project: Path):
+    # An update of the project brings new versions of these, and none of those in `custom`.
+    for name, text in write(project).items():
+        if not name.startswith("custom/"):
+            assert text == (ROOT / name).read_text(), name
+
+
+def test_without_documents_the_folder_has_its_page_and_no_table(project: Path):
+    (project / "custom/hits_by_user_agent.graphql").unlink()
+    files = write(project)
+    for name in ("custom/tables.md", "custom/tables.yaml", "custom/catalogue.json"):
+        assert files[name] == (ROOT / name).read_text()
+    assert "## " not in files["custom/tables.md"]
 
 
 def test_the_function_knows_both(project: Path):
