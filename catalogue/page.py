@@ -14,6 +14,8 @@ partition column `day` (date, UTC) beside the columns below. Instants are UTC, c
 integers, latencies doubles in milliseconds; a null is a null, never a 0.
 
 Always filter by `day`: a query without it reads the whole history.
+
+Events come late: the rows of a day may grow until it is final, `SettleHours` after its end.
 """
 _INTRO_OF_OWN = """# Your own tables
 

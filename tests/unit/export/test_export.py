@@ -93,6 +93,7 @@ class Place:
         self.tokens = PlainTokens(sandbox)
         self.now = NOW
         self.seconds = 600.0
+        self.catalogue = CATALOGUE
         self.config = ExportConfig(
             organizations=organizations,
             secret_prefix="choreo-insights",
@@ -116,8 +117,8 @@ class Place:
         http = Http(Timeouts(), retries=3, sleep=lambda _: None)
         return Export(
             self.config,
-            CATALOGUE,
-            Bounds.from_event(event or {}, self.config, CATALOGUE, self.now.date()),
+            self.catalogue,
+            Bounds.from_event(event or {}, self.config, self.catalogue, self.now.date()),
             dataset=self.dataset,
             choreo=Choreo(http, self.sandbox.insights_url, self.tokens, self.secrets),
             secrets=self.secrets,
