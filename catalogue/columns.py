@@ -139,7 +139,9 @@ def _was(field: FieldNode) -> Iterator[str]:
     for directive in field.directives or ():
         if directive.name.value == "was":
             for argument in directive.arguments or ():
-                yield from value_from_ast_untyped(argument.value)
+                given = value_from_ast_untyped(argument.value)
+                # A single value may stand for a list of one.
+                yield from [given] if isinstance(given, str) else given
 
 
 def _unwrapped(kind: GraphQLOutputType) -> tuple[GraphQLOutputType, bool]:

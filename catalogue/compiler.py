@@ -56,6 +56,7 @@ from graphql import (
     visit,
 )
 
+from catalogue import documents
 from catalogue.advice import advice
 from catalogue.columns import has_field, shape_and_columns, snake
 from catalogue.errors import DocumentError, line_of
@@ -66,7 +67,6 @@ FOLDER = Path(__file__).parent
 GRANULARITIES = ("1m", "15m", "1h", "1d", "7d")
 # The exporter's own tables, in the same database.
 RESERVED = ("runs", "checks")
-_OTHER_SUFFIXES = (".graphql", ".graphqls", ".gql")
 _EMPTY = "the document is empty: write one query with one root field"
 FILLED = {
     "time": ("TimeFilter!", "TimeFilter"),
@@ -100,8 +100,8 @@ def compile_folder(
     tables: dict[str, Table] = {}
     # The Glue template names its resources without underscores.
     alike: dict[str, str] = {}
-    for path in _documents(folder):
-        table = compile_document(path, _text(path), against)
+    for path in documents.paths(folder):
+        table = compile_document(path, documents.text(path), against)
         name, first = table.name, tables.get(table.name)
         if "." in path.stem:
             if not first:
@@ -116,25 +116,6 @@ def compile_folder(
             raise DocumentError(path, reason, 1)
         tables[name] = table
     return [tables[name] for name in sorted(tables)]
-
-
-def _documents(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*"), key=lambda path: (path.stem, path)):
-        if path.suffix == ".graphql":
-            yield path
-        elif path.suffix.lower() in _OTHER_SUFFIXES:
-            raise DocumentError(path, "a document's name ends in .graphql: rename the file", 1)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise DocumentError(path, "it is not UTF-8: save it as UTF-8", line) from None
-    except OSError as error:
-        reason = f"it cannot be read ({error.strerror}): a document is a file of text"
-        raise DocumentError(path, reason, 1) from None
 
 
 def _with_other_way(path: Path, first: Table, other: Table) -> Table:

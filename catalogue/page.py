@@ -11,7 +11,8 @@ own are on [a page beside their documents](../custom/tables.md).
 
 Each table lies in S3 under `insights/<table>/day=YYYY-MM-DD/`, and in Glue and Athena it has the
 partition column `day` (date, UTC) beside the columns below. Instants are UTC, counts 64-bit
-integers, latencies doubles in milliseconds; a null is a null, never a 0.
+integers, latencies doubles in milliseconds (in custom reports whole ones); a null is a null, never
+a 0.
 
 Always filter by `day`: a query without it reads the whole history.
 

@@ -103,7 +103,7 @@ def test_a_column_keeps_its_earlier_names_and_nobody_is_asked_for_them():
     assert table.renamed == {"n": "hits", "count": "hits"}
     assert [c.former for c in table.columns if c.name != "hits"] == [()] * 6
     assert table.root == compiled(text.replace('@was(columns: ["n", "count"])', "")).root
-    total = query('getTotalTraffic(filter: $time, dataFilter: $data) @was(columns: ["hits"])')
+    total = query('getTotalTraffic(filter: $time, dataFilter: $data) @was(columns: "hits")')
     assert compiled(total).renamed == {"hits": "probe"}
 
 
