@@ -6,6 +6,7 @@ from typing import Any
 from graphql import (
     BREAK,
     ArgumentNode,
+    DirectiveLocation,
     DirectiveNode,
     DocumentNode,
     FieldNode,
@@ -23,6 +24,7 @@ from graphql import (
     VariableNode,
     Visitor,
     get_named_type,
+    is_specified_directive,
     visit,
 )
 
@@ -37,7 +39,7 @@ def advice(error: GraphQLError, document: DocumentNode, schema: GraphQLSchema) -
     if isinstance(node, NamedTypeNode):
         return _choice("enums", _enums(schema))
     if isinstance(node, DirectiveNode):
-        return _choice("directives", (f"@{each.name}" for each in schema.directives))
+        return _choice("directives", _directives(schema))
     info = TypeInfo(schema)
     finder = _Finder(node, info)
     visit(document, TypeInfoVisitor(info, finder))
@@ -51,6 +53,16 @@ def _choice(what: str, names: Iterable[str]) -> str:
 def _enums(schema: GraphQLSchema) -> list[str]:
     kinds = schema.type_map.values()
     return [k.name for k in kinds if isinstance(k, GraphQLEnumType) and k.name[:2] != "__"]
+
+
+def _directives(schema: GraphQLSchema) -> list[str]:
+    """Those that are for documents."""
+    return [
+        f"@{each.name}"
+        for each in schema.directives
+        if not is_specified_directive(each)
+        and DirectiveLocation.FIELD_DEFINITION not in each.locations
+    ]
 
 
 class _Finder(Visitor):

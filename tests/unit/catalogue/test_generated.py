@@ -1,6 +1,5 @@
 """What follows from the documents: the compiled catalogue, Glue tables and the page."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,8 @@ import yaml
 
 from catalogue.derived import ROOT, generated
 from catalogue.errors import DocumentError
+from catalogue.glue import render
+from catalogue.page import render_own
 from insights.catalogue import load
 from insights.errors import ConfigurationError
 
@@ -22,26 +23,29 @@ query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues:
 """
 
 
+def copy(folder: Path) -> Path:
+    """A copy of the catalogue with one document of the user's own."""
+    for name in ("catalogue/tables", "views", "queries"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "custom").mkdir()
+    (folder / "custom/hits_by_user_agent.graphql").write_text(OWN)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the catalogue with one document of the user's own."""
-    for folder in ("catalogue/tables", "views", "queries"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "custom").mkdir()
-    (tmp_path / "custom/hits_by_user_agent.graphql").write_text(OWN)
-    return tmp_path
+    """A project for one test."""
+    return copy(tmp_path)
 
 
-def write(project: Path) -> dict[str, str]:
-    files = {str(path.relative_to(project)): text for path, text in generated(project)}
-    for name, text in files.items():
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        (project / name).write_text(text)
-    return files
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All that follows from a project, by path."""
+    project = copy(tmp_path_factory.mktemp("project"))
+    return {str(path.relative_to(project)): text for path, text in generated(project)}
 
 
-def test_a_users_own_document_is_a_table_beside_the_shipped_ones(project: Path):
-    files = write(project)
+def test_a_users_own_document_is_a_table_beside_the_shipped_ones(files: dict[str, str]):
     own = yaml.safe_load(files["custom/tables.yaml"])["Resources"]
     assert list(own) == ["HitsByUserAgentTable"]
     described = own["HitsByUserAgentTable"]["Properties"]["TableInput"]
@@ -58,27 +62,23 @@ def test_a_users_own_document_is_a_table_beside_the_shipped_ones(project: Path):
     )
 
 
-def test_what_is_shipped_does_not_change_with_it(project: Path):
+def test_what_is_shipped_does_not_change_with_it(files: dict[str, str]):
     # An update of the project brings new versions of these, and none of those in `custom`.
-    for name, text in write(project).items():
+    for name, text in files.items():
         if not name.startswith("custom/"):
             assert text == (ROOT / name).read_text(), name
 
 
-def test_without_documents_the_folder_has_its_page_and_no_table(project: Path):
-    (project / "custom/hits_by_user_agent.graphql").unlink()
-    files = write(project)
-    assert json.loads(files["custom/catalogue.json"]) == {"tables": []}
+def test_without_documents_the_folder_has_its_page_and_no_table():
+    assert "## " not in render_own([])
     # CloudFormation takes no template without a resource.
-    assert list(yaml.safe_load(files["custom/tables.yaml"])["Resources"]) == ["NoTables"]
-    assert "## " not in files["custom/tables.md"]
+    assert list(yaml.safe_load(render([]))["Resources"]) == ["NoTables"]
 
 
-def test_the_function_knows_both(project: Path):
-    write(project)
-    layer = project / "layers/insights/insights"
-    shutil.copy(project / "custom/catalogue.json", layer / "custom_catalogue.json")
-    names = [table.name for table in load(layer).tables]
+def test_the_function_knows_both(files: dict[str, str], tmp_path: Path):
+    (tmp_path / "catalogue.json").write_text(files["layers/insights/insights/catalogue.json"])
+    (tmp_path / "custom_catalogue.json").write_text(files["custom/catalogue.json"])
+    names = [table.name for table in load(tmp_path).tables]
     assert "hits_by_user_agent" in names
     assert "success_summary" in names
 
