@@ -41,7 +41,7 @@ test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
 
 .PHONY: soak
 soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
-	@SOAK=1 $(PYTEST) -q tests/unit/export/test_sizes.py tests/unit/costs/test_page.py
+	@SOAK=1 $(PYTEST) -q tests/unit/costs/test_page.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 
 .PHONY: reliability

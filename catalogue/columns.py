@@ -31,6 +31,8 @@ RESOLVED_ID = Column(
     "Id of the API where `api_id` leaves no doubt: it is an id, or the name and version of one "
     "API that is listed. Null else.",
 )
+# The partition column, and what the exporter makes of `api_id`.
+NOT_ANSWERED = ("day", RESOLVED)
 # A page speaks of itself, not of the row.
 NO_COLUMNS = ("pagination",)
 TYPES: Mapping[str, ColumnType] = {
@@ -77,7 +79,8 @@ class _Shaper:
         if isinstance(kind, GraphQLList):
             kind, _ = _unwrapped(kind.of_type)
         if isinstance(kind, GraphQLList):
-            raise DocumentError(self._path, "a list of lists gives no rows", field)
+            reason = "a list of lists gives no rows"
+            raise DocumentError(self._path, f"{reason}: ask for a list of objects", field)
         alias = field.alias.value if field.alias and prefix is not None else None
         key = alias or field.name.value
         if isinstance(kind, GraphQLObjectType):
@@ -121,8 +124,11 @@ class _Shaper:
         return "_".join(filter(None, (prefix, snake(alias) if alias else name)))
 
     def _note(self, column: str, field: FieldNode, meaning: str) -> None:
+        if not column:
+            reason = "an alias of underscores is no column: name it"
+            raise DocumentError(self._path, reason, field)
         common = [c.name for c in COMMON if self._entity != "environment"]
-        if column in (*self.meanings, *common, "day"):
+        if column in (*self.meanings, *common, *NOT_ANSWERED):
             reason = f"the column {column!r} is there already: give the field an alias"
             raise DocumentError(self._path, reason, field)
         self._fields[column], self.meanings[column] = field, meaning
@@ -133,7 +139,9 @@ def _was(field: FieldNode) -> Iterator[str]:
     for directive in field.directives or ():
         if directive.name.value == "was":
             for argument in directive.arguments or ():
-                yield from value_from_ast_untyped(argument.value)
+                given = value_from_ast_untyped(argument.value)
+                # A single value may stand for a list of one.
+                yield from [given] if isinstance(given, str) else given
 
 
 def _unwrapped(kind: GraphQLOutputType) -> tuple[GraphQLOutputType, bool]:
@@ -178,8 +186,11 @@ def shape_and_columns(
     shape = shaper.node(root, definition, None)
     meanings = shaper.meanings
     types = dict(_leaf_types(shape))
+    for name in (name for fan in fans for name in fan.columns):
+        if name in (*NOT_ANSWERED, *(column.name for column in COMMON)):
+            raise DocumentError(path, f"the column {name!r} is there already: rename it", root)
     columns = [
-        Column(name, "string", f"What was asked for as ${fan.variable}.")
+        Column(name, "string", _meaning(fan, name))
         for fan in fans
         for name in fan.columns
         if name not in meanings
@@ -194,6 +205,15 @@ def shape_and_columns(
     return shape, tuple(
         msgspec.structs.replace(column, former=former.get(column.name, ())) for column in columns
     )
+
+
+def _meaning(fan: FanOut, column: str) -> str:
+    """What a column holds that repeats what was asked for."""
+    if fan.over == "groups":
+        return f"Value of the group-by field {column.upper()} that was asked for."
+    if fan.over == "values":
+        return f"What was asked for: {' or '.join(fan.values)}."
+    return "Id of the API that was asked for."
 
 
 def _leaf_types(node: Node) -> Iterator[tuple[str, ColumnType]]:

@@ -25,9 +25,9 @@ first one fails.
 """
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from graphql import (
@@ -47,6 +47,7 @@ from graphql import (
     VariableDefinitionNode,
     Visitor,
     build_schema,
+    get_directive_values,
     get_named_type,
     parse,
     print_ast,
@@ -54,10 +55,11 @@ from graphql import (
     validate,
     visit,
 )
-from graphql.utilities import value_from_ast_untyped
 
+from catalogue import documents
+from catalogue.advice import advice
 from catalogue.columns import has_field, shape_and_columns, snake
-from catalogue.errors import DocumentError, located
+from catalogue.errors import DocumentError, line_of
 from insights.catalogue import FanOut, Node, Table
 from insights.decode import GROUPS
 
@@ -65,6 +67,7 @@ FOLDER = Path(__file__).parent
 GRANULARITIES = ("1m", "15m", "1h", "1d", "7d")
 # The exporter's own tables, in the same database.
 RESERVED = ("runs", "checks")
+_EMPTY = "the document is empty: write one query with one root field"
 FILLED = {
     "time": ("TimeFilter!", "TimeFilter"),
     "data": ("DataFilter!",),
@@ -92,33 +95,40 @@ def compile_folder(
 ) -> list[Table]:
     """The tables of all documents in a folder, by name.
 
-    Raises DocumentError for the first broken document, or one whose table is `taken`.
+    Raises DocumentError for the first broken document, or one whose table's name is `taken`.
     """
     tables: dict[str, Table] = {}
-    for path in sorted(folder.rglob("*.graphql"), key=lambda path: (path.stem, path)):
-        table = compile_document(path, path.read_text("utf-8"), against)
-        first = tables.get(table.name)
-        if "." in path.stem and not first:
-            raise DocumentError(path, f"it is another way to ask for {table.name!r}: there is none")
-        if first and "." in path.stem:
-            tables[table.name] = _with_other_way(path, first, table)
-        elif first or table.name in taken:
-            raise DocumentError(path, f"there is a table {table.name!r} already: rename the file")
-        else:
-            tables[table.name] = table
+    # The Glue template names its resources without underscores.
+    alike: dict[str, str] = {}
+    for path in documents.paths(folder):
+        table = compile_document(path, documents.text(path), against)
+        name, first = table.name, tables.get(table.name)
+        if "." in path.stem:
+            if not first:
+                reason = f"it is another way to ask for {name!r}: there is none"
+                raise DocumentError(path, f"{reason}. Rename the file, or add {name}.graphql", 1)
+            tables[name] = _with_other_way(path, first, table)
+            continue
+        if first or name in taken:
+            raise DocumentError(path, f"there is a table or view {name!r} already: rename it", 1)
+        if (other := alike.setdefault(name.replace("_", ""), name)) != name:
+            reason = f"the table {other!r} differs by underscores alone: rename one of them"
+            raise DocumentError(path, reason, 1)
+        tables[name] = table
     return [tables[name] for name in sorted(tables)]
 
 
 def _with_other_way(path: Path, first: Table, other: Table) -> Table:
     """The first table with another way to ask for it, which must give the same rows."""
     if first.otherwise:
-        raise DocumentError(path, f"there is another way to ask for {first.name!r} already")
+        reason = f"there is another way to ask for {first.name!r} already: take one away"
+        raise DocumentError(path, reason, 1)
     if [(c.name, c.type) for c in first.columns] != [(c.name, c.type) for c in other.columns]:
-        raise DocumentError(path, f"its columns are not those of {first.document}")
+        reason = f"its columns are not those of {first.document}: select the same fields"
+        raise DocumentError(path, reason, 1)
     if (first.scope, first.daily) != (other.scope, other.daily):
-        raise DocumentError(
-            path, f"it is not asked for the same days and places as {first.document}"
-        )
+        reason = f"it is not asked for the same days and places as {first.document}"
+        raise DocumentError(path, f"{reason}: both need the same of $time, $data", 1)
     return msgspec.structs.replace(first, otherwise=other)
 
 
@@ -127,16 +137,15 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     name = path.stem.partition(".")[0]
     if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)?", path.stem) or name in RESERVED:
         reason = "the file's name becomes the table's: lower case, digits and underscores"
-        raise DocumentError(path, f"{reason}, and none of {', '.join(RESERVED)}")
+        raise DocumentError(path, f"{reason}, and none of {', '.join(RESERVED)}. Rename it", 1)
     operation = _operation(path, text, against)
     root = _root(path, operation)
     variables = {v.variable.name.value: v for v in operation.variable_definitions or ()}
     for variable in variables.values():
         _check_variable(path, variable, against)
-    kind = against.query_type
-    field = kind.fields[root.name.value] if kind else None
+    field = against.query_type.fields[root.name.value] if against.query_type else None
     if field is None:
-        raise DocumentError(path, f"the schema has no query field {root.name.value!r}", root)
+        raise LookupError("the schema has no queries")
     selected = get_named_type(field.type)
     daily = "time" in variables
     entity = None if daily or not isinstance(selected, GraphQLObjectType) else snake(selected.name)
@@ -146,11 +155,7 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     shape, columns = shape_and_columns(
         path, root, field, table=name, entity=entity, fans=fans, resolve=scope == "environment"
     )
-    directives = {d.name.value: d for d in operation.directives or ()}
-    arguments = {
-        key: {a.name.value: value_from_ast_untyped(a.value) for a in d.arguments or ()}
-        for key, d in directives.items()
-    }
+    directives = _directives(path, operation, against)
     return Table(
         name=name,
         document=path.name,
@@ -165,11 +170,30 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         granularity=_granularity(path, root, field, selected),
         fan_out=fans,
         paged=_paged(path, root, selected, variables),
-        environment_types=tuple(arguments.get("environments", {}).get("types", ())),
-        kept_days=arguments.get("kept", {}).get("days"),
+        environment_types=tuple(directives.get("environments", {}).get("types", ())),
+        kept_days=directives.get("kept", {}).get("days"),
         on_prem_key=_on_prem_key(variables, directives),
-        off=arguments.get("off", {}).get("reason"),
+        off=directives.get("off", {}).get("reason"),
     )
+
+
+def _directives(
+    path: Path, operation: OperationDefinitionNode, against: GraphQLSchema
+) -> dict[str, dict[str, Any]]:
+    """The arguments of the document's directives by name."""
+    found = {}
+    for directive in against.directives:
+        values = get_directive_values(directive, operation)
+        if values is not None:
+            found[directive.name] = values
+    for name, argument, missing, remedy in (
+        ("off", "reason", lambda text: not text.strip(), 'say why, as in reason: "it fails"'),
+        ("kept", "days", lambda days: days < 1, "it takes one day or more"),
+        ("environments", "types", lambda types: not types, "name one, as in types: [ON_PREM]"),
+    ):
+        if name in found and missing(found[name][argument]):
+            raise DocumentError(path, f"@{name} without {argument}: {remedy}", operation)
+    return found
 
 
 def _on_prem_key(
@@ -182,13 +206,11 @@ def _on_prem_key(
 
 def _operation(path: Path, text: str, against: GraphQLSchema) -> OperationDefinitionNode:
     if not re.sub(r"#[^\n]*", "", text).strip():
-        raise DocumentError(path, "the document is empty: write one query with one root field")
+        raise DocumentError(path, _EMPTY, 1)
     try:
         document = parse(Source(text, str(path)))
     except GraphQLSyntaxError as error:
-        raise located(path, error) from None
-    if faults := validate(against, document):
-        raise located(path, faults[0])
+        raise DocumentError(path, error.message, line_of(error)) from None
     if len(document.definitions) != 1:
         reason = "one document holds one query: no fragments and no second operation"
         raise DocumentError(path, reason, document.definitions[1])
@@ -196,29 +218,38 @@ def _operation(path: Path, text: str, against: GraphQLSchema) -> OperationDefini
     if not isinstance(operation, OperationDefinitionNode) or (
         operation.operation is not OperationType.QUERY
     ):
-        raise DocumentError(path, "a table is a query", operation)
+        raise DocumentError(path, "a table is a query: begin it with that word", operation)
+    if faults := validate(against, document):
+        # A variable that is not used is mostly what another fault leaves behind.
+        fault = min(faults, key=lambda each: "is never used" in each.message)
+        reason = f"{fault.message} {advice(fault, document, against)}".rstrip()
+        raise DocumentError(path, reason, line_of(fault))
     return operation
 
 
 def _root(path: Path, operation: OperationDefinitionNode) -> FieldNode:
     selections = operation.selection_set.selections
+    if not selections:
+        raise DocumentError(path, _EMPTY, operation)
     if len(selections) != 1 or not isinstance(selections[0], FieldNode):
-        raise DocumentError(path, "a table has one root field: split the document", operation)
+        raise DocumentError(
+            path, "a table has one root field, written out: split the document", operation
+        )
     if selections[0].name.value.startswith("__"):
-        raise DocumentError(path, "introspection is no table", selections[0])
+        raise DocumentError(path, "introspection is no table: ask a query field", selections[0])
     return selections[0]
 
 
 def _check_variable(path: Path, variable: VariableDefinitionNode, against: GraphQLSchema) -> None:
     name, kind = variable.variable.name.value, print_ast(variable.type)
+    if variable.default_value:
+        raise DocumentError(path, f"${name} is filled always: take its default away", variable)
     if isinstance(against.type_map.get(kind.rstrip("!")), GraphQLEnumType):
         return
     if kind not in FILLED.get(name, ()):
         known = ", ".join(f"${key}: {kinds[0]}" for key, kinds in FILLED.items())
         reason = f"nothing fills ${name}: {kind}. What is filled: {known}, and enums"
         raise DocumentError(path, f"{reason}. Write any other value into the document", variable)
-    if variable.default_value:
-        raise DocumentError(path, f"${name} is filled always: take its default away", variable)
 
 
 def _fan_outs(
@@ -227,26 +258,40 @@ def _fan_outs(
     variables: dict[str, VariableDefinitionNode],
     against: GraphQLSchema,
 ) -> Iterator[FanOut]:
+    fields = _group_by(path, root)
     for name, variable in variables.items():
         if name == "apiIds":
             yield FanOut(name, "api_ids")
         elif name == "apiId":
             yield FanOut(name, "api_id", columns=("api_id",))
         elif name == "groupByValues":
-            yield _groups(path, root, variables)
+            yield _groups(path, root, fields, variables)
         else:
             kind = against.type_map.get(print_ast(variable.type).rstrip("!"))
             if isinstance(kind, GraphQLEnumType):
                 yield FanOut(name, "values", tuple(kind.values), (snake(name),))
 
 
-def _groups(path: Path, root: FieldNode, variables: Container[str]) -> FanOut:
-    """A fan-out over what `getGroupByValues` says there is for the same fields."""
+def _group_by(path: Path, root: FieldNode) -> list[str]:
+    """The fields that a custom report is grouped by, as they are written."""
     given = next((a.value for a in root.arguments or () if a.name.value == "groupByFields"), None)
-    fields = value_from_ast_untyped(given) if isinstance(given, ListValueNode) else []
-    if not 1 <= len(fields) <= 3 or "data" not in variables:
-        reason = "$groupByValues needs $data: DataFilter!, and groupByFields with one to three"
-        raise DocumentError(path, f"{reason} fields, as in groupByFields: [API_NAME]", root)
+    if given is None:
+        return []
+    items = given.values if isinstance(given, ListValueNode) else (given,)
+    fields = [print_ast(item) for item in items]
+    if not 1 <= len(fields) <= 3 or len(set(fields)) < len(fields) or "null" in fields:
+        reason = "a report is grouped by one to three fields, each once"
+        raise DocumentError(path, f"{reason}, as in groupByFields: [API_NAME]", root)
+    return fields
+
+
+def _groups(
+    path: Path, root: FieldNode, fields: Sequence[str], variables: Container[str]
+) -> FanOut:
+    """A fan-out over what `getGroupByValues` says there is for the same fields."""
+    if not fields or "$" in "".join(fields) or "data" not in variables:
+        reason = "$groupByValues needs $data: DataFilter!, and groupByFields written out"
+        raise DocumentError(path, f"{reason}, as in groupByFields: [API_NAME]", root)
     names = " ".join(fields)
     source = Table(
         name="group_by_values",
@@ -279,11 +324,14 @@ def _minified(path: Path, root: FieldNode) -> str:
 
     class Sent(Visitor):
         def enter_directive(self, node: DirectiveNode, *_: object) -> object:
-            return REMOVE if node.name.value == "was" else None
+            if node.name.value == "was":
+                return REMOVE
+            reason = "what an answer may leave out is no column: take the directive away"
+            raise DocumentError(path, reason, node)
 
         def enter_string_value(self, node: StringValueNode, *_: object) -> None:
             if "$" in node.value:
-                reason = "a '$' inside a text cannot be told from a variable"
+                reason = "a '$' inside a text cannot be told from a variable: leave it out"
                 raise DocumentError(path, reason, node)
 
     text = strip_ignored_characters(print_ast(visit(root, Sent())))

@@ -20,13 +20,16 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     """Every derived file below `root` with its content. Raises DocumentError."""
     against = schema()
     shipped = compile_folder(root / "catalogue" / "tables", against)
-    own = compile_folder(root / "custom", against, taken=tuple(t.name for t in shipped))
+    # Tables and views share the names of one database.
+    taken = (*(table.name for table in shipped), *(v.stem for v in (root / "views").glob("*.sql")))
+    own = compile_folder(root / "custom", against, taken)
     yield root / "layers/insights/insights/catalogue.json", _compiled(shipped)
     yield root / "custom/catalogue.json", _compiled(own)
     versions = {"Version": version(), "DatasetVersion": str(VERSION)}
     yield root / "tables.yaml", glue.render([*map(_described, shipped), *OWN], versions)
     yield root / "custom/tables.yaml", glue.render(map(_described, own))
-    yield root / "docs/tables.md", page.render([*shipped, *own], OWN)
+    yield root / "docs/tables.md", page.render(shipped, OWN)
+    yield root / "custom/tables.md", page.render_own(own)
     tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}
     views = sql.views(root / "views", tables)
     queries = sql.queries(root / "queries", tables, views)

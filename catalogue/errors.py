@@ -6,14 +6,14 @@ from graphql import GraphQLError, Node
 
 
 class DocumentError(Exception):
-    """A document that cannot be a table: file, line, reason and remedy."""
+    """A document that cannot be what it is to be: file, line, reason and remedy."""
 
-    def __init__(self, path: Path, reason: str, node: Node | None = None) -> None:
-        line = f":{node.loc.start_token.line}" if node and node.loc else ""
-        super().__init__(f"{path}{line}: {reason}")
+    def __init__(self, path: Path, reason: str, where: Node | int | None = None) -> None:
+        """`where` is the node or the line that is meant, None where there is no telling."""
+        line = where.loc.start_token.line if isinstance(where, Node) and where.loc else where
+        super().__init__(f"{path}:{line}: {reason}" if line else f"{path}: {reason}")
 
 
-def located(path: Path, error: GraphQLError) -> DocumentError:
-    """What graphql-core says of a document, with the line it names."""
-    line = f":{error.locations[0].line}" if error.locations else ""
-    return DocumentError(Path(f"{path}{line}"), error.message)
+def line_of(error: GraphQLError) -> int:
+    """The line that graphql-core names, the first one where it names none."""
+    return error.locations[0].line if error.locations else 1

@@ -7,10 +7,12 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from cli.errors import CommandError
-from cli.places import ROOT, STACK_NAME
+from cli import options
+from cli.errors import CommandError, WrongUsage
+from cli.places import ROOT, STACK_NAME, catalogue
 from cli.stack import Stack
 from insights.catalogue import load
+from insights.errors import ConfigurationError
 from local import background
 from local.aws import REGION, LocalAws
 from local.places import Folder, basic_environment, tool
@@ -59,8 +61,20 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def given_parameters() -> dict[str, str]:
-    """The template parameters in the environment variable PARAMETERS."""
-    return parameters(os.environ.get("PARAMETERS", ""))
+    """The template parameters in the environment variable PARAMETERS. Raises CommandError."""
+    given = parameters(os.environ.get("PARAMETERS", ""))
+    check_tables(given)
+    return given
+
+
+def check_tables(values: Mapping[str, str]) -> None:
+    """Raises WrongUsage where the parameter `Tables` names one that is none or switched off."""
+    names = options.names(values.get("Tables", "all"))
+    try:
+        catalogue().chosen(None if names == ("all",) else names)
+    except ConfigurationError as error:
+        remedy = 'Nothing was deployed. PARAMETERS="Tables=all" exports every table.'
+        raise WrongUsage(f"{error}. {remedy}") from error
 
 
 def build_locally(folder: Folder) -> None:
@@ -104,7 +118,10 @@ def deploy_to_aws() -> None:
     """
     given = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
-    environment |= layer_settings(_earlier_parameters() | given)
+    values = earlier_parameters(Stack.of_terminal()) | given
+    # A document may be gone since the last deployment.
+    check_tables(values)
+    environment |= layer_settings(values)
     _sam_here(["build"], environment)
     announce(Stack.of_terminal(), given, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
     _sam_here(["deploy", *_deploy_options(given)], environment)
@@ -126,10 +143,10 @@ def layer_settings(values: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _earlier_parameters() -> dict[str, str]:
+def earlier_parameters(stack: Stack) -> dict[str, str]:
     """The parameters of the stack as it is; none before the first deployment."""
     try:
-        return Stack.of_terminal().parameters
+        return stack.parameters
     except CommandError:
         return {}
 

@@ -29,6 +29,8 @@ def up(folder: Folder) -> State:
     assert state.aws  # noqa: S101 - narrows the type
     start_choreo(folder, state, external)
     values = parameters(state, external) | given
+    earlier = deploy.earlier_parameters(Stack(STACK_NAME, state.aws.environment))
+    deploy.check_tables(earlier | values)
     store_secrets(state, values)
     deploy.build_locally(folder)
     deploy.deploy_locally(folder, state.aws, values)

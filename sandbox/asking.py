@@ -1,11 +1,12 @@
 """What a query asks for: its filters, checked and turned into cells of traffic."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
+from sandbox.grouping import Groups
 from sandbox.paging import Pages
 from sandbox.refusals import BadRequestError, QueryError
 from sandbox.settings import Settings
@@ -78,6 +79,7 @@ class Asked:
     # Set where an on-prem key was given in place of a token.
     on_prem: Environment | None = None
     pages: Pages = field(default_factory=Pages)
+    groups: Groups = field(default_factory=Groups)
 
     def sources(self, args: Args) -> list[Source]:
         """The environments that a `dataFilter` names. Raises QueryError."""
@@ -132,9 +134,7 @@ class Asked:
     ) -> dict[int, list[Cell]]:
         """Cells by the start of their bucket, in order."""
         length = GRANULARITIES[granularity]
-        end = span.end
-        if self.settings.to_inclusive and span.bucket(end, length) == end > span.start:
-            end += length
+        end = self._end(span, length)
         buckets: dict[int, list[Cell]] = {}
         if self.settings.zero_buckets:
             first = span.bucket(span.start, length)
@@ -152,6 +152,18 @@ class Asked:
                     buckets.setdefault(bucket, []).extend(parts)
                 start = following
         return buckets
+
+    def _end(self, span: Span, length: int) -> int:
+        if self.settings.to_inclusive and span.bucket(span.end, length) == span.end > span.start:
+            return span.end + length
+        return span.end
+
+    def state(self, span: Span, granularity: str) -> Hashable:
+        """All that `series` depends on beside its arguments: the settings, and what has arrived."""
+        end = -(-self._end(span, GRANULARITIES[granularity]) // 60)
+        # Nothing comes any more when the last hour's late events are there.
+        complete = 3600 * (end + self.settings.late_hours)
+        return astuple(self.settings), min(int(self.now.timestamp()), complete)
 
     def cells(self, sources: list[Source], span: Span, pick: "Pick") -> list[Cell]:
         """All cells of a range, parts of hours included."""

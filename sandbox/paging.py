@@ -1,10 +1,9 @@
 """Pages of rows, in an order that stays."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from threading import Lock
 from typing import Any
 
+from sandbox.memory import Memory
 from sandbox.refusals import QueryError
 from sandbox.settings import Settings
 
@@ -17,8 +16,7 @@ class Pages:
     """The sorted rows of the questions asked last. Safe to share among threads."""
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[str, list[Row]] = OrderedDict()
-        self._lock = Lock()
+        self._rows: Memory[list[Row]] = Memory(_REMEMBERED)
 
     def page(
         self,
@@ -39,7 +37,8 @@ class Pages:
         if limit < 0 or offset < 0:
             raise QueryError("limit and offset must not be negative")
         sort_by, order = given.get("sortBy") or by, given.get("sortOrder") or "desc"
-        rows = self._sorted(question, sort_by, order, make)
+        key = repr((question, sort_by, order))
+        rows = self._rows.get(key, lambda: _ordered(make(), sort_by, order))
         return rows[offset : offset + limit], {
             "total": len(rows),
             "limit": limit,
@@ -48,23 +47,14 @@ class Pages:
             "sortOrder": order,
         }
 
-    def _sorted(
-        self, question: str, sort_by: str, order: str, make: Callable[[], list[Row]]
-    ) -> list[Row]:
-        key = repr((question, sort_by, order))
-        with self._lock:
-            if key in self._rows:
-                return self._rows[key]
-        rows = sorted(make(), key=_every_value)
-        if rows and sort_by not in rows[0]:
-            raise QueryError(f"Invalid sortBy: {sort_by}")
-        # Python sorts stably: rows that are equal keep the order of all their values.
-        rows.sort(key=lambda row: _sortable(row[sort_by]), reverse=order.lower() != "asc")
-        with self._lock:
-            self._rows[key] = rows
-            while len(self._rows) > _REMEMBERED:
-                self._rows.popitem(last=False)
-        return rows
+
+def _ordered(rows: list[Row], sort_by: str, order: str) -> list[Row]:
+    rows = sorted(rows, key=_every_value)
+    if rows and sort_by not in rows[0]:
+        raise QueryError(f"Invalid sortBy: {sort_by}")
+    # Python sorts stably: rows that are equal keep the order of all their values.
+    rows.sort(key=lambda row: _sortable(row[sort_by]), reverse=order.lower() != "asc")
+    return rows
 
 
 def _every_value(row: Row) -> list[str]:

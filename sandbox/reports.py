@@ -8,33 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 
 from sandbox.asking import ALL, Args, Asked, Span, span_of
+from sandbox.grouping import different, values_of
 from sandbox.paging import Row
 from sandbox.refusals import QueryError
 from sandbox.traffic import Cell, percentile
 
 TOP = 10
 
-
-def _target_code(cell: Cell) -> str:
-    """Status that the target answered with; -1 where it was not asked. Of split cells only."""
-    if not cell.errors:
-        return "200"
-    return str(cell.kind.status) if cell.kind.target else "-1"
-
-
-GROUP_BY: Mapping[str, Callable[[Cell], str]] = {
-    "API_NAME": lambda cell: cell.stream.api.name,
-    "API_VERSION": lambda cell: cell.stream.api.version,
-    "API_RESOURCE_TEMPLATE": lambda cell: cell.stream.template,
-    "API_METHOD": lambda cell: cell.stream.method,
-    "API_CREATOR": lambda cell: cell.stream.api.provider,
-    "APPLICATION_NAME": lambda cell: cell.stream.application.name,
-    "APPLICATION_OWNER": lambda cell: cell.stream.application.owner,
-    "DESTINATION": lambda cell: cell.stream.api.backend,
-    "USER_AGENT": lambda cell: cell.stream.user_agent,
-    "PLATFORM": lambda cell: cell.stream.platform,
-    "TARGET_RESPONSE_CODE": _target_code,
-}
 _COUNTS: Mapping[str, Callable[[Cell], int]] = {
     "HIT_COUNT": lambda cell: cell.total,
     "RESPONSE_CACHE_HIT": lambda cell: cell.hits,
@@ -47,22 +27,6 @@ _LATENCIES = {
     "REQUEST_MEDIATION_LATENCY": "request_mediation",
     "RESPONSE_MEDIATION_LATENCY": "response_mediation",
 }
-
-
-def by_outcome(cells: Iterable[Cell]) -> list[Cell]:
-    """Each cell in two, its successes and its errors, so that a cell has one status."""
-    split = []
-    for cell in cells:
-        if cell.ok:
-            split.append(cell._replace(errors=0))
-        if cell.errors:
-            split.append(cell._replace(ok=0, hits=0))
-    return split
-
-
-def values_of(cell: Cell, fields: Sequence[str]) -> tuple[str, ...]:
-    """The values of the group-by fields for a split cell."""
-    return tuple(GROUP_BY[name](cell) for name in fields)
 
 
 def measured(metric: str, cells: Iterable[Cell]) -> int:
@@ -88,15 +52,14 @@ def _series(asked: Asked, args: Args) -> tuple[str, list[tuple[str, list[Cell]]]
     fields, values = _fields(args)
     span = span_of(args["timeFilter"], asked.now)
     granularity = asked.granularity(args["granularity"], span)
-    buckets = asked.series(asked.sources(args), span, granularity, ALL)
-    series = []
-    for start, cells in buckets.items():
-        found = by_outcome(cells)
-        if values:
-            fixed = fields[: len(values)]
-            found = [cell for cell in found if values_of(cell, fixed) == values]
-        series.append((span.text(start), found))
-    return granularity, series
+    sources = asked.sources(args)
+    series = asked.groups.series(
+        (tuple(sources), span, granularity, asked.state(span, granularity)),
+        fields[: len(values)],
+        values,
+        lambda: asked.series(sources, span, granularity, ALL),
+    )
+    return granularity, [(span.text(start), cells) for start, cells in series]
 
 
 def report(asked: Asked, args: Args) -> Row:
@@ -148,5 +111,5 @@ def group_by_values(asked: Asked, args: Args) -> list[list[str]]:
     fields, values = _fields(args)
     end = int(asked.now.timestamp()) // 60
     cells = asked.cells(asked.sources(args), Span(end - 7 * 1440, end, UTC), ALL)
-    found = {values_of(cell, fields) for cell in by_outcome(cells)}
+    found = {values_of(cell, fields) for cell in different(cells)}
     return sorted([*each] for each in found if each[: len(values)] == values)

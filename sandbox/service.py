@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 from sandbox import corrupt, engine, replies
 from sandbox.asking import Asked
 from sandbox.faults import ON_BODY, ON_DATA, Fault, Faults
+from sandbox.grouping import Groups
 from sandbox.oauth import IssuedToken, TokenService
 from sandbox.paging import Pages
 from sandbox.refusals import BadRequestError
@@ -66,6 +67,7 @@ class Service:
         self.statistics = Statistics()
         self.traffic = Traffic()
         self.pages = Pages()
+        self.groups = Groups()
         self.tokens = TokenService(world)
         self.stopping = Event()
         self._window = (0, 0)
@@ -188,6 +190,7 @@ class Service:
             caller.organization,
             caller.on_prem,
             self.pages,
+            self.groups,
         )
         reply, raised = engine.run(question.document, asked, question.variables, question.operation)
         refused = next((e for e in raised if isinstance(e, BadRequestError)), None)

@@ -1,7 +1,7 @@
 """One day of one environment, as the traffic tells it."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -73,10 +73,15 @@ class Day:
 
     @cached_property
     def _by_api(self) -> dict[Api, list[Cell]]:
-        groups: defaultdict[Api, list[Cell]] = defaultdict(list)
-        for cell in self.cells:
-            groups[cell.stream.api].append(cell)
-        return groups
+        return by_api(self.cells)
+
+
+def by_api(cells: Iterable[Cell]) -> dict[Api, list[Cell]]:
+    """The cells of each API that has any."""
+    groups: defaultdict[Api, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[cell.stream.api].append(cell)
+    return dict(groups)
 
 
 def rows_of(counts: Mapping[Key, int], *columns: str) -> list[Row]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sandbox.expectation.day import Day, Key, Row
+from sandbox.expectation.day import Day, Key, Row, by_api
 from sandbox.traffic import Cell, percentile
 
 _SOURCES = ("proxy", "target")
@@ -124,14 +124,15 @@ def _api_usage_by_backend_over_time(day: Day) -> list[Row]:
 def _latency(day: Day) -> list[Row]:
     names = ("response", "backend", "request_mediation", "response_mediation")
     rows = []
-    for api in day.listed:
-        for time, every in day.hours:
-            cells = [cell for cell in every if cell.stream.api is api]
-            if not cells and not day.settings.zero_buckets:
+    for time, every in day.hours:
+        groups = by_api(every)
+        for api in day.listed:
+            found = [(cell.latencies, cell.total) for cell in groups.get(api, ())]
+            if not found and not day.settings.zero_buckets:
                 continue
             row: Row = {"api_id": api.id, "time_span": time, "granularity": "1h"}
             for name in (*names, *(f"{name}_median" for name in names)):
-                pairs = [(getattr(c.latencies, name), c.total) for c in cells]
+                pairs = ((getattr(latencies, name), total) for latencies, total in found)
                 value = percentile(pairs, 50 if name.endswith("_median") else 95)
                 row[name] = None if value is None else float(value)
             rows.append(row)

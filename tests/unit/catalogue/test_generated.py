@@ -8,10 +8,12 @@ import yaml
 
 from catalogue.derived import ROOT, generated
 from catalogue.errors import DocumentError
+from catalogue.glue import render
+from catalogue.page import render_own
 from insights.catalogue import load
 from insights.errors import ConfigurationError
 
-OWN = """# Requests by user agent and hour.
+OWN = """# Requests by user agent | hour.
 query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues: [String]!) {
   getCustomReportOvertime(
     dataFilter: $data, timeFilter: $time, metric: HIT_COUNT, groupByFields: [USER_AGENT]
@@ -21,49 +23,77 @@ query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues:
 """
 
 
+def copy(folder: Path) -> Path:
+    """A copy of the catalogue with one document of the user's own."""
+    for name in ("catalogue/tables", "views", "queries"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "custom").mkdir()
+    (folder / "custom/hits_by_user_agent.graphql").write_text(OWN)
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the catalogue with one document of the user's own."""
-    for folder in ("catalogue/tables", "views", "queries"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
-    (tmp_path / "custom").mkdir()
-    (tmp_path / "custom/hits_by_user_agent.graphql").write_text(OWN)
-    return tmp_path
+    """A project for one test."""
+    return copy(tmp_path)
 
 
-def write(project: Path) -> dict[str, str]:
-    files = {str(path.relative_to(project)): text for path, text in generated(project)}
-    for name, text in files.items():
-        (project / name).parent.mkdir(parents=True, exist_ok=True)
-        (project / name).write_text(text)
-    return files
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All that follows from a project, by path."""
+    project = copy(tmp_path_factory.mktemp("project"))
+    return {str(path.relative_to(project)): text for path, text in generated(project)}
 
 
-def test_a_users_own_document_is_a_table_beside_the_shipped_ones(project: Path):
-    files = write(project)
+def test_a_users_own_document_is_a_table_beside_the_shipped_ones(files: dict[str, str]):
     own = yaml.safe_load(files["custom/tables.yaml"])["Resources"]
     assert list(own) == ["HitsByUserAgentTable"]
     described = own["HitsByUserAgentTable"]["Properties"]["TableInput"]
     columns = {c["Name"]: c["Type"] for c in described["StorageDescriptor"]["Columns"]}
     assert (columns["user_agent"], columns["hits"]) == ("string", "bigint")
     assert described["Parameters"]["projection.enabled"] == "true"
-    assert "## hits_by_user_agent" in files["docs/tables.md"]
-    # What is shipped does not change with it: an update of the project brings its own.
-    assert files["tables.yaml"] == (ROOT / "tables.yaml").read_text()
+    page = files["custom/tables.md"]
+    assert (
+        "| [hits_by_user_agent](#hits_by_user_agent) | Requests by user agent \\| hour. |" in page
+    )
+    assert "| a row for each | `user_agent`, hour (`time_span`) |" in page
+    assert (
+        "| `user_agent` | string | Value of the group-by field USER_AGENT that was asked " in page
+    )
 
 
-def test_the_function_knows_both(project: Path):
-    write(project)
-    layer = project / "layers/insights/insights"
-    shutil.copy(project / "custom/catalogue.json", layer / "custom_catalogue.json")
-    names = [table.name for table in load(layer).tables]
+def test_what_is_shipped_does_not_change_with_it(files: dict[str, str]):
+    # An update of the project brings new versions of these, and none of those in `custom`.
+    for name, text in files.items():
+        if not name.startswith("custom/"):
+            assert text == (ROOT / name).read_text(), name
+
+
+def test_without_documents_the_folder_has_its_page_and_no_table():
+    assert "## " not in render_own([])
+    # CloudFormation takes no template without a resource.
+    assert list(yaml.safe_load(render([]))["Resources"]) == ["NoTables"]
+
+
+def test_the_function_knows_both(files: dict[str, str], tmp_path: Path):
+    (tmp_path / "catalogue.json").write_text(files["layers/insights/insights/catalogue.json"])
+    (tmp_path / "custom_catalogue.json").write_text(files["custom/catalogue.json"])
+    names = [table.name for table in load(tmp_path).tables]
     assert "hits_by_user_agent" in names
     assert "success_summary" in names
 
 
 def test_a_document_for_a_shipped_table_is_refused(project: Path):
     (project / "custom/success_summary.graphql").write_text(OWN)
-    with pytest.raises(DocumentError, match=r"custom/success_summary.graphql: there is a table"):
+    with pytest.raises(DocumentError, match=r"custom/success_summary.graphql:1: there is a table"):
+        list(generated(project))
+
+
+def test_a_document_with_the_name_of_a_view_is_refused(project: Path):
+    # Glue has one list of names for both.
+    (project / "custom/traffic_daily.graphql").write_text(OWN)
+    says = r"custom/traffic_daily.graphql:1: there is a table or view 'traffic_daily' already"
+    with pytest.raises(DocumentError, match=says):
         list(generated(project))
 
 

@@ -13,7 +13,7 @@ from local import choreo, up
 from local.aws import LocalAws, free_port
 from local.background import Background
 from local.choreo import Sandbox
-from local.deploy import layer_settings, parameters
+from local.deploy import deploy_to_aws, given_parameters, layer_settings, parameters
 from local.places import Folder, tool
 from local.state import State
 
@@ -39,6 +39,32 @@ def test_parameters_are_read_as_a_shell_reads_words(values: dict[str, str]) -> N
 def test_parameters_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(CommandError, match="PARAMETERS"):
         parameters(text)
+
+
+@pytest.mark.parametrize(
+    ("tables", "says"),
+    [
+        (
+            "apis,weather",
+            r"Tables: 'weather' is no table\. The tables are: .*\. Nothing was deployed",
+        ),
+        ("overall_latency_by_api", r"'overall_latency_by_api' is switched off: the service has .*"),
+    ],
+)
+def test_tables_that_there_are_not_are_refused_before_anything_is_deployed(
+    tables: str, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PARAMETERS", f"Tables={tables}")
+    with pytest.raises(CommandError, match=says):
+        up.up(Folder(tmp_path))
+    with pytest.raises(CommandError, match=says):
+        deploy_to_aws()
+    assert not list(tmp_path.iterdir())
+
+
+def test_tables_that_there_are_may_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARAMETERS", "Tables='apis, latency'")
+    assert given_parameters() == {"Tables": "apis, latency"}
 
 
 def test_the_layer_is_built_for_what_the_functions_run_on() -> None:
