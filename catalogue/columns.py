@@ -1,11 +1,12 @@
 """From a selection and the schema: the shape of the reply, and the columns it fills."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 from graphql import (
+    EnumValueNode,
     FieldNode,
     GraphQLField,
     GraphQLList,
@@ -52,10 +53,11 @@ def snake(name: str) -> str:
 class _Shaper:
     """Walks the selection beside the schema, noting names and lists that a table cannot have."""
 
-    def __init__(self, path: Path, table: str, entity: str | None) -> None:
+    def __init__(self, path: Path, table: str, entity: str | None, *, latency: bool) -> None:
         self._path = path
         self._table = table
         self._entity = entity
+        self._latency = latency
         self._fields: dict[str, FieldNode] = {}
         self.meanings: dict[str, str] = {}
 
@@ -92,7 +94,10 @@ class _Shaper:
         if prefix is None or not prefix.startswith(NO_COLUMNS):
             column = self._column(field, alias, prefix, repeated=repeated)
             self._note(column, field, definition.description or "")
-        column_type, integer = _column_type(getattr(kind, "name", "String"), definition)
+        marks = _marks(definition)
+        if self._latency and field.name.value == "value":
+            marks.add("milliseconds")
+        column_type, integer = _column_type(getattr(kind, "name", "String"), marks)
         return Node(key, nullable, repeated, column_type, integer, column)
 
     def _nested(self, prefix: str | None, key: str, *, repeated: bool) -> str:
@@ -154,15 +159,24 @@ def _holds_list(node: Node) -> bool:
     return node.repeated or any(_holds_list(child) for child in node.nodes)
 
 
-def _column_type(named: str, definition: GraphQLField) -> tuple[ColumnType, bool]:
-    """The type, and whether the reply has whole numbers although the column is a double."""
+def _marks(definition: GraphQLField) -> set[str]:
     directives = (definition.ast_node and definition.ast_node.directives) or ()
-    marks = {directive.name.value for directive in directives}
+    return {directive.name.value for directive in directives}
+
+
+def _column_type(named: str, marks: Container[str]) -> tuple[ColumnType, bool]:
+    """The type, and whether the reply has whole numbers although the column is a double."""
     if "instant" in marks:
         return "timestamp", False
     if "milliseconds" in marks:
         return "double", named == "Int"
     return TYPES.get(named, "string"), False
+
+
+def _of_latency(root: FieldNode) -> bool:
+    """Whether a custom report's metric is a latency."""
+    metric = next((a.value for a in root.arguments or () if a.name.value == "metric"), None)
+    return isinstance(metric, EnumValueNode) and metric.value.endswith("_LATENCY")
 
 
 def shape_and_columns(
@@ -182,7 +196,7 @@ def shape_and_columns(
     Raises DocumentError for two lists side by side, a list of lists, two columns of one name, or
     an earlier name that is taken.
     """
-    shaper = _Shaper(path, table, entity)
+    shaper = _Shaper(path, table, entity, latency=_of_latency(root))
     shape = shaper.node(root, definition, None)
     meanings = shaper.meanings
     types = dict(_leaf_types(shape))

@@ -168,7 +168,7 @@ def _sam(
 ) -> None:
     log = folder.log(f"sam-{step}")
     log.unlink(missing_ok=True)
-    program = [tool("sam", "python"), "-c", _SAM]
+    program: list[str | Path] = [tool("sam", "python"), "-c", _SAM]
     if background.run([*program, *command], environment, log, ROOT):
         raise CommandError(f"sam {step} failed:\n{background.tail(log, 60)}")
 

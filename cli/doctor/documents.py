@@ -7,6 +7,7 @@ from pathlib import Path
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, parse
 
 from catalogue.compiler import FOLDER, compile_document
+from catalogue.documents import paths, text
 from catalogue.errors import DocumentError
 from cli.doctor.findings import Finding
 from cli.places import shipped
@@ -31,17 +32,34 @@ def load(
     ours: GraphQLSchema, among: Mapping[str, Path] | None = None
 ) -> tuple[list[Document], list[Finding]]:
     """All documents in these folders, and findings about those that are broken."""
-    documents, broken = [], []
+    documents: list[Document] = []
+    broken: list[Finding] = []
     for name, folder in (folders() if among is None else among).items():
-        for path in sorted(folder.rglob("*.graphql")):
-            shown, text = name / path.relative_to(folder), path.read_text("utf-8")
-            try:
-                table = compile_document(shown, text, ours)
-            except DocumentError as error:
-                broken.append(Finding(shown.as_posix(), "failed", str(error), "Mend the document"))
-            else:
-                documents.append(Document(shown.as_posix(), _as_sent(text), table))
+        try:
+            for path in paths(folder):
+                _read(name, path, path.relative_to(folder), ours, documents, broken)
+        except DocumentError as error:
+            broken.append(Finding(name, "failed", str(error), "Mend the name"))
     return documents, broken
+
+
+def _read(
+    folder: str,
+    path: Path,
+    name: Path,
+    ours: GraphQLSchema,
+    documents: list[Document],
+    broken: list[Finding],
+) -> None:
+    """Adds a document to those of its kind."""
+    shown = folder / name
+    try:
+        said = text(path)
+        table = compile_document(shown, said, ours)
+    except DocumentError as error:
+        broken.append(Finding(shown.as_posix(), "failed", str(error), "Mend the document"))
+    else:
+        documents.append(Document(shown.as_posix(), _as_sent(said), table))
 
 
 def named(documents: Iterable[Document], name: str) -> Table | None:

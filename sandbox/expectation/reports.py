@@ -36,11 +36,11 @@ class Report:
                         hours.setdefault(time, []).append((self.value(cell, failed), weight))
         return found
 
-    def measured(self, pairs: Iterable[tuple[int, int]]) -> int:
-        """One figure for these values."""
+    def measured(self, pairs: Iterable[tuple[int, int]]) -> float:
+        """One figure for these values: a count, or milliseconds."""
         if self.percent is None:
             return sum(count for count, _ in pairs)
-        return percentile(pairs, self.percent) or 0
+        return float(percentile(pairs, self.percent) or 0)
 
     def whole(self, day: Day) -> list[Row]:
         """Every group by hour."""

@@ -86,6 +86,15 @@ def test_latencies_are_doubles_in_milliseconds():
     assert columns(text)["response"] == columns(text)["backend_median"] == "double"
 
 
+@pytest.mark.parametrize("field", ["getCustomReportOvertime", "getCustomReportTopOvertime"])
+def test_a_custom_report_s_latency_is_a_double_too_and_its_counts_are_not(field: str):
+    text = report("[API_NAME]").replace("getCustomReportOvertime", field)
+    if field.endswith("TopOvertime"):
+        text = text.replace("usage { timeSpan value }", "usage { usage { timeSpan value } }")
+    assert columns(text)["value"] == "bigint"
+    assert columns(text.replace("HIT_COUNT", "BACKEND_LATENCY"))["value"] == "double"
+
+
 def test_the_comment_above_is_the_description():
     assert compiled(OVER_TIME).description == "What it is.\nAnd its trap."
 

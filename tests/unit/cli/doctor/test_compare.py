@@ -157,3 +157,17 @@ def test_broken_documents_are_told_and_the_others_read(ours: GraphQLSchema, tmp_
     assert [document.path for document in documents] == ["custom/names.graphql"]
     assert (broken.what, broken.status) == ("custom/mine.graphql", "failed")
     assert "custom/mine.graphql:2: Cannot query field 'getNothing'" in broken.says
+
+
+def test_a_file_that_is_none_stops_no_other(tmp_path: Path, ours: GraphQLSchema) -> None:
+    (tmp_path / "mine.graphql").write_bytes(b"query mine { \xff }")
+    (tmp_path / "names.graphql").write_text("query names { listProviders }")
+    (tmp_path / "other.gql").write_text("query other { listProviders }")
+
+    documents, broken = load(ours, {"custom": tmp_path})
+
+    assert {finding.status for finding in broken} == {"failed"}
+    said = " ".join(finding.says for finding in broken)
+    assert "save it as UTF-8" in said
+    assert "ends in .graphql" in said
+    assert len(broken) == 3 - len(documents)
