@@ -22,7 +22,8 @@ def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
     shipped = compile_folder(root / "catalogue" / "tables", against)
     # Tables and views share the names of one database.
     taken = (*(table.name for table in shipped), *(v.stem for v in (root / "views").glob("*.sql")))
-    own = compile_folder(root / "custom", against, taken)
+    found = compile_folder(root / "custom", against, taken)
+    own = [msgspec.structs.replace(table, own=True) for table in found]
     yield root / "layers/insights/insights/catalogue.json", _compiled(shipped)
     yield root / "custom/catalogue.json", _compiled(own)
     versions = {"Version": version(), "DatasetVersion": str(VERSION)}

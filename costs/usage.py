@@ -10,7 +10,7 @@ from functools import cached_property
 from costs.asking import object_bytes, questions, rows
 from costs.inputs import Counts, Inputs
 from insights.catalogue import Catalogue, Table
-from insights.checks import TABLES as CHECKED
+from insights.checks import is_checked
 from insights.partitions import Environment, is_final, wanted
 
 DAYS_A_MONTH = 365 / 12
@@ -190,7 +190,7 @@ class Usage:
     @cached_property
     def checked(self) -> Counter[str]:
         """How many tables the checks of a day read, by scope."""
-        return Counter(table.scope for table in self.daily if table.name in CHECKED)
+        return Counter(table.scope for table in self.daily if is_checked(table))
 
     @cached_property
     def pages(self) -> int:

@@ -67,7 +67,8 @@ class FanOut(msgspec.Struct, frozen=True):
 class Table(msgspec.Struct, frozen=True):
     """One document, compiled. `root` is its root field with `$name` for each variable.
 
-    `otherwise` is another way to ask for the same, for when this one fails.
+    `otherwise` is another way to ask for the same, for when this one fails. `own` is a table that
+    the project does not ship.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Table(msgspec.Struct, frozen=True):
     kept_days: int | None = None
     on_prem_key: Literal["argument", "header"] | None = None
     off: str | None = None
+    own: bool = False
     otherwise: "Table | None" = None
 
     @property

@@ -60,37 +60,15 @@ _IN_FILE = (
 )
 
 
-# The shipped tables that checks look at. Of users' own it is not known what tells rows apart.
-TABLES = (
-    "api_usage_by_app_over_time",
-    "api_usage_by_backend_over_time",
-    "api_usage_by_geo_location",
-    "api_usage_over_time",
-    "apis_usage_by_applications",
-    "cache_hits_and_misses",
-    "error_summary",
-    "errors_by_api_and_target_response_code",
-    "errors_by_category",
-    "errors_by_status_code",
-    "errors_details",
-    "hits_by_api_and_application",
-    "latency",
-    "latency_summary",
-    "overall_latency_by_api",
-    "proxy_target_errors_over_time",
-    "resource_usage",
-    "success_apis_usage_by_applications",
-    "success_summary",
-    "top_apis_by_alert_count",
-    "top_platforms",
-    "top_slowest_apis",
-    "top_user_agents",
-    "total_errors",
-    "total_errors_by_api",
-    "total_latency_by_api_and_version",
-    "total_traffic",
-    "total_traffic_by_api",
-)
+_COMPARED = frozenset(part.table for part in SUMS)
+
+
+def is_checked(table: Table) -> bool:
+    """Whether checks look at a table: at the shipped ones that have sums or keys.
+
+    Of users' own it is not known what tells rows apart.
+    """
+    return not table.own and (table.name in _COMPARED or bool(key_columns(table)))
 
 
 @dataclass(frozen=True)
@@ -115,16 +93,16 @@ _FILLING = "asked for at different moments of a day that still fills"
 def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) -> list[Check]:
     """Compares what the tables tell of one organisation, environment and UTC day.
 
-    `tables` are those of the catalogue, of which the ones in TABLES are read, each once and one
-    after the other. `final` says that all of their objects hold everything that comes late; else
-    they may have been asked for at different moments of a day that still fills, and a difference
-    that an hour's traffic can explain is `open`. A comparison of which a table is missing is
-    `skipped`, one of which all are is left out.
+    `tables` are those of the catalogue; those that are checked are read, each once and one after
+    the other. `final` says that all of their objects hold everything that comes late; else they
+    may have been asked for at different moments of a day that still fills, and a difference that
+    an hour's traffic can explain is `open`. A comparison of which a table is missing is `skipped`,
+    one of which all are is left out.
     """
     seen = _Seen()
     found: list[Check] = []
     for table in tables:
-        if table.name in TABLES and (columns := read(table.name)) is not None:
+        if is_checked(table) and (columns := read(table.name)) is not None:
             seen.add(table.name, columns)
             found += _structure(table, columns, day)
     sums = (seen.compared(comparison, final=final) for comparison in COMPARISONS)

@@ -89,6 +89,9 @@ DOCUMENTS = {
     "top_apis_by_alert_count": "getTopAPIsByAlertCount(timeFilter: $time, dataFilter: $data,"
     " topAPIsByAlertCountFilter: { paginationFilter: $page })"
     f" {{ usage {{ apiId count }} {PAGE} }}",
+    "top_hits_by_user_agent": f"{REPORT}, metric: HIT_COUNT, groupByFields: [USER_AGENT],"
+    " groupByValues: []) { granularity usage { userAgent: groupByValue"
+    " usage { timeSpan hits: value } } }",
     "top_hits_by_api_and_application": f"{REPORT}, metric: HIT_COUNT,"
     f" groupByFields: [API_NAME, APPLICATION_NAME], groupByValues: []) {{ granularity {USAGE} }}",
     "top_errors_by_api_and_target_response_code": f"{REPORT}, metric: TARGET_ERRORS,"
