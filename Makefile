@@ -21,7 +21,7 @@ WORKERS ?= auto
 # Tests of the whole: two groups that share a deployment each, and some with one of their own.
 INTEGRATION = $(PYTEST) -q -n 3 tests/integration
 # More workers than processors: faults are mostly waited for.
-STATIONS ?= 4
+STATIONS ?= 8
 FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
 
 .PHONY: help

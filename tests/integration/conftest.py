@@ -28,13 +28,10 @@ from tests.integration.dataset import places
 DAYS, OLDER_DAYS = 2, 3
 # The first export is compared with the generator; what comes before ExportSince is exported last.
 _ORDER = {"test_export.py": 0, "test_backfill.py": 2}
-# Which modules share a deployment with which, where several workers run them: those that need a
-# whole dataset, those that do not. Each test of others has one of its own.
-_WITH_DATASET = ("commands", "dashboard", "documents", "events", "export", "status", "views")
-_WITHOUT = (
-    *("backfill", "grants", "nothing_leaks", "organizations", "security", "stack", "token"),
-    "update",
-)
+# Where several workers run: the modules that share one deployment for they need a whole dataset,
+# and those of which each test has a deployment of its own. All others share a second one.
+_WHOLE = ("commands", "dashboard", "documents", "events", "export", "status", "views")
+_ALONE = ("local",)
 
 
 @dataclass
@@ -123,11 +120,10 @@ class _Together(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.partition("::")[0].rpartition("/test_")[2].removesuffix(".py")
-        for group in (_WITH_DATASET, _WITHOUT):
-            if "integration/" in nodeid and module in group:
-                return group[0]
-        return nodeid
+        module = nodeid.partition("::")[0].rpartition("integration/test_")[2].removesuffix(".py")
+        if module in _ALONE or "integration/" not in nodeid:
+            return nodeid
+        return "whole" if module in _WHOLE else "others"
 
 
 @pytest.hookimpl(optionalhook=True)
