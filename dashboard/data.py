@@ -158,8 +158,9 @@ def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     rows = database.execute(
         "SELECT table_name, organization, environment, day, last_success IS NOT NULL"
         " FROM export_days"
-        f" UNION SELECT '{CHECKS}', organization, environment, day, true FROM data_checks"
-        " ORDER BY ALL"
+        " UNION SELECT ?, organization, environment, day, true FROM data_checks"
+        " ORDER BY ALL",
+        [CHECKS],
     ).fetchall()
     found: dict[tuple[str, str, str | None], list[list[int]]] = {}
     for table, organization, environment, day, there in rows:
