@@ -65,7 +65,8 @@ def test_a_run_that_is_overtaken(
         running = pool.submit(late.invoke, event)
         assert overtaken.wait(60)
         station.see(station.now + timedelta(hours=1))
-        newer = station.container().invoke(event)
+        # Few tables, so that it ends before the older run's own patience with S3 does.
+        newer = station.container().invoke({**event, "tables": ["success_summary", "latency"]})
         go.set()
         ended = running.result()
 
