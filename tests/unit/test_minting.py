@@ -276,6 +276,14 @@ def test_a_holder_with_a_wrong_clock_is_succeeded_too(stack: Stack) -> None:
     assert stack.minter().ensure("acme", SECONDS).status == "minted"
 
 
+def test_a_lease_holds_for_a_clock_that_is_less_than_a_minute_ahead(stack: Stack) -> None:
+    lease, ahead = stack.lease(), stack.lease(Clock(stack.clock() + 55))
+    seen = lease.read("acme")
+    assert lease.claim("acme", seen)
+    assert ahead.claim("acme", seen) is None
+    assert not ahead.read("acme").is_free(stack.clock() + LEASE_SECONDS + 55)
+
+
 def test_who_has_no_time_to_wait_says_so(stack: Stack) -> None:
     lease = stack.lease()
     assert lease.claim("acme", lease.read("acme"))

@@ -39,6 +39,7 @@ class PlainTokens:
     def __init__(self, sandbox: SandboxServer) -> None:
         self._sandbox = sandbox
         self._held: dict[str, Any] = {}
+        self.renews = False
 
     def get(self, organization: str) -> Any:
         if organization not in self._held:
@@ -56,7 +57,9 @@ class PlainTokens:
 
     def rejected(self, organization: str, token: Any) -> Any:
         if self._held.get(organization) == token:
-            raise Unauthenticated("refused")
+            if not self.renews:
+                raise Unauthenticated("refused")
+            del self._held[organization]
         return self.get(organization)
 
 
@@ -461,6 +464,14 @@ def test_a_reply_that_breaks_off_is_asked_for_again(place: Place, fault: str):
     place.sandbox.faults.add(fault, organization="acme", times=1)
     place.sandbox.faults.add(fault, organization="acme", times=1, skip=3)
     assert place.run({"from": str(TODAY)}).failures == []
+
+
+def test_a_token_that_is_killed_costs_no_partition(place: Place):
+    place.tokens.renews = True
+    place.sandbox.faults.add("kill_tokens", skip=1)
+    place.sandbox.faults.add("kill_tokens", skip=3)
+    assert place.run({"from": str(TODAY)}).failures == []
+    assert place.sandbox.faults.as_list() == []
 
 
 @pytest.mark.parametrize("wait", ["seconds", "date", "next"])
