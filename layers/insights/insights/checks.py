@@ -19,6 +19,8 @@ from insights.comparisons import (
     REQUESTS_BY_HOUR,
     SUMS,
     Comparison,
+    Counts,
+    Hours,
     Sum,
     once,
 )
@@ -106,7 +108,7 @@ def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) ->
             seen.add(table.name, columns)
             found += _structure(table, columns, day)
     sums = (seen.compared(comparison, final=final) for comparison in COMPARISONS)
-    hours = (seen.hours(these, others, final=final) for these, others in HOURS)
+    hours = (seen.hours(each, final=final) for each in HOURS)
     return [*filter(None, (*sums, *hours)), *found]
 
 
@@ -194,27 +196,25 @@ class _Seen:
             verdict, explanation = "ok", None
         elif have < want and comparison.lower:
             verdict, explanation = "lower", comparison.lower
-        elif not final and abs(have - want) <= self._allowance(comparison):
+        elif not final and abs(have - want) <= self._allowance(comparison.counts):
             verdict, explanation = "open", _FILLING
         return Check(what, tables, verdict, expected, found, explanation)
 
-    def hours(
-        self, tables: tuple[str, ...], others: tuple[str, ...], *, final: bool
-    ) -> Check | None:
+    def hours(self, compared: Hours, *, final: bool) -> Check | None:
         """Whether there is each hour in which other tables tell of something."""
-        what = f"hours of {' + '.join(tables)} as in {' + '.join(others)}"
-        every = (*tables, *others)
+        what = str(compared)
+        every = (*compared.tables, *compared.others)
         if missing := tuple(name for name in every if name not in self._hours):
             return self._skipped(what, every, missing)
-        wanted = {hour for name in others for hour in self._hours[name]}
-        gaps = sorted(wanted.difference(*(self._hours[name] for name in tables)))
+        told = sum((self._hours[name] for name in compared.others), Counter[int]())
+        gaps = sorted(told.keys() - set().union(*(self._hours[name] for name in compared.tables)))
         verdict: Verdict = "mismatch"
         explanation: str | None = f"nothing in {', '.join(map(_clock, gaps))}"
         if not gaps:
             verdict, explanation = "ok", None
-        elif not final and len(gaps) == 1:
+        elif not final and sum(told[hour] for hour in gaps) <= self._allowance(compared.counts):
             verdict, explanation = "open", f"{_FILLING}: {explanation}"
-        return Check(what, every, verdict, len(wanted), len(wanted) - len(gaps), explanation)
+        return Check(what, every, verdict, len(told), len(told) - len(gaps), explanation)
 
     def _skipped(
         self, what: str, tables: tuple[str, ...], missing: tuple[str, ...]
@@ -228,7 +228,7 @@ class _Seen:
         known = [value for part in parts if (value := self._sums[part]) is not None]
         return sum(known) if known else None
 
-    def _allowance(self, comparison: Comparison) -> float:
+    def _allowance(self, counts: Counts) -> float:
         """How much can come between two questions: what came in the busiest hour so far.
 
         A failed request is rarer than any, and comes in bursts: a tenth of all may be.
@@ -237,7 +237,7 @@ class _Seen:
         if hours < 2:
             # A day that has just begun has no hour to compare with.
             return float("inf")
-        if comparison.counts == "errors":
+        if counts == "errors":
             most = max(self._busiest(ERRORS_BY_HOUR)[0], most // 10)
         return most
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Counts = Literal["requests", "errors"]
+
 
 @dataclass(frozen=True)
 class Sum:
@@ -41,7 +43,7 @@ class Comparison:
 
     found: tuple[Sum, ...]
     expected: tuple[Sum, ...]
-    counts: Literal["requests", "errors"]
+    counts: Counts
     lower: str | None = None
 
     def __str__(self) -> str:
@@ -117,16 +119,31 @@ _BOTH = (_SUCCESSES.table, _ERRORS.table)
 # Tables that together tell of all requests, and of all errors: whichever do.
 REQUESTS_BY_HOUR = (_BOTH, (_BY_APP.table,))
 ERRORS_BY_HOUR = ((_ERRORS.table,), (_BY_CATEGORY.table,))
-# Tables that together have each hour in which the others tell of something. A bucket without
-# traffic may be left out or be 0 [Choreo], so that 24 hours cannot be asked for.
-HOURS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
-    (_BOTH, (_BY_APP.table,)),
-    ((_BY_APP.table,), _BOTH),
+
+
+@dataclass(frozen=True)
+class Hours:
+    """Tables that together have each hour in which others tell of something that they count too.
+
+    A bucket without traffic may be left out or be 0 [Choreo], so that 24 hours cannot be asked for.
+    """
+
+    tables: tuple[str, ...]
+    others: tuple[str, ...]
+    counts: Counts
+
+    def __str__(self) -> str:
+        return f"hours of {' + '.join(self.tables)} as in {' + '.join(self.others)}"
+
+
+HOURS = (
+    Hours(_BOTH, (_BY_APP.table,), "requests"),
+    Hours((_BY_APP.table,), _BOTH, "requests"),
     # A failed request may have no latency.
-    (("latency_summary",), (_SUCCESSES.table,)),
-    ((_BY_CATEGORY.table,), (_ERRORS.table,)),
-    ((_DETAILS.table,), (_ERRORS.table,)),
-    ((_ERRORS.table,), (_BY_CATEGORY.table,)),
+    Hours(("latency_summary",), (_SUCCESSES.table,), "requests"),
+    Hours((_BY_CATEGORY.table,), (_ERRORS.table,), "errors"),
+    Hours((_DETAILS.table,), (_ERRORS.table,), "errors"),
+    Hours((_ERRORS.table,), (_BY_CATEGORY.table,), "errors"),
 )
 
 
