@@ -73,18 +73,19 @@ def test_an_answer_that_is_missing_is_no_null():
 
 
 @pytest.mark.parametrize(
-    "reply",
+    ("reply", "reason"),
     [
-        {"errors": [{"message": "query is too complex"}]},
-        {"data": None},
-        {"data": {"t0": 1}, "errors": [{"message": "no path"}]},
-        {"data": None, "errors": [{"message": "not null", "path": ["t1", "x"]}]},
-        {"data": 5},
-        [],
+        ({"errors": [{"message": "query is too complex"}]}, "too complex"),
+        ({"data": None}, "neither data nor errors"),
+        ({}, "neither data nor errors"),
+        ({"data": {"t0": 1}, "errors": [{"message": "no path"}]}, "no path"),
+        ({"data": None, "errors": [{"message": "not null", "path": ["t1", "x"]}]}, "not null"),
+        ({"data": 5}, "no GraphQL reply"),
+        ([], "no GraphQL reply"),
     ],
 )
-def test_what_concerns_the_whole_request_refuses_it(reply: object):
-    with pytest.raises(Refused):
+def test_what_concerns_the_whole_request_refuses_it(reply: object, reason: str):
+    with pytest.raises(Refused, match=reason):
         outcomes(json.dumps(reply).encode(), 2)
 
 
