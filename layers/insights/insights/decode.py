@@ -16,9 +16,9 @@ import msgspec
 
 from insights.catalogue import Node, Table
 from insights.errors import BadAnswer, SchemaDiffers
-from insights.runs import Known, distinct, mapped, unfold
+from insights.runs import Known, Series, distinct, mapped, unfold
 
-# What repeats in several rows is kept as `Runs`.
+# What repeats in several rows is kept as `Runs`, the instants of series as `Series`.
 Columns = dict[str, Sequence[Any]]
 
 # What the sets of values of a custom report are called while they are asked for.
@@ -147,6 +147,7 @@ class Reader:
         self._lenient = msgspec.json.Decoder(_type_of(table.shape, "", strict=False))
         self._levels = _levels(table.shape)
         self._series_by = _series_by(table, self._levels[-1])
+        self._last: tuple[list[str | None], list[int | None]] = ([], [])
         names = [c.name for c in table.columns if c.type == "timestamp"]
         self._instants = {name: Known(partial(self._instant, name)) for name in names}
         page = next((i for i, n in enumerate(table.shape.nodes) if n.key == "pagination"), None)
@@ -172,10 +173,13 @@ class Reader:
             msg = f"{self._table.field} is null, and no error says why"
             raise BadAnswer(msg)
         columns, counts, items = self._unfold(value)
+        repeats = False
         for name, known in self._instants.items():
-            if name in columns:
+            if name == self._series_by:
+                columns[name] = series = self._series(columns[name], counts, known)
+                repeats = any(len(set(each)) != len(each) for each in series.different())
+            elif name in columns:
                 columns[name] = mapped(columns[name], known)
-        repeats = self._repeats(columns, counts)
         page = self._page(value) if self._page else None
         total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
         echoed = frozenset(distinct(columns.get("granularity", ())))
@@ -216,12 +220,19 @@ class Reader:
             outermost = len(items) if outermost is None else outermost
         return columns, counts, len(items) if outermost is None else outermost
 
-    def _repeats(self, columns: Columns, counts: Sequence[int]) -> bool:
-        """Whether a time stands twice in one of the innermost lists, of `counts` rows each."""
-        if self._series_by is None:
-            return False
-        times = iter(columns[self._series_by])
-        return any(len(set(islice(times, count))) != count for count in counts)
+    def _series(self, times: Sequence[Any], counts: Sequence[int], known: Known) -> Series:
+        """The instants of innermost lists of `counts` rows each."""
+        lists = []
+        rest = iter(times)
+        texts, instants = self._last
+        for count in counts:
+            mine = list(islice(rest, count))
+            # To compare with the list before costs less than to look up each time.
+            if mine != texts:
+                texts, instants = mine, list(map(known.__getitem__, mine))
+            lists.append(instants)
+        self._last = texts, instants
+        return Series(lists)
 
     def _instant(self, column: str, text: str | None) -> int | None:
         if text is None:
@@ -239,8 +250,7 @@ def parse_instant(text: str) -> int:
     Choreo gives seven fraction digits and the zone of the filter. Raises ValueError.
     """
     instant = datetime.fromisoformat(text)
-    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
-    return microseconds(instant)
+    return microseconds(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 
 
 def microseconds(instant: datetime) -> int:
@@ -269,7 +279,7 @@ def within(columns: Columns, column: str, start: int, end: int) -> tuple[Columns
 
 
 def _all_within(instants: Sequence[Any], start: int, end: int) -> bool:
-    different = set(instants)
+    different = distinct(instants)
     if None in different:
         return False
     return all(start <= instant < end for instant in different)

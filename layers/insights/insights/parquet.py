@@ -147,7 +147,7 @@ def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
         given = Runs((given.value,), (rows,))
     if isinstance(given, Runs) and rows:
         return _runs(column, given)
-    values = list(given) if isinstance(given, Runs) else given
+    values = given if isinstance(given, list) else list(given)
     if column.type == "timestamp":
         # arro3 turns a text that is no time into null without a word; whole numbers cannot fail.
         return Array(values, DataType.int64()).cast(kind)

@@ -1,14 +1,31 @@
 """Columns in which values repeat, kept once for all of their rows."""
 
+from abc import abstractmethod
 from array import array
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Any
+from typing import Any, Self
 
 _MOST_KNOWN = 8192
 
 
-class Runs(Sequence[Any]):
+class _Repeating(Sequence[Any]):
+    """A column that equals the list of its rows."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @abstractmethod
+    def extend(self, other: Self) -> None:
+        """Appends another column's rows."""
+
+
+class Runs(_Repeating):
     """A column as runs: `values[i]` stands in the next `counts[i]` rows.
 
     What an object of a reply says of itself repeats in each row of the lists below it.
@@ -24,15 +41,7 @@ class Runs(Sequence[Any]):
     def __iter__(self) -> Iterator[Any]:
         return chain.from_iterable(map(repeat, self.values, self.counts))
 
-    def __getitem__(self, index: Any) -> Any:
-        return list(self)[index]
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def extend(self, other: "Runs") -> None:
+    def extend(self, other: Self) -> None:
         """Appends another column's rows."""
         self.values += other.values
         self.counts += other.counts
@@ -43,11 +52,35 @@ class Runs(Sequence[Any]):
         return Runs(self.values, [sum(islice(each, count)) for count in self.counts])
 
     def indices(self) -> "array[int]":
-        """For each row the number of its run, as 64-bit integers."""
-        found: array[int] = array("q")
+        """For each row the number of its run, as 32-bit integers."""
+        found: array[int] = array("i")
         for number, count in enumerate(self.counts):
-            found.extend(array("q", (number,)) * count)
+            found.extend(array("i", (number,)) * count)
         return found
+
+
+class Series(_Repeating):
+    """A column as lists, one after the other, which may be the same list many times.
+
+    The series of a reply mostly have the same times.
+    """
+
+    def __init__(self, lists: Sequence[list[Any]] = ()) -> None:
+        self.lists = list(lists)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.lists))
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.lists)
+
+    def extend(self, other: Self) -> None:
+        """Appends another column's rows."""
+        self.lists += other.lists
+
+    def different(self) -> Iterable[list[Any]]:
+        """Its lists, of which the same one is given once."""
+        return {id(each): each for each in self.lists}.values()
 
 
 def unfold(column: Sequence[Any], counts: Sequence[int]) -> Runs:
@@ -57,12 +90,11 @@ def unfold(column: Sequence[Any], counts: Sequence[int]) -> Runs:
 
 def joined(column: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
     """Two columns of the same name one after the other. The first may be changed."""
-    if column is None:
-        return Runs(other.values, other.counts) if isinstance(other, Runs) else list(other)
-    if isinstance(column, Runs) and isinstance(other, Runs):
-        column.extend(other)
-        return column
-    rows = column if isinstance(column, list) else list(column)
+    if isinstance(other, _Repeating) and (column is None or type(column) is type(other)):
+        found = column if isinstance(column, _Repeating) else type(other)()
+        found.extend(other)
+        return found
+    rows = column if isinstance(column, list) else list(column or ())
     rows.extend(other)
     return rows
 
@@ -94,6 +126,8 @@ def mapped(column: Sequence[Any], known: Known) -> Sequence[Any]:
 
 def distinct(column: Sequence[Hashable]) -> dict[Any, None]:
     """The values of a column's rows, each once, in their order."""
+    if isinstance(column, Series):
+        return dict.fromkeys(chain.from_iterable(column.different()))
     if isinstance(column, Runs):
         pairs = zip(column.values, column.counts, strict=True)
         return dict.fromkeys(value for value, count in pairs if count)

@@ -25,6 +25,13 @@ def summary(**changes: object) -> dict[str, object]:
     return {"granularity": "1h", "summary": [{k: v for k, v in row.items() if v is not ...}]}
 
 
+def series(spans: list[list[str]]) -> list[dict[str, object]]:
+    return [
+        {"apiId": "a", "granularity": "1h", "usage": [{"timeSpan": t, "count": 1} for t in times]}
+        for times in spans
+    ]
+
+
 def test_unfolds_nested_lists_into_rows(by_api: Table):
     points = [{"timeSpan": SPAN, "count": 1}, {"timeSpan": LATER, "count": 2}]
     answer = read(
@@ -69,11 +76,16 @@ def test_every_leaf_is_one_row_with_its_parents_values(by_api: Table, items):
     ],
 )
 def test_a_time_that_stands_twice_in_one_series_is_told(by_api: Table, spans, repeats: bool):
-    value = [
-        {"apiId": "a", "granularity": "1h", "usage": [{"timeSpan": t, "count": 1} for t in times]}
-        for times in spans
-    ]
-    assert read(by_api, value).repeats is repeats
+    assert read(by_api, series(spans)).repeats is repeats
+
+
+@given(st.lists(st.lists(st.lists(st.sampled_from([SPAN, LATER]), max_size=3), max_size=4)))
+def test_series_keep_their_own_times_whatever_came_before(by_api: Table, replies):
+    reader = Reader(by_api)
+    for spans in replies:
+        answer = reader.read(json.dumps(series(spans)).encode())
+        assert answer.columns["time_span"] == [parse_instant(t) for each in spans for t in each]
+        assert answer.repeats is any(len(set(each)) < len(each) for each in spans)
 
 
 def test_what_is_paged_may_tell_of_an_hour_more_than_once(compiled):

@@ -1,14 +1,17 @@
-"""Columns that are kept as runs."""
+"""Columns that are kept as runs, or as lists that repeat."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insights.runs import Known, Runs, distinct, joined, mapped, unfold
+from insights.runs import Known, Runs, Series, distinct, joined, mapped, unfold
 
 RUNS = st.lists(st.tuples(st.none() | st.text(max_size=2), st.integers(0, 4)))
-COLUMN = RUNS.map(lambda runs: Runs([v for v, _ in runs], [n for _, n in runs])) | st.lists(
-    st.none() | st.text(max_size=2)
+LIST = st.lists(st.none() | st.text(max_size=2))
+# Each list stands there a number of times.
+SERIES = st.lists(st.tuples(LIST, st.integers(0, 3))).map(
+    lambda lists: Series([each for each, count in lists for _ in range(count)])
 )
+COLUMN = RUNS.map(lambda runs: Runs([v for v, _ in runs], [n for _, n in runs])) | LIST | SERIES
 
 
 @given(RUNS)
@@ -17,6 +20,13 @@ def test_runs_are_the_rows_that_they_stand_for(runs):
     column = Runs([value for value, _ in runs], [count for _, count in runs])
     assert (list(column), len(column), column) == (rows, len(rows), rows)
     assert [column.values[i] for i in column.indices()] == rows
+    assert column[1:] == rows[1:]
+
+
+@given(SERIES)
+def test_series_are_their_lists_one_after_the_other(column):
+    rows = [value for each in column.lists for value in each]
+    assert (list(column), len(column), column) == (rows, len(rows), rows)
     assert column[1:] == rows[1:]
 
 
