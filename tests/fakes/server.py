@@ -79,9 +79,10 @@ class Server:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name
                 """Says nothing."""
 
-            def do_POST(self) -> None:
+            def _respond(self) -> None:
                 length = int(self.headers.get("Content-Length", "0"))
-                received = Received("POST", self.path, self.headers, self.rfile.read(length))
+                body = self.rfile.read(length)
+                received = Received(self.command, self.path, self.headers, body)
                 outer.requests.append(received)
                 answer = respond(received)
                 if isinstance(answer, Answer):
@@ -99,8 +100,13 @@ class Server:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            def do_GET(self) -> None:
-                self._send(Answer(405))
+            def handle_expect_100(self) -> bool:
+                super().handle_expect_100()
+                # S3's client waits for it before it sends the body.
+                self.wfile.flush()
+                return True
+
+            do_GET = do_POST = do_PUT = _respond  # noqa: N815 - the names that are called
 
         class Threads(ThreadingHTTPServer):
             request_queue_size = 256

@@ -1,6 +1,7 @@
 """Failures of AWS calls, sorted by what the caller should do."""
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from urllib3.exceptions import HTTPError
 
 from insights.errors import InsightsError, PersonMustAct, Retriable
 from insights.http import redact
@@ -32,7 +33,7 @@ def is_throttled(error: Exception) -> bool:
     return "Throttl" in code or code.startswith("TooMany") or code == "RequestLimitExceeded"
 
 
-def aws_failure(error: ClientError | BotoCoreError, what: str) -> InsightsError:
+def aws_failure(error: ClientError | BotoCoreError | HTTPError, what: str) -> InsightsError:
     """The error for a failed AWS call; `what` says what was tried, as in `reading secret x`.
 
     The text of AWS is passed on for refused permissions alone: where a value is invalid, AWS
@@ -46,7 +47,8 @@ def aws_failure(error: ClientError | BotoCoreError, what: str) -> InsightsError:
     code = error_code(error)
     head = f"{what} failed ({error.operation_name}: {code})"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if is_throttled(error) or code in _PASSING or status >= 500:
+    # Without AWS's words, of which the SDK makes a number, the refusal is not whole.
+    if is_throttled(error) or code in _PASSING or code.isdigit() or status >= 500:
         return Retriable(head)
     if "AccessDenied" in code:
         said = redact(str(error.response["Error"].get("Message", "")))

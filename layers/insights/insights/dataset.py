@@ -16,6 +16,7 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
 )
+from urllib3.exceptions import HTTPError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import InsightsError, PersonMustAct
@@ -32,6 +33,8 @@ VERSION_KEY = "dataset.json"
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 _READS = 3
+# The SDK lets urllib3's own error pass where a refusal breaks off.
+_BREAKS_OFF = (HTTPClientError, IncompleteReadError, HTTPError)
 
 
 @dataclass(frozen=True)
@@ -126,10 +129,10 @@ class Dataset:
     def _whole(self, key: str) -> tuple[GetObjectOutputTypeDef, bytes]:
         # The SDK asks again for an answer that does not begin, not for one that breaks off.
         for left in reversed(range(_READS)):
-            answer = self._s3.get_object(Bucket=self._bucket, Key=key)
             try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key)
                 return answer, answer["Body"].read()
-            except (HTTPClientError, IncompleteReadError):
+            except _BREAKS_OFF:
                 if not left:
                     raise
         raise AssertionError
@@ -202,5 +205,5 @@ def _told(what: str) -> Iterator[None]:
     """Turns failures of AWS into errors that say what was tried."""
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, HTTPError) as error:
         raise aws_failure(error, what) from error

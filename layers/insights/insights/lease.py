@@ -98,7 +98,7 @@ class Lease:
         until = self._clock() + LEASE_SECONDS
         holder = secrets.token_hex(8)
         content = {"holder": holder, "until": until}
-        version = self._write(name, content, overwrite=seen.version > 0)
+        version = self._write(name, content)
         if version is None:
             mine = State(seen.version + 1, holder, until)
             return Held(until) if self._read(name) == mine else None
@@ -119,7 +119,7 @@ class Lease:
         """Gives it back, with what the waiting should know. Raises what `aws_failure` gives."""
         if self._clock() < held.until:
             content = {"failure": asdict(failure)} if failure else {}
-            self._write(self._name(organization), content, overwrite=True)
+            self._write(self._name(organization), content)
 
     def _name(self, organization: str) -> str:
         return f"{self._prefix}/{organization}"
@@ -136,17 +136,15 @@ class Lease:
             raise aws_failure(error, f"reading {name!r}") from error
         return _state(parameter.get("Version", 0), parameter.get("Value", ""))
 
-    def _write(self, name: str, content: dict[str, Any], *, overwrite: bool) -> int | None:
+    def _write(self, name: str, content: dict[str, Any]) -> int | None:
         """The number of the written version, None where others were faster."""
         try:
             answer = self._ssm.put_parameter(
-                Name=name, Value=json.dumps(content), Type="String", Overwrite=overwrite
+                Name=name, Value=json.dumps(content), Type="String", Overwrite=True
             )
         except (ClientError, BotoCoreError) as error:
-            if isinstance(error, ClientError) and (
+            if is_throttled(error):
                 # Many writers at once are what a claim is for.
-                error_code(error) == "ParameterAlreadyExists" or is_throttled(error)
-            ):
                 return None
             raise aws_failure(error, f"writing {name!r}") from error
         return answer["Version"]
