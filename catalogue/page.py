@@ -1,5 +1,6 @@
 """The pages of tables: every one with its source, grain and columns."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 from insights.catalogue import RESOLVED, Column, FanOut, Table
@@ -53,12 +54,16 @@ def _page(intro: str, tables: Sequence[Table], described: Sequence[_Described]) 
 def _contents(tables: Sequence[Table], described: Sequence[_Described]) -> str:
     lines = ["| table | what | source |", "| --- | --- | --- |"]
     for table in tables:
-        first = _cell(table.description.partition("\n")[0])
+        first = _cell(first_sentence(table.description))
         lines.append(f"| [{table.name}](#{table.name}) | {first} | `{table.field}` |")
     for name, description, _ in described:
-        first = f"{description.partition('. ')[0].removesuffix('.')}."
-        lines.append(f"| [{name}](#{name}) | {first} | |")
+        lines.append(f"| [{name}](#{name}) | {_cell(first_sentence(description))} | |")
     return "\n".join([*lines, ""])
+
+
+def first_sentence(description: str) -> str:
+    """What a description begins with, on one line."""
+    return re.split(r"(?<=[.?!])\s", " ".join(description.split()), maxsplit=1)[0]
 
 
 def _section(table: Table) -> Iterator[str]:

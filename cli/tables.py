@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from catalogue.page import first_sentence
 from catalogue.shipped import OWN
 from cli import options, waiting
 from cli.errors import WrongUsage
@@ -41,8 +42,14 @@ def command(name: str | None, compiles: bool, check: bool, as_json: bool) -> int
         click.echo(f"{description}\n")
         _show({c.name: (f"{c.type:<9}", " ".join(c.meaning.split())) for c in columns})
     else:
-        _show({table: (text.partition("\n")[0],) for table, text, _ in known.values()})
+        _show({table: (line,) for table, line in _lines().items()})
     return 0
+
+
+def _lines() -> dict[str, str]:
+    """What each table holds, in one sentence."""
+    asked = {t.name: _text(first_sentence(t.description), t.off) for t in catalogue().tables}
+    return asked | {name: first_sentence(description) for name, description, _ in OWN}
 
 
 def _tables() -> list[_Described]:

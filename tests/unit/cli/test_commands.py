@@ -280,6 +280,7 @@ def test_a_log_line_for_a_reader() -> None:
 
 def test_the_tables_are_listed_with_their_columns(ran: Ran) -> None:
     code, out, _ = ran("tables")
+    assert all(line.endswith(".") for line in out.splitlines())
     assert code == 0
     assert "\nlatency " in out
     assert "\nruns " in out
