@@ -180,8 +180,9 @@ class Stack:
         try:
             return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
         except (ClientError, BotoCoreError) as error:
+            said = str(error).removesuffix(".")
             raise CommandError(
-                f"The stack {self.name} cannot be read: {error}. Deploy it first, or name another"
+                f"The stack {self.name} cannot be read: {said}. Deploy it first, or name another"
                 " by --stack, --region and --profile (or STACK_NAME and AWS_... variables); for"
                 " the local AWS, run `. .local/env`."
             ) from error

@@ -28,8 +28,9 @@ from cli.stack import Stack
 from insights.credentials import Credentials
 from insights.errors import BadAnswer, InsightsError
 from insights.files import records
-from insights.http import Http, Reply, parse_object, redact
+from insights.http import Http
 from insights.partitions import Environment, environments, safe_name
+from insights.replies import Reply, parse_object, redact
 from insights.throttle import Throttle
 
 # As much as the exporter's own default.

@@ -14,8 +14,9 @@ from insights.credentials import Credentials, Secrets
 from insights.decode import Answer, Reader
 from insights.driver import Asker
 from insights.errors import BadAnswer, InsightsError
-from insights.http import Http, Reply, parse_object, read_complaint, redact
+from insights.http import Http
 from insights.questions import Ask
+from insights.replies import Reply, parse_object, read_complaint, redact
 from insights.tokens import Tokens
 
 _SECONDS = 60.0

@@ -8,8 +8,8 @@ from cli.doctor.documents import Document, named
 from cli.doctor.findings import Finding
 from insights.catalogue import Table
 from insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
-from insights.http import redact
 from insights.partitions import Environment
+from insights.replies import redact
 
 # So many in a row without an answer, and the rest is not asked.
 _GIVE_UP_AFTER = 3

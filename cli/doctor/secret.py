@@ -10,7 +10,7 @@ from cli.errors import WrongUsage
 from cli.stack import Stack
 from insights.credentials import Credentials, Secrets
 from insights.errors import ConfigurationError, InsightsError
-from insights.http import parse_object
+from insights.replies import parse_object
 
 _NEEDED = ("consumer_key", "consumer_secret", "org_id")
 

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from insights.errors import ConfigurationError, InsightsError, Refused
-from insights.http import sort_failure
 from insights.partitions import day_end, day_start
+from insights.replies import sort_failure
 
 if TYPE_CHECKING:
     from insights.credentials import Credentials, Secrets
     from insights.driver import Asker
-    from insights.http import Http, Reply
+    from insights.http import Http
     from insights.partitions import Environment
     from insights.questions import Ask
+    from insights.replies import Reply
     from insights.tokens import Tokens
 
 # One re-read of the shared cache, and one new token.

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import ConfigurationError
-from insights.http import parse_object
+from insights.replies import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import BadAnswer, ConfigurationError, InsightsError, PersonMustAct, Retriable
-from insights.http import parse_object, read_complaint, sort_failure
 from insights.lease import LEASE_SECONDS, Failure
+from insights.replies import parse_object, read_complaint, sort_failure
 from insights.tokens import Token, TokenStore, instant, is_sendable
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm.client import SSMClient
 
     from insights.credentials import Credentials, Secrets
-    from insights.http import Http, Reply
+    from insights.http import Http
     from insights.lease import Held, Lease, State
+    from insights.replies import Reply
 
 # With what belongs to it (two SSM calls, one for the secret) a mint stays within its lease.
 MINT_SECONDS = 25.0

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code, is_throttled
 from insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
-from insights.http import parse_object, redact
+from insights.replies import parse_object, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable

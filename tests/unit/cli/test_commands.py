@@ -64,6 +64,7 @@ def test_without_a_stack_it_says_what_to_do(ran: Ran, name: str) -> None:
     code, out, error = ran(name, *given, "--stack", "no-such-stack")
     assert (code, out) == (3, "")
     assert "The stack no-such-stack cannot be read" in error
+    assert ".." not in error
     assert "Deploy it first" in error
     assert "Traceback" not in error
 
