@@ -64,9 +64,16 @@ def test_without_a_stack_it_says_what_to_do(ran: Ran, name: str) -> None:
     code, out, error = ran(name, *given, "--stack", "no-such-stack")
     assert (code, out) == (3, "")
     assert "The stack no-such-stack cannot be read" in error
-    assert ".." not in error
     assert "Deploy it first" in error
     assert "Traceback" not in error
+
+
+def test_without_a_region_it_says_so(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, error = ran("status")
+    assert code == 3
+    assert "You must specify a region. Deploy it first" in error
 
 
 def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
