@@ -14,10 +14,15 @@ import time
 import traceback
 from typing import Any
 
+import aws_lambda_powertools  # noqa: F401 - as all of these, for the containers
 import boto3
 
 import insights.export
-import insights.token_events  # noqa: F401 - imported for the containers
+import insights.http
+import insights.metrics
+import insights.minting
+import insights.throttle
+import insights.token_events  # noqa: F401
 from tests.faults import clock
 
 
