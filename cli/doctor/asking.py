@@ -1,9 +1,10 @@
 """Tables asked for as the exporter asks, over an empty time range."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from cli.doctor.live import Live
 from insights.catalogue import Table

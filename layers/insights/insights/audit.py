@@ -1,9 +1,10 @@
 """Reads what a run has written of a day, and keeps the outcome of its checks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+
+import msgspec
 
 from insights import checks
 from insights.catalogue import Catalogue, Table
@@ -13,8 +14,7 @@ from insights.parquet import decode
 from insights.partitions import Environment, Partition
 
 
-@dataclass(frozen=True)
-class PlaceDay:
+class PlaceDay(msgspec.Struct, frozen=True):
     """One day of one environment, or of an organisation's own tables."""
 
     organization: str
@@ -31,8 +31,7 @@ class PlaceDay:
         return Partition(table, table.name, self.organization, self.environment, self.day)
 
 
-@dataclass(frozen=True)
-class Audit:
+class Audit(msgspec.Struct, frozen=True):
     """Checks days of the dataset. Raises what `Dataset` does.
 
     `tables` are those that are kept up to date (None: all): what is left of others proves nothing.

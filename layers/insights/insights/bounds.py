@@ -1,6 +1,5 @@
 """What a run may export: the event, checked against the settings and the catalogue."""
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
 
@@ -31,8 +30,7 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
     environments: list[str] | None = None
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """Tables, organisations and UTC days, both included.
 
     `again` asks for what is final too, and replaces no past day by less; `force` does.

@@ -6,9 +6,10 @@ What must agree is compared. What may differ for a known reason is `lower`, with
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
+
+import msgspec
 
 from insights.catalogue import RESOLVED, Column, Table
 from insights.comparisons import (
@@ -73,8 +74,7 @@ def is_checked(table: Table) -> bool:
     return not table.own and (table.name in _COMPARED or bool(key_columns(table)))
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """The outcome of one comparison. `tables` are all that it looked at."""
 
     what: str

@@ -1,14 +1,14 @@
 """Which tables tell the same requests, and what is known of how their numbers may differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 Counts = Literal["requests", "errors"]
 
 
-@dataclass(frozen=True)
-class Sum:
+class Sum(msgspec.Struct, frozen=True):
     """The sum of some columns of a table; of the rows of one `error_type` where that is given."""
 
     table: str
@@ -37,8 +37,7 @@ class Sum:
         return sum(known) if known or not values else None
 
 
-@dataclass(frozen=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """Two sums that agree, or of which `found` may be the lower one, and why."""
 
     found: tuple[Sum, ...]
@@ -121,8 +120,7 @@ REQUESTS_BY_HOUR = (_BOTH, (_BY_APP.table,))
 ERRORS_BY_HOUR = ((_ERRORS.table,), (_BY_CATEGORY.table,))
 
 
-@dataclass(frozen=True)
-class Hours:
+class Hours(msgspec.Struct, frozen=True):
     """Tables that together have each hour in which others tell of something that they count too.
 
     A bucket without traffic may be left out or be 0 [Choreo], so that 24 hours cannot be asked for.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,16 +36,14 @@ _READS = 3
 _BREAKS_OFF = (HTTPClientError, IncompleteReadError, HTTPError)
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """An object of the dataset as a listing shows it."""
 
     written: datetime
     etag: str
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True):
     """An object of the dataset, read: when its rows were asked for, and by which run."""
 
     etag: str

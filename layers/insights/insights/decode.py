@@ -5,7 +5,6 @@ stays a null, and a list that is null has no rows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, islice
@@ -31,8 +30,7 @@ _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _EXACT = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The rows of one reply by column, and what else its shape tells.
 
     `items` counts the outermost list, which is what pages count. `total` and `limit` come from
@@ -81,11 +79,10 @@ def _type_of(node: Node, path: str, *, strict: bool) -> Any:
 _Get = Callable[[Any], Any] | None
 
 
-@dataclass
-class _Level:
+class _Level(msgspec.Struct):
     """One list of the shape: its own values, and the way to the list below it."""
 
-    leaves: list[tuple[str, _Get]] = field(default_factory=list)
+    leaves: list[tuple[str, _Get]] = msgspec.field(default_factory=list)
     below: Callable[[Any], Any] | None = None
 
 

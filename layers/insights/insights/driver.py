@@ -7,9 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, Self
+
+import msgspec
 
 from insights.decode import Answer
 from insights.errors import (
@@ -41,8 +42,7 @@ class Asker(NamedTuple):
     with_on_prem_key: bool = False
 
 
-@dataclass
-class Job:
+class Job(msgspec.Struct):
     """Something to collect, and what to do with its rows, or with why there are none.
 
     `finished` runs in the driver's thread and may add jobs. `order`: the smallest goes first.
@@ -56,17 +56,16 @@ class Job:
     requests: int = 0
     # The driver's own: how far the job is.
     collecting: Collecting | None = None
-    answers: list[Answer | None] = field(default_factory=list)
+    answers: list[Answer | None] = msgspec.field(default_factory=list)
     missing: int = 0
     over: bool = False
 
 
-@dataclass
-class _Lane:
+class _Lane(msgspec.Struct):
     """An asker's questions, and what was learned about asking them."""
 
     limit: int
-    waiting: deque[tuple[Job, int, Ask]] = field(default_factory=deque)
+    waiting: deque[tuple[Job, int, Ask]] = msgspec.field(default_factory=deque)
     in_flight: int = 0
     alone_failed: int = 0
     broken: InsightsError | None = None

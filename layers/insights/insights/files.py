@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from insights.catalogue import RESOLVED
 from insights.decode import microseconds, within
@@ -16,8 +17,7 @@ from insights.runs import Known, mapped
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Apis:
+class Apis(msgspec.Struct, frozen=True):
     """The listed APIs of an environment: their ids, and ids by `name - version`."""
 
     ids: tuple[str, ...] = ()
@@ -53,8 +53,7 @@ def records(rows: Rows) -> Iterator[Mapping[str, Any]]:
         yield dict(zip(rows.columns, values, strict=True))
 
 
-@dataclass(frozen=True)
-class File:
+class File(msgspec.Struct, frozen=True):
     """A partition as Parquet. `dropped` counts rows that belong to other days."""
 
     body: bytes

@@ -1,9 +1,10 @@
 """Replacing a partition without losing what the source has since forgotten."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
+
+import msgspec
 
 from insights.catalogue import Table
 from insights.dataset import Dataset, Kept, Overtaken, Stored
@@ -16,8 +17,7 @@ Verdict = Literal["exported", "kept", "overtaken"]
 _ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(msgspec.Struct, frozen=True):
     """How much a partition holds: rows, sums of its counts, and how many other figures."""
 
     rows: int
@@ -51,16 +51,14 @@ class Size:
         return None
 
 
-@dataclass(frozen=True)
-class Written:
+class Written(msgspec.Struct, frozen=True):
     """What became of a file, and why where it was not written."""
 
     verdict: Verdict
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class Writer:
+class Writer(msgspec.Struct, frozen=True):
     """Writes partitions. `protect` is off where a smaller answer is wanted all the same."""
 
     dataset: Dataset

@@ -1,9 +1,10 @@
 """The ledger `runs`: what each run tried, as a table of the dataset."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
+
+import msgspec
 
 from insights.catalogue import Column
 from insights.decode import microseconds
@@ -42,8 +43,7 @@ _IN_FILE = (
 )
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """What became of a partition in a run; times in seconds."""
 
     table: str
@@ -73,7 +73,7 @@ def _file(run: str, entries: Sequence[Entry], now: datetime) -> bytes:
     values: dict[str, Sequence[Any] | Constant] = {
         column.name: [getattr(entry, column.name) for entry in entries]
         for column in _IN_FILE
-        if column.name in Entry.__dataclass_fields__
+        if column.name in Entry.__struct_fields__
     }
     values["run"] = Constant(run)
     values["day"] = [entry.day.isoformat() for entry in entries]

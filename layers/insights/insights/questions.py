@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import chain, product
 from typing import Any
+
+import msgspec
 
 from insights.catalogue import FanOut, Table
 from insights.checks import key_columns
@@ -18,8 +19,7 @@ IDS_A_FILTER = 5
 PAGE_SIZE = 20
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True):
     """A table's root field with a value for each of its variables.
 
     `columns` are values that were fanned out over and that each row repeats.
@@ -30,11 +30,10 @@ class Ask:
     columns: Mapping[str, str | None]
 
 
-@dataclass
-class Rows:
+class Rows(msgspec.Struct):
     """The rows of a partition by column."""
 
-    columns: Columns = field(default_factory=dict)
+    columns: Columns = msgspec.field(default_factory=dict)
     count: int = 0
     answers_with_unknown_fields: int = 0
 
@@ -84,7 +83,7 @@ def _each_once(rows: Rows) -> Rows:
     kept = list(dict.fromkeys(zip(*rows.columns.values(), strict=True)))
     columns = map(list, zip(*kept, strict=True)) if kept else ([] for _ in rows.columns)
     named: Columns = dict(zip(rows.columns, columns, strict=True))
-    return replace(rows, columns=named, count=len(kept))
+    return msgspec.structs.replace(rows, columns=named, count=len(kept))
 
 
 # A member of a fan-out: its variable's name and value, and the columns that repeat it.

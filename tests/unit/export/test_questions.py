@@ -1,11 +1,11 @@
 """What is asked for a partition, and which answers add up to it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from insights.catalogue import Table
 from insights.decode import Answer
