@@ -158,7 +158,9 @@ def test_a_defect_leaves_the_others_alone_and_shows_nothing(stack: Stack) -> Non
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
 def test_the_example_events_are_taken(path: Path) -> None:
-    Request.read(json.loads(path.read_text()))
+    event = json.loads(path.read_text())
+    request = Request.read(event)
+    assert (request.action, request.organization) == (event["action"], event.get("organization"))
 
 
 @pytest.mark.parametrize(

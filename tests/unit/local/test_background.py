@@ -98,6 +98,7 @@ def test_stop_twice_does_no_harm(tmp_path: Path) -> None:
     started, _ = run(tmp_path, "import time; time.sleep(600)")
     started.stop()
     started.stop()
+    assert not started.alive
 
 
 def test_a_program_that_ends_early_is_reported_with_its_last_words(tmp_path: Path) -> None:
