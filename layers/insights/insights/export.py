@@ -101,6 +101,12 @@ class Export:
         )
 
     def run(self) -> Report:
+        """Exports and checks."""
+        self.export()
+        self.check()
+        return self.report
+
+    def export(self) -> Report:
         """Brings the dataset up to date within the bounds. What fails is in the report.
 
         Raises PersonMustAct, with nothing written, where the dataset is of a newer release.
@@ -114,10 +120,18 @@ class Export:
             for organization in self._bounds.organizations:
                 self._discover(organization)
             self._driver.run()
-            self._audit_all()
         self.report.requests = self._driver.requests
         self._write_ledger()
         return self.report
+
+    def check(self) -> None:
+        """Checks what was exported, with the time that is left."""
+        noted = len(self._entries)
+        with self._driver:
+            self._audit_all()
+        self.report.requests = self._driver.requests
+        if len(self._entries) > noted:
+            self._write_ledger()
 
     # Whether the numbers agree
 
@@ -226,7 +240,7 @@ class Export:
                 self._add(table, organization, None, Apis())
         chosen = self._bounds.environments
         for environment in found:
-            if chosen is not None and environment.name not in chosen:
+            if chosen is not None and chosen.isdisjoint((environment.id, environment.name)):
                 continue
             needing = []
             for table in self._bounds.tables:
@@ -277,12 +291,16 @@ class Export:
             stored = self._stored[table.name].get(partition.key)
             if stored and self._is_done(partition, stored):
                 self.report.settled += 1
+            elif bounds.is_left_to_catch_up(
+                partition.day, stored=stored is not None, today=self._today
+            ):
+                self.report.remaining += 1
             else:
                 yield partition
 
     def _is_done(self, partition: Partition, stored: Stored) -> bool:
-        continued = self._bounds.continued
-        if continued and stored.written >= continued.since:
+        since = self._bounds.since
+        if since and stored.written >= since:
             return True
         asked_anyway = self._bounds.force or self._bounds.again
         return not asked_anyway and self._is_final(partition, stored)

@@ -12,6 +12,10 @@ from insights.partitions import Partition
 _EVERY = "*"
 # A task of Step Functions takes a reply of 256 KB, the smallest limit on its way.
 _MOST_FAILURES = 250
+_COUNTS = (
+    *("exported", "settled", "failed", "remaining", "kept", "rows", "bytes", "requests"),
+    *("retriable", "needs_person", "mismatches"),
+)
 
 
 @dataclass
@@ -35,6 +39,10 @@ class Report:
     needs_person: int = 0
     # Checks of which the two sides do not agree.
     mismatches: int = 0
+    # Whether other runs have the request budget, so that this one did less than it had time for.
+    waiting: bool = False
+    # The execution of the state machine that goes on with what remains.
+    catch_up: str | None = None
     # Exported, Failed and NeedsPerson by organisation; failed by table and organisation.
     by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -42,12 +50,16 @@ class Report:
 
     def counts(self) -> dict[str, int]:
         """The counts of the reply."""
-        names = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in _COUNTS}
 
     def reply(self) -> dict[str, Any]:
         """The function's reply; of very many failures the first are named, all are counted."""
-        return {**self.counts(), "failures": self.failures[:_MOST_FAILURES]}
+        return {
+            **self.counts(),
+            "waiting": self.waiting,
+            "catch_up": self.catch_up,
+            "failures": self.failures[:_MOST_FAILURES],
+        }
 
     def count_export(self, partition: Partition, rows: int, size: int) -> None:
         """Counts a partition once, also where it was asked for again."""
