@@ -35,7 +35,7 @@ class Process:
             self._do()
         except OverError:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised by Timeline.run
+        except BaseException as error:
             self.error = error
         self.alive = False
         self._timeline.give_back()
@@ -120,9 +120,7 @@ class Timeline:
 
     def _wake_in(self, seconds: float, process: Process) -> None:
         process.wakes += 1
-        heapq.heappush(
-            self._heap, (self.now + seconds, next(self._count), process.wakes, process)
-        )
+        heapq.heappush(self._heap, (self.now + seconds, next(self._count), process.wakes, process))
 
     def __enter__(self) -> "Timeline":
         return self
