@@ -11,7 +11,7 @@ import msgspec
 
 from insights.errors import ConfigurationError
 
-ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean"]
+ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean", "date"]
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 
 # The column beside `api_id`.
