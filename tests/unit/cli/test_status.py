@@ -20,7 +20,7 @@ from cli.status.reading import gather, settings
 from cli.status.standing import Place, Settings
 from insights import checks
 from insights.catalogue import Catalogue, load
-from insights.ledger import Entry, Status, objects
+from insights.ledger import Entry, Ledger, Status
 from insights.parquet import encode
 from insights.partitions import Environment, Partition, environments, wanted
 from tests.unit.export.memory import MemoryDataset
@@ -91,8 +91,11 @@ class Store(MemoryDataset):
         error: str | None = None,
     ) -> None:
         """Writes a run's rows of the ledger."""
-        entries = [
-            Entry(
+        self.runs += 1
+        self.now = at
+        run = Ledger(cast("Dataset", self), f"{at:%Y%m%dT%H%M%S}-{self.runs}", lambda: at)
+        for partition in partitions:
+            entry = Entry(
                 partition.table_name,
                 partition.organization,
                 partition.environment.name if partition.environment else None,
@@ -104,12 +107,8 @@ class Store(MemoryDataset):
                 rows=rows,
                 error=error,
             )
-            for partition in partitions
-        ]
-        self.runs += 1
-        self.now = at
-        for _, key, body in objects(f"{at:%Y%m%dT%H%M%S}-{self.runs}", entries, at):
-            self.put(key, body, asked=at, run="a")
+            run.add(entry)
+        run.flush()
 
     def status(
         self, given: Settings, now: datetime = NOW, *, everything: bool = False
@@ -322,6 +321,7 @@ def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
                 for e in ENVIRONMENTS
             ]
             store.tell(*told, at=NOW - timedelta(hours=hour))
+    store.read_keys.clear()
     status = store.status(given)
 
     assert sum(standing.rows for standing in status.standings.values()) == 31 * 3 * 5
@@ -331,7 +331,7 @@ def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
 def checked(store: Store, day: date, *verdicts: Verdict) -> None:
     """Writes the checks of a day."""
     found = [checks.Check("a = b", ("total_traffic",), verdict, 1200, 1234) for verdict in verdicts]
-    body = checks.file(found, organization="acme", environment=None, day=day, now=NOW)
+    body = checks.file(found, organization="acme", environment=None, now=NOW)
     store.put(checks.key(day, "acme"), body, asked=NOW, run="a")
 
 
