@@ -82,6 +82,17 @@ def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> Settings:
     )
 
 
+def _age(key: str) -> tuple[str, bool, str]:
+    """Sorts the ledger's objects of a day by when their runs began.
+
+    Not by LastModified, which `insights migrate` advances. On the date of an update objects are
+    there of 0.1.0, named `20260131T101500...`, and then one of the date's later runs, `2026-01-31`.
+    """
+    name = key.rpartition("/")[2].removesuffix(".parquet")
+    date_alone = name.count("-") == 2 and len(name) == len("2026-01-31")
+    return name.replace("-", "")[:8], date_alone, name
+
+
 class _Reader:
     def __init__(
         self, bucket: Dataset, threads: ThreadPoolExecutor, today: date, checked_since: date
@@ -167,7 +178,7 @@ class _Reader:
             return place.key(entry.day)
 
         by_day: dict[date, list[str]] = {}
-        for key in sorted(runs, key=lambda key: (runs[key].written, key), reverse=True):
+        for key in sorted(runs, key=_age, reverse=True):
             by_day.setdefault(day_of(key), []).append(key)
 
         def of_day(day: date) -> dict[str, Tried]:

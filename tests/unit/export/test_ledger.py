@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from insights.catalogue import Column
 from insights.dataset import Dataset, Overtaken
-from insights.decode import microseconds
 from insights.errors import InsightsError, Retriable
 from insights.ledger import RUNS_COLUMNS, Entry, Ledger, encode_entries, object_key, read_entries
 from insights.parquet import encode, names
 from insights.partitions import day_of
 from tests.fakes.s3 import BUCKET, FakeS3, refusal, running
 from tests.unit.export.memory import MemoryDataset
+from tests.unit.export.older import runs_object
 
 NOW = datetime(2026, 11, 20, 20, 10, 30, 123456, UTC)
 DAY = NOW.date()
@@ -293,24 +293,10 @@ def test_the_text_of_an_error_is_bounded(s3, dataset, size: int, stored: int):
     assert found.error.endswith("...") is (size > stored)
 
 
-# What 0.1.0 wrote: an object for each run, with a column `day` and without `final`.
-OLD = tuple(
-    Column("day", "string") if column.name == "final" else column for column in RUNS_COLUMNS
-)
-
-
-def put_old(dataset: Dataset, run: str, at: datetime, *tables: str, **changes: Any) -> str:
+def put_old(dataset: Dataset, run: str, at: datetime, *tables: str, **changes: Any) -> None:
     """Writes an object of 0.1.0."""
     made = [entry(table, run=run, exported_at=at, **changes) for table in tables]
-    values: dict[str, list[Any]] = {
-        column.name: [getattr(each, column.name) for each in made] for column in OLD
-    }
-    values["day"] = [each.day.isoformat() for each in made]
-    for name in ("started", "exported_at"):
-        values[name] = [microseconds(instant) for instant in values[name]]
-    key = f"insights/runs/day={made[0].day}/{run}.parquet"
-    dataset.put(key, encode(OLD, values, len(made)), asked=at, run=run)
-    return key
+    dataset.put(*runs_object(made), asked=at, run=run)
 
 
 def test_the_newest_entry_of_each_partition_of_old_and_new_objects(dataset):
