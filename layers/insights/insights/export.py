@@ -24,7 +24,7 @@ from insights.driver import Asker, Driver, Job
 from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime, PersonMustAct
 from insights.files import Apis, File, file_of, records
 from insights.history import Writer, Written
-from insights.ledger import RUNS, Entry, Status, objects
+from insights.ledger import RUNS, Entry, Ledger, Status
 from insights.partitions import (
     Environment,
     Partition,
@@ -85,7 +85,7 @@ class Export:
         # What was exported, by place and day: a set that keeps its order.
         self._touched: dict[PlaceDay, None] = {}
         self._audit = Audit(dataset, catalogue, run_id, config.tables)
-        self._entries: list[Entry] = []
+        self._ledger = Ledger(dataset, run_id, now)
         self._writer = Writer(dataset, run_id, protect=not bounds.force)
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
@@ -175,12 +175,10 @@ class Export:
                 self._add_partition(place.partition(chosen[name]), apis)
 
     def _write_ledger(self) -> None:
-        now = self._now()
-        for day, key, body in objects(self._run_id, self._entries, now):
-            try:
-                self._dataset.put(key, body, asked=now, run=self._run_id)
-            except InsightsError as error:
-                self.report.count_failure(RUNS, None, None, day, error)
+        try:
+            self._ledger.flush()
+        except InsightsError as error:
+            self.report.count_failure(RUNS, None, None, self._today, error)
 
     # What there is: environments, then their APIs
 
@@ -438,7 +436,7 @@ class Export:
         now = self._now()
         started = (job.started if job else None) or now
         environment = partition.environment
-        self._entries.append(
+        self._ledger.add(
             Entry(
                 table=partition.table_name,
                 organization=partition.organization,
