@@ -9,7 +9,6 @@ from costs.quantities import (
     EXPORT_GB,
     LEDGER_DAYS,
     WORKERS,
-    objects_of_query,
     spice_gb,
 )
 from costs.usage import INVOCATION_SECONDS, KEPT_SECONDS, MOST_ROUNDS, START_SECONDS, Usage
@@ -157,13 +156,6 @@ LIMITS = (
         _MINUTE * _OBJECTS_A_SECOND,
         _objects_of_dashboard,
         "Athena for the reading: QuickSight, or the views; or fewer `DAYS`.",
-    ),
-    Limit(
-        "small files of a question for one day with names, for a minute",
-        "objects",
-        _MINUTE * _OBJECTS_A_SECOND,
-        lambda usage: objects_of_query(usage, 1),
-        "Athena: a `CREATE TABLE AS` of `api_names` once a day, which has them in one file.",
     ),
     Limit(
         "small files of a question over the whole ledger, for a minute",
