@@ -5,17 +5,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from insights.catalogue import Table
+from insights.coverage import is_closed, wanted
 from insights.dataset import Stored
-from insights.partitions import (
-    Environment,
-    day_end,
-    day_of,
-    day_prefix,
-    day_start,
-    is_final,
-    safe_name,
-    wanted,
-)
+from insights.partitions import Environment, day_end, day_of, day_prefix, day_start, safe_name
 
 
 @dataclass(frozen=True)
@@ -198,7 +190,7 @@ class Dataset:
         return standing
 
     def _is_final(self, stored: Stored, day: date) -> bool:
-        return is_final(stored.written, day, self.settings.settle_hours)
+        return is_closed(stored.written, day, self.settings.settle_hours)
 
     def _places(self) -> Iterator[tuple[Place, frozenset[date]]]:
         """Every place with the days that should be there; none where it is only history."""

@@ -46,8 +46,13 @@ class Partition:
     @property
     def place(self) -> str:
         """Organisation and environment as part of a key."""
-        name = safe_name(self.organization)
-        return f"{name}.{self.environment.key_name}" if self.environment else name
+        return place_of(self.organization, self.environment)
+
+
+def place_of(organization: str, environment: Environment | None) -> str:
+    """Organisation and environment as part of a key."""
+    name = safe_name(organization)
+    return f"{name}.{environment.key_name}" if environment else name
 
 
 def quarantine_key(partition: Partition, run: str) -> str:
@@ -131,36 +136,6 @@ def days(first: date, last: date) -> Iterator[date]:
     """The days from `last` back to `first`, both included: newest first."""
     for back in range((last - first).days + 1):
         yield last - timedelta(days=back)
-
-
-def wanted(
-    table: Table,
-    organization: str,
-    environment: Environment | None,
-    *,
-    first: date,
-    last: date,
-    today: date,
-) -> Iterator[Partition]:
-    """The partitions of a table that should exist for these days, newest first.
-
-    A list is known for today alone. What the service keeps for some days only is wanted for
-    those; what it has only for some types of environment, for these.
-    """
-    types = table.environment_types
-    if environment and types and environment.type not in types:
-        return
-    if not table.daily:
-        first = max(first, today)
-    elif table.kept_days is not None:
-        first = max(first, today - timedelta(days=table.kept_days))
-    for day in days(first, min(last, today)):
-        yield Partition(table, table.name, organization, environment, day)
-
-
-def is_final(written: datetime, day: date, settle_hours: float) -> bool:
-    """Whether an object written then holds all that will ever come late for its day."""
-    return written >= day_end(day) + timedelta(hours=settle_hours)
 
 
 def day_start(day: date) -> datetime:
