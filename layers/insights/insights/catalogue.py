@@ -12,7 +12,7 @@ import msgspec
 
 from insights.errors import ConfigurationError
 
-ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean"]
+ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean", "date"]
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 
 # In the names of fields that give the first few alone: getTopPlatforms, topSlowestAPIs.
