@@ -1,7 +1,7 @@
 """What a run queries: the wanted partitions that are missing or open, by what the bucket shows."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
@@ -18,7 +18,7 @@ _IN_SIGHT = timedelta(days=2)
 # Days whose ledger is read at the start of a run, at most: the newest of them.
 _LEDGER_DAYS = 60
 # Stands for every object of a closed day that this run leaves alone: there may be many.
-_CLOSED = Stored(datetime.max, "")
+_CLOSED = Stored(datetime.max.replace(tzinfo=UTC), "")
 
 
 class Unrecorded(msgspec.Struct, frozen=True):
