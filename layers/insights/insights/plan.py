@@ -118,6 +118,8 @@ class Plan:
             today=self._now.date(),
         ):
             stored = self.stored(partition)
+            if stored is None and stored_only:
+                continue
             entry = self._entry(partition)
             if stored and partition.day in self._ledger_days:
                 self._note(partition, stored, entry)
