@@ -217,9 +217,7 @@ class Export:
         place = partition.organization, environment.id
         return partial(self._names.__setitem__, place, names)
 
-    def _list_job(
-        self, partition: Partition, learn: Callable[[Rows], Callable[[], None]]
-    ) -> Job:
+    def _list_job(self, partition: Partition, learn: Callable[[Rows], Callable[[], None]]) -> Job:
         """Queries a list that others wait for; it is stored where the bounds hold it."""
 
         def store(job: Job, rows: Rows) -> _Stored:
@@ -484,7 +482,7 @@ class Export:
         try:
             found = audit.check(place, final=now >= closes_at(place.day, self._config.settle_hours))
             audit.write(place, found, now)
-        except Exception as error:  # noqa: BLE001 - one day's checks stop no other's
+        except Exception as error:
             return _known(error, f"the checks of {place.organization} on {place.day}")
         return len(mismatches(found))
 

@@ -13,6 +13,7 @@ from insights.partitions import Partition, day_end, day_start
 from insights.questions import Rows
 from insights.runs import Known, mapped
 
+
 def records(rows: Rows) -> Iterator[Mapping[str, Any]]:
     """Row by row, for lists that are short."""
     for values in zip(*rows.columns.values(), strict=True):

@@ -41,7 +41,9 @@ class Content(msgspec.Struct, frozen=True):
             ids = _id_column(table, name)
             if ids:
                 named_by_id = _column(columns, ids, rows)
-                values = [v if i is None else None for v, i in zip(values, named_by_id, strict=True)]
+                values = [
+                    v if i is None else None for v, i in zip(values, named_by_id, strict=True)
+                ]
             parts.append(values)
         keys = list(zip(*parts, strict=True)) if parts else [()] * rows
         counts, measures = (

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -108,28 +108,6 @@ LEGACY_IDS: Mapping[str, tuple[str, ...]] = {
         "sandbox-prod-eu-north",
     ),
 }
-
-
-def environments(rows: Iterable[Mapping[str, str | None]]) -> tuple[Environment, ...]:
-    """The environments from the rows of the table `environments`, in the server's order.
-
-    To get all of its data, the union of an environment's ids must be asked for [Choreo].
-    """
-    found: list[Environment] = []
-    taken: set[str] = set()
-    for row in rows:
-        name, own = row["environment_name"] or "", row["environment_id"] or ""
-        ids = [own, row["external_env_id"], row["internal_env_id"], row["sandbox_env_id"]]
-        if row["type"] == "CHOREO":
-            ids += LEGACY_IDS.get(name, ())
-        key_name = safe_name(name)
-        if key_name in taken:
-            # Two environments of one name: the later keeps apart by its id.
-            key_name = f"{key_name}-{hashlib.sha256(own.encode()).hexdigest()[:8]}"
-        taken.add(key_name)
-        union = tuple(dict.fromkeys(filter(None, ids)))
-        found.append(Environment(own, name, row["type"] or "", union, key_name))
-    return tuple(found)
 
 
 def days(first: date, last: date) -> Iterator[date]:

@@ -151,8 +151,10 @@ class Plan:
             return False
         if is_closed(stored.written, day, self._settle_hours):
             return True
-        retries = not entry or entry.status != "kept" or retries_kept(
-            entry.started, self._now, day, self._settle_hours
+        retries = (
+            not entry
+            or entry.status != "kept"
+            or retries_kept(entry.started, self._now, day, self._settle_hours)
         )
         return not retries
 

@@ -114,7 +114,12 @@ class Writer(msgspec.Struct, frozen=True):
             return Written("kept", reason)
         try:
             self.dataset.replace(
-                partition.key, old.body, over=old.etag, asked=old.asked, run=old.run, confirmed=False
+                partition.key,
+                old.body,
+                over=old.etag,
+                asked=old.asked,
+                run=old.run,
+                confirmed=False,
             )
         except Overtaken:
             return Written("overtaken", "another run has written it")

@@ -21,9 +21,11 @@ from cli.status.reading import gather, settings
 from cli.status.standing import Place, Settings
 from insights import checks
 from insights.catalogue import Catalogue, load
+from insights.coverage import wanted
 from insights.ledger import Entry, Ledger, Status
 from insights.parquet import encode
-from insights.partitions import Environment, Partition, environments, wanted
+from insights.partitions import Environment, Partition
+from insights.registry_merge import environments_of
 from tests.unit.export.memory import MemoryDataset
 from tests.unit.export.older import runs_object
 
@@ -47,7 +49,7 @@ ROWS: list[dict[str, str | None]] = [
     }
     for number, name in enumerate(("Production", "Hall, Süd", "Production"))
 ]
-ENVIRONMENTS = environments(ROWS)
+ENVIRONMENTS = environments_of(ROWS, TODAY)
 
 
 def chosen(*tables: str, organizations: Iterable[str] = ("acme",)) -> Settings:

@@ -57,7 +57,9 @@ class MemoryDataset:
 
     def read(self, key: str) -> Kept | None:
         found = self.objects.get(key)
-        return Kept(found.etag, found.written, found.asked, found.run, found.body) if found else None
+        return (
+            Kept(found.etag, found.written, found.asked, found.run, found.body) if found else None
+        )
 
     def put(
         self, key: str, body: bytes, *, asked: datetime, run: str, confirmed: bool = True

@@ -165,9 +165,7 @@ def canonical(rows: list[dict[str, Any]]) -> list[str]:
 def bodies(place: Place) -> dict[str, bytes]:
     """The data, without the exporter's own tables."""
     return {
-        key: found.body
-        for key, found in place.dataset.objects.items()
-        if not key.startswith(OWN)
+        key: found.body for key, found in place.dataset.objects.items() if not key.startswith(OWN)
     }
 
 

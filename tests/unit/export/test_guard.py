@@ -119,9 +119,7 @@ def test_rows_of_an_api_that_is_gone_are_carried_over():
     old_content, new_content = content(table, USAGE), content(table, new)
     carry = carried(table, old_content, new_content, listed={"kept"})
     assert carry == {"gone"}
-    old, plain = (
-        {name: [row[name] for row in rows] for name in USAGE[0]} for rows in (USAGE, new)
-    )
+    old, plain = ({name: [row[name] for row in rows] for name in USAGE[0]} for rows in (USAGE, new))
     values, rows = merged(table, old, plain, carry, lambda _: None)
     assert rows == 4
     counts = sorted(zip(values["api_id"], values["time_span"], values["count"], strict=True))
