@@ -1,9 +1,10 @@
 """The export: what is missing or not final in the dataset is asked for and written."""
 
+import heapq
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,6 @@ from insights.config import ExportConfig
 from insights.credentials import Credentials, Secrets
 from insights.dataset import Dataset, Stored
 from insights.decode import Answer, Reader
-from insights.driver import Asker, Driver, Job
 from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime, PersonMustAct
 from insights.files import Apis, File, file_of, records
 from insights.history import Writer, Written
@@ -33,8 +33,9 @@ from insights.partitions import (
     quarantine_key,
     wanted,
 )
-from insights.questions import Ask, Collecting, Rows, collect
+from insights.questions import Query, QueryGenerator, Rows, collect
 from insights.report import Report
+from insights.scheduler import BatchKey, Job, Scheduler
 
 log = logging.getLogger(__name__)
 
@@ -51,9 +52,6 @@ def utc_now() -> datetime:
 
 class Export:
     """One run over the dataset. `ends` is when the invocation ends, in seconds of `clock`."""
-
-    # A simulation has one of its own, whose time is made up.
-    driver: type[Driver] = Driver
 
     def __init__(
         self,
@@ -90,7 +88,9 @@ class Export:
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
         left = deadline - clock()
-        self._driver = self.driver(
+        self._jobs: list[tuple[tuple[int, ...], int, Job]] = []
+        self._count = itertools.count()
+        self._scheduler = Scheduler(
             self._ask,
             concurrency=config.concurrency,
             batch_size=config.batch_size,
@@ -110,14 +110,24 @@ class Export:
             self._stored[table.name] = self._dataset.listing(
                 table.name, self._bounds.first, self._bounds.last
             )
-        with self._driver:
+        with self._scheduler:
             for organization in self._bounds.organizations:
                 self._discover(organization)
-            self._driver.run()
+            self._run_jobs()
             self._audit_all()
-        self.report.requests = self._driver.requests
+        self.report.requests = self._scheduler.requests
         self._write_ledger()
         return self.report
+
+    def _run_jobs(self) -> None:
+        while True:
+            self._scheduler.run(self._in_order())
+            if not self._jobs:
+                return
+
+    def _in_order(self) -> Iterator[Job]:
+        while self._jobs:
+            yield heapq.heappop(self._jobs)[2]
 
     # Whether the numbers agree
 
@@ -129,18 +139,18 @@ class Export:
             for place, found in outcomes.items()
             if place.day < self._today and (tables := suspicious(found))
         }
-        if doubted and self._driver.has_time:
+        if doubted and self._scheduler.has_time:
             for place, names in doubted.items():
                 log.warning("%s: asked again, as these do not agree: %s", place, ", ".join(names))
                 self._ask_again(place, names)
-            self._driver.run()
+            self._run_jobs()
             outcomes |= self._checked(doubted)
         for place, found in outcomes.items():
             self.report.mismatches += len(mismatches(found))
             self._aside(
                 place, partial(self._audit.write, place, found, self._now()), lambda _: None
             )
-        self._driver.run()
+        self._run_jobs()
 
     def _checked(self, places: Iterable[PlaceDay]) -> dict[PlaceDay, list[Check]]:
         outcomes: dict[PlaceDay, list[Check]] = {}
@@ -151,21 +161,20 @@ class Export:
                 partial(self._audit.check, place, final=final),
                 partial(outcomes.__setitem__, place),
             )
-        self._driver.run()
+        self._run_jobs()
         return outcomes
 
     def _aside(self, place: PlaceDay, do: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Does a part of the checks in a thread; what fails is a failure of `checks`."""
 
-        def finished(done: Future[Any]) -> None:
-            if error := done.exception():
-                reason = _known(error, f"the checks of {place.organization} on {place.day}")
+        def finished(outcome: Any) -> None:
+            if isinstance(outcome, InsightsError):
                 name = place.environment.name if place.environment else None
-                self.report.count_failure(CHECKS, place.organization, name, place.day, reason)
+                self.report.count_failure(CHECKS, place.organization, name, place.day, outcome)
             else:
-                then(done.result())
+                then(outcome)
 
-        self._driver.store(do, finished)
+        self._scheduler.background(do, finished)
 
     def _ask_again(self, place: PlaceDay, names: Iterable[str]) -> None:
         apis = self._apis.get((place.organization, place.environment), Apis())
@@ -209,16 +218,23 @@ class Export:
         chosen = partition.table_name in self._stored
         store = chosen and self._bounds.first <= partition.day <= self._bounds.last
 
-        def finished(job: Job, result: Rows | InsightsError) -> None:
-            if isinstance(result, InsightsError):
-                self._fail(partition, job, result)
-                lost(result)
-                return
-            if store:
-                self._store(partition, job, result, Apis())
-            found(result)
+        def do(job: Job, rows: Rows) -> tuple[Rows, tuple[File, Written] | InsightsError | None]:
+            try:
+                return rows, self._written(partition, job, rows, Apis()) if store else None
+            except InsightsError as error:
+                return rows, error
 
-        self._driver.add(self._job(partition, Apis(), finished, order))
+        def record(job: Job, outcome: Any) -> None:
+            if isinstance(outcome, InsightsError):
+                self._fail(partition, job, outcome)
+                lost(outcome)
+                return
+            rows, written = outcome
+            if written is not None:
+                self._note_stored(partition, job, rows, written)
+            found(rows)
+
+        self._add_job(self._job(partition, Apis(), do, record), order)
 
     def _add_organization(self, organization: str, found: Sequence[Environment]) -> None:
         for table in self._bounds.tables:
@@ -299,25 +315,31 @@ class Export:
     def _add_partition(self, partition: Partition, apis: Apis) -> None:
         otherwise = partition.table.otherwise
 
-        def finished(job: Job, result: Rows | InsightsError) -> None:
-            if not isinstance(result, InsightsError):
-                self._store(partition, job, result, apis)
-            elif otherwise and not isinstance(result, OutOfTime):
+        def do(job: Job, rows: Rows) -> tuple[Rows, tuple[File, Written]]:
+            return rows, self._written(partition, job, rows, apis)
+
+        def record(job: Job, outcome: Any) -> None:
+            if not isinstance(outcome, InsightsError):
+                self._note_stored(partition, job, *outcome)
+            elif otherwise and job.requests and not isinstance(outcome, OutOfTime):
                 self._add_partition(replace(partition, table=otherwise), apis)
             else:
-                self._fail(partition, job, result)
+                self._fail(partition, job, outcome)
 
         newest_first = (2, -partition.day.toordinal())
-        self._driver.add(self._job(partition, apis, finished, newest_first))
+        self._add_job(self._job(partition, apis, do, record), newest_first)
+
+    def _add_job(self, job: Job, order: tuple[int, ...]) -> None:
+        heapq.heappush(self._jobs, (order, next(self._count), job))
 
     def _job(
         self,
         partition: Partition,
         apis: Apis,
-        finished: Callable[[Job, Rows | InsightsError], None],
-        order: tuple[int, ...],
+        store: Callable[[Job, Rows], Any],
+        record: Callable[[Job, Any], None],
     ) -> Job:
-        def begin() -> Collecting:
+        def begin() -> QueryGenerator:
             values = day_values(
                 partition.day,
                 self._credentials[partition.organization],
@@ -327,15 +349,15 @@ class Export:
             return collect(partition.table, values, apis.ids)
 
         with_key = partition.table.on_prem_key == "header"
-        return Job(Asker(partition.organization, with_key), order, begin, finished)
+        return Job(BatchKey(partition.organization, with_key), begin, store, record)
 
     def _ask(
-        self, asker: Asker, asks: Sequence[Ask], deadline: float
+        self, key: BatchKey, queries: Sequence[Query], deadline: float
     ) -> list[Answer | InsightsError]:
-        outcomes = self._choreo.ask(asker, asks, deadline)
+        outcomes = self._choreo.ask(key, queries, deadline)
         return [
-            found if isinstance(found, InsightsError) else self._read(ask.table, found)
-            for ask, found in zip(asks, outcomes, strict=True)
+            found if isinstance(found, InsightsError) else self._read(query.table, found)
+            for query, found in zip(queries, outcomes, strict=True)
         ]
 
     def _read(self, table: Table, raw: msgspec.Raw) -> Answer | InsightsError:
@@ -350,42 +372,46 @@ class Export:
 
     # What became of them
 
-    def _store(self, partition: Partition, job: Job, rows: Rows, apis: Apis) -> None:
+    def _written(
+        self, partition: Partition, job: Job, rows: Rows, apis: Apis
+    ) -> tuple[File, Written]:
         asked = job.started or self._now()
         over = self._stored.get(partition.table_name, {}).get(partition.key)
+        file = file_of(partition, rows, apis, asked)
+        written = self._writer.write(
+            partition,
+            file.body,
+            over=over,
+            over_is_final=over is not None and self._is_final(partition, over),
+            day_is_over=partition.day < self._today,
+            asked=asked,
+        )
+        return file, written
 
-        def do() -> tuple[File, Written]:
-            file = file_of(partition, rows, apis, asked)
-            written = self._writer.write(
-                partition,
-                file.body,
-                over=over,
-                over_is_final=over is not None and self._is_final(partition, over),
-                day_is_over=partition.day < self._today,
-                asked=asked,
-            )
-            return file, written
-
-        def then(done: Future[tuple[File, Written]]) -> None:
-            if error := done.exception():
-                self._fail(partition, job, _known(error, partition.key))
-                return
-            file, written = done.result()
-            self.report.unknown_fields += rows.answers_with_unknown_fields
-            if file.dropped:
-                log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
-            if written.verdict == "exported":
-                self.report.count_export(partition, file.rows, file.size)
-                if partition.table.daily:
-                    self._touched[PlaceDay.of(partition)] = None
-                self._note(partition, job, "exported", rows=file.rows, size=file.size)
-                return
-            log.warning("%s: %s", partition.key, written.reason)
-            self.report.kept += written.verdict == "kept"
-            self.report.settled += written.verdict == "overtaken"
-            self._note(partition, job, written.verdict, error=written.reason)
-
-        self._driver.store(do, then)
+    def _note_stored(
+        self,
+        partition: Partition,
+        job: Job,
+        rows: Rows,
+        outcome: tuple[File, Written] | InsightsError,
+    ) -> None:
+        if isinstance(outcome, InsightsError):
+            self._fail(partition, job, outcome)
+            return
+        file, written = outcome
+        self.report.unknown_fields += rows.answers_with_unknown_fields
+        if file.dropped:
+            log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
+        if written.verdict == "exported":
+            self.report.count_export(partition, file.rows, file.size)
+            if partition.table.daily:
+                self._touched[PlaceDay.of(partition)] = None
+            self._note(partition, job, "exported", rows=file.rows, size=file.size)
+            return
+        log.warning("%s: %s", partition.key, written.reason)
+        self.report.kept += written.verdict == "kept"
+        self.report.settled += written.verdict == "overtaken"
+        self._note(partition, job, written.verdict, error=written.reason)
 
     def _fail(
         self,
@@ -418,11 +444,11 @@ class Export:
         """Keeps what could not be converted, beside the dataset."""
         key = quarantine_key(partition, self._run_id)
 
-        def then(done: Future[None]) -> None:
-            if error := done.exception():
-                log.error("%s could not be written", key, exc_info=error)
+        def then(outcome: Any) -> None:
+            if isinstance(outcome, InsightsError):
+                log.error("%s could not be written: %s", key, outcome)
 
-        self._driver.store(lambda: self._dataset.quarantine(key, reply), then)
+        self._scheduler.background(lambda: self._dataset.quarantine(key, reply), then)
         return key
 
     def _note(
@@ -462,10 +488,3 @@ def waiting_for(what: str, error: InsightsError) -> InsightsError:
     if isinstance(error, OutOfTime):
         return OutOfTime(reason)
     return PersonMustAct(reason) if isinstance(error, NEEDS_PERSON) else InsightsError(reason)
-
-
-def _known(error: BaseException, what: str) -> InsightsError:
-    if isinstance(error, InsightsError):
-        return error
-    log.error("%s failed unexpectedly", what, exc_info=error)
-    return InsightsError(f"{what} failed: {type(error).__name__}: {error}"[:300])
