@@ -17,9 +17,10 @@ from insights.checks import CHECKS
 from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS, Entry, read_entries
 from insights.parquet import decode
-from insights.partitions import Environment, day_of, environments, safe_name
+from insights.partitions import day_of, safe_name
+from insights.registry import Registry
+from insights.registry_merge import KnownEnvironment
 
-_LISTED = "environments"
 # Requests to S3 under way at a time.
 _THREADS = 32
 _CHECKED_DAYS = 31
@@ -102,11 +103,14 @@ class _Reader:
         self._today = today
         self._checked_since = checked_since
 
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
+
     def status(self, name: str, chosen: Settings, now: datetime) -> Status:
         tables = [table.name for table in chosen.tables]
-        listed = self._listings({*tables, _LISTED, RUNS, CHECKS})
+        listed = self._listings({*tables, RUNS, CHECKS})
         runs, checks = listed.pop(RUNS), listed.pop(CHECKS)
-        known = self._environments(chosen.organizations, listed[_LISTED])
+        known = self._environments(chosen.organizations)
         listings = Listings({table: listed[table] for table in tables})
         there = Wanted(chosen, known, listings, now)
         tried = self._tried(runs, there.looked_for(), known)
@@ -143,28 +147,21 @@ class _Reader:
         entries.reverse()
         return sorted(entries, key=lambda entry: entry.exported_at, reverse=True)
 
-    def _environments(
-        self, organizations: Sequence[str], listed: Mapping[str, Stored]
-    ) -> dict[str, Sequence[Environment]]:
-        """The environments of each organisation whose list is there, from its newest one."""
-        names = ("environment_id", "environment_name", "type")
-        columns = (*names, "external_env_id", "internal_env_id", "sandbox_env_id")
-
-        def newest(organization: str) -> tuple[str, Sequence[Environment]]:
-            keys = [key for key in listed if key.endswith(f"/{safe_name(organization)}.parquet")]
-            return organization, environments(self._rows(max(keys), columns) if keys else ())
-
-        return {name: found for name, found in self._threads.map(newest, organizations) if found}
+    def _environments(self, organizations: Sequence[str]) -> dict[str, Sequence[KnownEnvironment]]:
+        """Every environment of each organisation that was ever listed, by the registry."""
+        registry = Registry(self._bucket, "status", self._now)
+        found = zip(organizations, self._threads.map(registry.known, organizations), strict=True)
+        return {organization: known for organization, known in found if known}
 
     def _tried(
         self,
         runs: Mapping[str, Stored],
         looked_for: Mapping[date, Mapping[str, bool]],
-        known: Mapping[str, Sequence[Environment]],
+        known: Mapping[str, Sequence[KnownEnvironment]],
     ) -> dict[str, Tried]:
         """What the ledger tells, by the partitions' keys."""
         names = {
-            (organization, environment.id): environment.key_name
+            (organization, environment.id): environment.key
             for organization, found in known.items()
             for environment in found
         }
