@@ -189,11 +189,18 @@ class _Bucket(Dataset):
     def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
         """As `Dataset.put`."""
         self._call("PUT", PUT_SECONDS)
-        kept = Kept(f"{self.calls['PUT']}", asked, run, body)
-        self._kept[key] = self._timeline.instant(), kept
+        now = self._timeline.instant()
+        self._kept[key] = now, Kept(f"{self.calls['PUT']}", now, asked, run, body)
 
     def replace(
-        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+        self,
+        key: str,
+        body: bytes,
+        *,
+        over: str | None,
+        asked: datetime,
+        run: str,
+        confirmed: bool = True,
     ) -> None:
         """As `Dataset.replace`."""
         if (self._kept[key][1].etag if key in self._kept else None) != over:
