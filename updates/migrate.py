@@ -17,17 +17,18 @@ from insights.checks import CHECKS
 from insights.coverage import is_closed
 from insights.dataset import Dataset, Kept, Overtaken, Stored
 from insights.errors import InsightsError
-from insights.ledger import Entry, Ledger
-from insights.parquet import decode, names, under_todays_names, without
+from insights.ledger import Ledger
+from insights.parquet import names, under_todays_names, without
 from insights.partitions import day_of, table_prefix
 from updates.changes import backfill
+from updates.entries import entry_of
 
 # Requests to S3 under way at a time.
 _THREADS = 32
 _BEGINNING = date(2000, 1, 1)
 # Readers take it from the folder's name, and stumble over a column of that name beside it.
 _PARTITION_COLUMN = "day"
-_PLACE = ("organization", "environment", "environment_id")
+_UNCONFIRMED = "no run queries it any more: it was never confirmed after its day had settled"
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,8 @@ class Migration:
             except Overtaken:
                 return _Found(found.day, (), "left")
             if not confirmed:
-                self.ledger.add(_entry(shape.name, key, kept))
+                entry = entry_of(key, body, kept.asked, "kept", final=True, error=_UNCONFIRMED)
+                self.ledger.add(entry)
         return replace(found, became="rewritten" if confirmed else "unconfirmed")
 
     def _replace(self, key: str, kept: Kept, body: bytes, *, confirmed: bool) -> None:
@@ -238,26 +240,6 @@ def _todays(body: bytes, shape: Shape) -> bytes | None:
     """The file with today's columns, or None where it has them. Raises ValueError."""
     renamed = under_todays_names(body, shape.renamed)
     return without(renamed or body, {_PARTITION_COLUMN}) or renamed
-
-
-def _entry(table: str, key: str, kept: Kept) -> Entry:
-    """The ledger's entry of an object that was closed although its source never confirmed it."""
-    columns = decode(kept.body, _PLACE)
-    place = {name: values[0] for name, values in columns.items() if values}
-    organization, _, environment = _below(key).rpartition("/")[2].partition(".")
-    environment = environment.removesuffix("parquet").removesuffix(".")
-    return Entry(
-        table,
-        place.get("organization") or organization,
-        place.get("environment", environment or None),
-        place.get("environment_id"),
-        day_of(key),
-        "kept",
-        kept.asked,
-        0.0,
-        error="no run queries it any more: it was never confirmed after its day had settled",
-        final=True,
-    )
 
 
 def _count(outcome: Outcome, found: _Found) -> None:
