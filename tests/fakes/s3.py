@@ -71,6 +71,9 @@ class FakeS3:
             key = unquote(url.path).removeprefix(f"/{BUCKET}").removeprefix("/")
             if received.method == "PUT":
                 return self._put(key, received)
+            if received.method == "DELETE":
+                self.objects.pop(key, None)
+                return Answer(204, b"")
             if not key:
                 return self._listed({name: texts[0] for name, texts in parse_qs(url.query).items()})
             return self._get(key)

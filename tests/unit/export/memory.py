@@ -73,6 +73,9 @@ class MemoryDataset:
             raise Overtaken(key)
         self.put(key, body, asked=asked, run=run)
 
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
     def quarantine(self, key: str, reply: bytes) -> None:
         self.quarantined[key] = reply
 
