@@ -10,7 +10,7 @@ from typing import Any
 from insights import checks
 from insights.catalogue import RESOLVED, Table, load
 from insights.decode import microseconds
-from insights.ledger import Entry, objects
+from insights.ledger import Entry, encode_entries, object_key
 from insights.parquet import decode, encode
 from insights.partitions import Environment, day_end, day_prefix, is_final, safe_name
 from sandbox.expected import expected_rows
@@ -50,9 +50,8 @@ def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
         _save(folder / partition.key, _file(partition, now))
     for day, entries in groupby(sorted(made, key=lambda m: m.day), key=lambda m: m.day):
         at = min(now, day_end(day) + timedelta(hours=1))
-        run = f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed"
-        for _, key, body in objects(run, [_entry(entry, at) for entry in entries], at):
-            _save(folder / key, body)
+        body = encode_entries([_entry(entry, at) for entry in entries])
+        _save(folder / object_key(day, at.date()), body)
     daily = [partition for partition in made if partition.table.daily]
     for _, there in groupby(sorted(daily, key=_place_day), key=_place_day):
         _check(folder, {partition.table.name: partition for partition in there}, now)
@@ -76,7 +75,6 @@ def _check(folder: Path, there: Mapping[str, Made], now: datetime) -> None:
         found,
         organization=made.organization,
         environment=_exported(made.environment) if made.environment else None,
-        day=made.day,
         now=now,
     )
     _save(folder / checks.key(made.day, made.place), body)
@@ -161,4 +159,7 @@ def _entry(made: Made, at: datetime) -> Entry:
         rows=len(made.rows),
         bytes=1000,
         requests=1,
+        final=is_final(at, made.day, _SETTLE_HOURS),
+        run=f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed",
+        exported_at=at,
     )

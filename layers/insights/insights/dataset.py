@@ -45,9 +45,13 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """An object of the dataset, read: when its rows were asked for, and by which run."""
+    """An object of the dataset, read.
+
+    `written` is LastModified, `asked` when its rows were requested, by the run `run`.
+    """
 
     etag: str
+    written: datetime
     asked: datetime
     run: str
     body: bytes
@@ -129,7 +133,8 @@ class Dataset:
         except ValueError:
             # Not written by an export: its age is all that is known.
             moment = answer["LastModified"]
-        return Kept(answer["ETag"], moment, answer["Metadata"].get("run", ""), body)
+        run = answer["Metadata"].get("run", "")
+        return Kept(answer["ETag"], answer["LastModified"], moment, run, body)
 
     def _whole(self, key: str) -> tuple[GetObjectOutputTypeDef, bytes]:
         # The SDK asks again for an answer that does not begin, not for one that breaks off.
@@ -147,7 +152,14 @@ class Dataset:
         self._put(key, body, asked, run, {})
 
     def replace(
-        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+        self,
+        key: str,
+        body: bytes,
+        *,
+        over: str | None,
+        asked: datetime,
+        run: str,
+        confirmed: bool = True,
     ) -> None:
         """Replaces the object with the ETag `over`, or makes it where that is None.
 
@@ -155,7 +167,7 @@ class Dataset:
         one is there by now.
         """
         condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
-        self._put(key, body, asked, run, condition)
+        self._put(key, body, asked, run, condition, confirmed=confirmed)
 
     def _put(
         self,
@@ -164,7 +176,12 @@ class Dataset:
         asked: datetime,
         run: str,
         condition: dict[str, Any],
+        *,
+        confirmed: bool = True,
     ) -> None:
+        metadata = {"asked": asked.isoformat(), "run": run}
+        if not confirmed:
+            metadata["confirmed"] = "no"
         with _told(f"writing {key}"):
             try:
                 self._s3.put_object(
@@ -173,7 +190,7 @@ class Dataset:
                     Body=body,
                     ContentType="application/vnd.apache.parquet",
                     ChecksumAlgorithm="CRC32",
-                    Metadata={"asked": asked.isoformat(), "run": run},
+                    Metadata=metadata,
                     **condition,
                 )
             except ClientError as error:

@@ -257,6 +257,17 @@ class Registry:
         kind = environments_object(organization)
         return self._read(kind, lambda: self._builder.environments(organization)).rows
 
+    def recalled(self, organization: str, environment: Environment, kind: Kind) -> Names:
+        """The names of an environment as they are known; merges no list and writes nothing.
+
+        Raises PersonMustAct for an object that cannot be read, and what `Dataset` raises.
+        """
+        held = self._read(
+            _names_object(organization, environment),
+            lambda: self._builder.names(organization, environment),
+        )
+        return Names(each for each in held.rows if each.kind == kind)
+
     def names(
         self,
         organization: str,

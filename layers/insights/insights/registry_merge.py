@@ -177,6 +177,12 @@ def merged_environments(
     return tuple(_with_ids(by_id, entries))
 
 
+def environments_of(rows: Iterable[Mapping[str, Any]], today: date) -> tuple[Environment, ...]:
+    """The environments of a list alone, without a registry: rows of the table `environments`."""
+    listed = [Listed.of(row) for row in rows]
+    return tuple(known.environment for known in merged_environments((), listed, today))
+
+
 def _listed_again(
     each: KnownEnvironment, entry: Listed, today: date, newest: date
 ) -> KnownEnvironment:

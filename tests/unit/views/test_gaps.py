@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from msgspec.structs import replace
 
 from insights.catalogue import load
 from insights.decode import microseconds
-from insights.ledger import Entry, objects
+from insights.ledger import RUNS, Entry, encode_entries
 from insights.parquet import encode
+from insights.partitions import day_prefix
 from tests.unit.export.test_export import NOW, TODAY, Place
 from tests.unit.views.conftest import written
 from views.duckdb import connect
@@ -33,10 +35,10 @@ def table(folder: Path, name: str, day: date, *rows: dict[str, Any]) -> Path:
 def ledger(folder: Path, run: str, at: datetime, entries: Sequence[Entry]) -> list[Path]:
     """The files of a run's ledger."""
     paths = []
-    for _, key, body in objects(run, entries, at):
-        path = folder / key
+    for tried in entries:
+        path = folder / f"{day_prefix(RUNS, tried.day)}{run}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(body)
+        path.write_bytes(encode_entries([replace(tried, run=run, exported_at=at)]))
         paths.append(path)
     return paths
 
