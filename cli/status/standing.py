@@ -177,6 +177,8 @@ class Dataset:
         tried: Mapping[str, Tried],
     ) -> Standing:
         standing = Standing(min(there, default=None), max(there, default=None))
+        # A list is of its day, and never queried for an earlier one.
+        is_daily = any(t.daily for t in self.settings.tables if t.name == place.table)
         for day in there.keys() | days:
             stored, entry = there.get(day), tried.get(place.key(day))
             if stored:
@@ -186,7 +188,7 @@ class Dataset:
                     standing.rows_unknown += 1
                 else:
                     standing.rows += entry.rows
-            if stored and self._is_final(stored, day):
+            if stored and (self._is_final(stored, day) or not (is_daily or day in days)):
                 standing.final += 1
             elif entry and entry.status == "failed":
                 standing.failed += 1

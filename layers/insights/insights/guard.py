@@ -40,10 +40,8 @@ class Content(msgspec.Struct, frozen=True):
             values = apis if name == API else _column(columns, name, rows)
             ids = _id_column(table, name)
             if ids:
-                named_by_id = _column(columns, ids, rows)
-                values = [
-                    v if i is None else None for v, i in zip(values, named_by_id, strict=True)
-                ]
+                pairs = zip(values, _column(columns, ids, rows), strict=True)
+                values = [value if own_id is None else None for value, own_id in pairs]
             parts.append(values)
         keys = list(zip(*parts, strict=True)) if parts else [()] * rows
         counts, measures = (

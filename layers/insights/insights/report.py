@@ -11,7 +11,7 @@ from insights.partitions import Partition
 
 # In a metric, where a failure is of no organisation by itself. Not a valid handle.
 _EVERY = "*"
-# Bytes of failures in a reply. A task of Step Functions takes 256 KB, the smallest limit on its way.
+# Bytes of failures in a reply. The smallest limit on its way is that of Step Functions, 256 KB.
 _MOST_FAILURES = 150_000
 
 _COUNTS = (

@@ -398,7 +398,7 @@ UNREADABLE = {
     "huge_int": "requestCount",
     "null_item": "got `null`",
     "wrong_time": "time",
-    "wrong_granularity": "where 1h was asked for",
+    "wrong_granularity": "where 1h was requested",
     "field_null": "getSuccessSummary is null",
     "field_error": "GraphQL says: ",
 }
