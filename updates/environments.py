@@ -8,7 +8,7 @@ swapped theirs. The registry binds one key to each id; this moves what lies unde
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -61,6 +61,42 @@ class Outcomes(NamedTuple):
 
     environments: Sequence[Outcome]
     rebuilt: Sequence[str]
+
+
+def lines(outcomes: Outcomes, *, dry: bool) -> Iterator[str]:
+    """What a person should know, line by line; none where all objects are as they should be."""
+    for key in outcomes.rebuilt:
+        yield f"{key}: {'to be made' if dry else 'made'} from the dataset."
+    for each in outcomes.environments:
+        merged = each.moved + each.merged + each.spare
+        what = "objects to be brought" if dry else "objects brought"
+        yield (
+            f"{each.organization}, {each.environment}: {merged:,} {what} from {_and(each.keys)} to"
+            f" {each.key} ({each.merged:,} shared a day with others, {each.spare:,} added nothing)."
+        )
+    left = sorted({day for each in outcomes.environments for day in each.left})
+    if left:
+        yield (
+            "Days of these that no run has completed are left, and count twice until then:"
+            f" {len(left)}, from {left[0]} to {left[-1]}. Export them, and migrate again:"
+        )
+        yield f"  insights export --from {left[0]} --to {left[-1]}"
+        yield "  insights migrate"
+    if not dry and outcomes.environments:
+        yield "What was deleted or replaced can be restored for 30 days, as all earlier versions."
+
+
+def as_dict(outcomes: Outcomes) -> dict[str, object]:
+    """For JSON."""
+    found = [
+        {**asdict(each), "keys": sorted(each.keys), "left": [*map(str, sorted(each.left))]}
+        for each in outcomes.environments
+    ]
+    return {"environments": found, "registry": [*outcomes.rebuilt]}
+
+
+def _and(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys))
 
 
 class _Object(NamedTuple):
@@ -219,12 +255,11 @@ class _Organization:
         }
         doubtful = {key for each in known for key in each.unmerged_keys}
         doubtful |= present - {each.key for each in known}
-        if not doubtful:
-            return []
-        objects = self._objects(doubtful)
+        objects = self._objects(doubtful) if doubtful else []
         added = _added(known, objects, present)
         outcomes = self._merged({each.id: each for each in (*known, *added)}, objects)
         if not self._all.dry:
+            # Also where nothing was to do: a run cannot know that without reading every object.
             self._registry.merged(self._name, added)
             for each in (*known, *added):
                 if each.id in outcomes:
@@ -251,7 +286,7 @@ class _Organization:
                 new = Outcome(self._name, known.name, known.key)
                 _count(outcomes.setdefault(one.id, new), one)
             self._tell(self._name, number, len(work))
-        return outcomes
+        return dict(sorted(outcomes.items()))
 
 
 def _added(

@@ -40,8 +40,6 @@ def _pair(table: Table | None, older: File, newer: File) -> File:
     if table is None or not table.daily or table.ranked:
         return newer if _rows(newer) or not _rows(older) else older
     old, new = (_content(table, file) for file in (older, newer))
-    if not old.counts and old.measures:
-        return newer if new.keys or not old.keys else older
     better = _better(old, new)
     if not better:
         return newer
@@ -60,11 +58,19 @@ def covers(table: Table | None, file: File, other: File) -> bool:
 
 
 def _better(old: Content, new: Content) -> set[tuple[Any, ...]]:
-    """The keys of rows that only `old` has, or has with a higher count."""
+    """The keys of rows that only `old` has, or has with a higher count or a known measure."""
     better = set(old.keys) - set(new.keys)
     for column in old.counts:
         now = new.totals(column)
         better |= {key for key, value in old.totals(column).items() if now.get(key, -1) < value}
+    for column, values in old.measures.items():
+        pairs = zip(new.keys, new.measures[column], strict=True)
+        known = {key for key, value in pairs if value is not None}
+        better |= {
+            key
+            for key, value in zip(old.keys, values, strict=True)
+            if value is not None and key not in known
+        }
     return better
 
 

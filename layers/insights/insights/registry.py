@@ -263,7 +263,7 @@ class Registry:
         Raises PersonMustAct for an object that cannot be read, and what `Dataset` raises.
         """
         held = self._read(
-            _names_object(organization, environment),
+            names_object(organization, environment),
             lambda: self._builder.names(organization, environment),
         )
         return Names(each for each in held.rows if each.kind == kind)
@@ -298,14 +298,6 @@ class Registry:
             merge,
         )
         return Names(each for each in found if each.kind == kind)
-
-    def recalled(self, organization: str, environment: Environment, kind: Kind) -> Names:
-        """The APIs or applications that were ever listed; writes nothing. Raises as `known`."""
-        known = self._read(
-            names_object(organization, environment),
-            lambda: self._builder.names(organization, environment),
-        ).rows
-        return Names(each for each in known if each.kind == kind)
 
     def merged(self, organization: str, added: Iterable[KnownEnvironment] = ()) -> None:
         """Notes that each environment has all of its objects under its own key.
