@@ -35,7 +35,7 @@ class Process:
             self._do()
         except OverError:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised by Timeline.run
+        except BaseException as error:
             self.error = error
         self.alive = False
         self._timeline.give_back()
