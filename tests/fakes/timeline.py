@@ -120,9 +120,7 @@ class Timeline:
 
     def _wake_in(self, seconds: float, process: Process) -> None:
         process.wakes += 1
-        heapq.heappush(
-            self._heap, (self.now + seconds, next(self._count), process.wakes, process)
-        )
+        heapq.heappush(self._heap, (self.now + seconds, next(self._count), process.wakes, process))
 
     def __enter__(self) -> "Timeline":
         return self
