@@ -88,6 +88,12 @@ migrate: $(DEV) ## gives older objects today's names of columns, and tells what 
 	@$(INSIGHTS) migrate $${TABLES:+--tables "$$TABLES"} $(call flag,DRY,dry-run) \
 	  $(call flag,JSON,json)
 
+.PHONY: restore
+restore: $(DEV) ## brings objects back as they were, or from a copy (BEFORE=time | FROM_BUCKET= REPLACE=1, TABLES= DRY=1 JSON=1)
+	@$(INSIGHTS) restore $${BEFORE:+--before "$$BEFORE"} $${FROM_BUCKET:+--from-bucket "$$FROM_BUCKET"} \
+	  $${TABLES:+--tables "$$TABLES"} $(call flag,REPLACE,replace) $(call flag,DRY,dry-run) \
+	  $(call flag,JSON,json)
+
 .PHONY: status
 status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)
 	@$(INSIGHTS) status $(call flag,ALL,all) $(call flag,JSON,json)

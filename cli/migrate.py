@@ -1,7 +1,7 @@
 """`insights migrate`: older objects under today's keys and names of columns, and what they lack."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -9,10 +9,16 @@ import click
 
 from catalogue.shipped import OWN
 from cli import options, places, waiting
+from cli.backfill.machine import Machine
 from cli.errors import WrongUsage
 from cli.stack import Stack
+from cli.status.reading import settings, wanted
+from cli.status.standing import Dataset as Wanted
 from insights.catalogue import Catalogue
+from insights.checks import CHECKS, is_checked
 from insights.dataset import Dataset
+from insights.ledger import Ledger
+from insights.partitions import day_of
 from updates import environments
 from updates.migrate import Migration, Outcome, Shape, lines, shapes
 
@@ -38,8 +44,9 @@ def command(
     """Bring older days up to date after an update of the stack.
 
     Objects that release 0.1.0 stored under several names of an environment are brought under one
-    key. Columns that were renamed get today's name in the objects that are there. What these lack,
-    as they were exported before there was such a column, is told with the command that fetches it.
+    key. Columns that were renamed get today's name in the objects that are there, and a column
+    `day` beside the folder of that name goes. What objects lack, as they were exported before
+    there was such a column, is listed with the command that fetches it.
     """
     names = options.names(tables or "") or None
     if names and rebuild_registry:
@@ -81,22 +88,41 @@ def merge(
 def migrate(
     stack: Stack, catalogue: Catalogue, names: Sequence[str] | None, *, dry: bool
 ) -> list[Outcome]:
-    """Looks at all objects of these tables (None: of all); writes former names anew unless `dry`.
+    """Looks at all objects of these tables (None: of all); rewrites older ones unless `dry`.
 
-    Shows how far it is. Raises WrongUsage for a name that is no table, CommandError,
-    InsightsError or what boto3 raises.
+    Shows how far it is. Raises WrongUsage for a name that is no table, CommandError, also while a
+    backfill exports closed days again, InsightsError, or what boto3 raises.
     """
     chosen = _chosen(shapes(catalogue, OWN), names)
-    migration = Migration(
-        Dataset(stack.s3, stack.outputs["DatasetBucketName"]),
-        datetime.now(UTC),
-        float(stack.parameters["SettleHours"]),
-        dry,
-    )
+    if not dry:
+        Machine.of(stack).refuse_while_repeating("migrate")
+    now = datetime.now(UTC)
+    dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+    exported = settings(stack.parameters, catalogue)
+    checked = [table.name for table in exported.tables if is_checked(table)]
     with waiting.shown("the dataset is listed") as change:
-        return migration.run(
-            chosen, lambda table, done, of: change(f"{table}: {done:,} of {of:,} objects")
+        migration = Migration(
+            dataset,
+            Ledger(dataset, f"{now:%Y%m%dT%H%M%S%f}-migrate", lambda: now),
+            now,
+            exported.settle_hours,
+            _is_wanted(wanted(exported, dataset, now), checked),
+            dry,
         )
+        return migration.run(
+            chosen, checked, lambda table, done, of: change(f"{table}: {done:,} of {of:,} objects")
+        )
+
+
+def _is_wanted(there: Wanted, checked: Sequence[str]) -> Callable[[str, str], bool]:
+    """Whether runs query a table's partition; of checks, whether they query a checked table."""
+
+    def is_wanted(table: str, key: str) -> bool:
+        place = key.rpartition("/")[2].removesuffix(".parquet")
+        tables = checked if table == CHECKS else (table,)
+        return any(there.is_wanted(each, place, day_of(key)) for each in tables)
+
+    return is_wanted
 
 
 def _chosen(every: Sequence[Shape], names: Sequence[str] | None) -> Sequence[Shape]:

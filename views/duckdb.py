@@ -5,7 +5,7 @@ So their figures can be had, and compared, without Athena.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -64,6 +64,7 @@ def names(sql: str) -> frozenset[str]:
     return frozenset(table.name for table in tree.find_all(exp.Table)) - own
 
 
+@lru_cache(maxsize=128)
 def translated(sql: str, now: datetime | None = None) -> str:
     """A query in Trino's SQL for DuckDB. `now`, aware, stands for the current time if given."""
     query = sqlglot.parse_one(sql, read=DIALECT).transform(_changed, now)

@@ -1,7 +1,7 @@
 """Reads what `insights status` tells: parameters, listings, the ledger, the checks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -94,6 +94,14 @@ def _age(key: str) -> tuple[str, bool, str]:
     return name.replace("-", "")[:8], date_alone, name
 
 
+def wanted(chosen: Settings, bucket: Dataset, now: datetime) -> Wanted:
+    """What should be there, and what is. Raises CommandError, or what `bucket` does."""
+    today = now.astimezone(UTC).date()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        reader = _Reader(bucket, threads, today, today)
+        return reader.wanted(chosen, reader.listings(chosen), now)
+
+
 class _Reader:
     def __init__(
         self, bucket: Dataset, threads: ThreadPoolExecutor, today: date, checked_since: date
@@ -107,20 +115,28 @@ class _Reader:
         return datetime.now(UTC)
 
     def status(self, name: str, chosen: Settings, now: datetime) -> Status:
-        tables = [table.name for table in chosen.tables]
-        listed = self._listings({*tables, RUNS, CHECKS})
-        runs, checks = listed.pop(RUNS), listed.pop(CHECKS)
-        known = self._environments(chosen.organizations)
-        listings = Listings({table: listed[table] for table in tables})
-        there = Wanted(chosen, known, listings, now)
-        tried = self._tried(runs, there.looked_for(), known)
+        listed = self.listings(chosen, RUNS, CHECKS)
+        there = self.wanted(chosen, listed, now)
+        tried = self._tried(listed[RUNS], there.looked_for(), there.environments)
         standings = there.standings(tried)
-        return Status(name, now, chosen.since, standings, there.unknown(), self._checks(checks))
+        checks = self._checks(listed[CHECKS])
+        return Status(name, now, chosen.since, standings, there.unknown(), checks)
 
-    def _listings(self, tables: Iterable[str]) -> dict[str, dict[str, Stored]]:
+    def wanted(
+        self, chosen: Settings, listed: Mapping[str, Mapping[str, Stored]], now: datetime
+    ) -> Wanted:
+        """What should be there, and what is, from the listings of tables."""
+        known = self._environments(chosen.organizations)
+        listings = Listings({table.name: listed[table.name] for table in chosen.tables})
+        return Wanted(chosen, known, listings, now)
+
+    def listings(self, chosen: Settings, *more: str) -> dict[str, dict[str, Stored]]:
+        """The objects of the chosen tables, and of more."""
+
         def listing(table: str) -> tuple[str, dict[str, Stored]]:
             return table, self._bucket.listing(table, _BEGINNING, self._today)
 
+        tables = {*(table.name for table in chosen.tables), *more}
         return dict(self._threads.map(listing, tables))
 
     def _rows(self, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:

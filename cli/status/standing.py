@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 from insights.catalogue import Table
 from insights.coverage import is_closed, wanted
@@ -125,7 +126,7 @@ class Dataset:
         self.settings = settings
         self.now = now
         self._listings = listings
-        self._environments = environments
+        self.environments = environments
         # What is not listed now is not exported any more, but for its days that are open.
         self._gone = {
             (organization, known.id)
@@ -140,10 +141,18 @@ class Dataset:
         self._may_be_absent = {today} if young else set()
         self.places: dict[Place, frozenset[date]] = dict(self._places())
 
+    def is_wanted(self, table: str, key_name: str, day: date) -> bool:
+        """Whether a run queries the partition as long as its day is open."""
+        return day in self._wanted_days.get((table, key_name), ())
+
+    @cached_property
+    def _wanted_days(self) -> dict[tuple[str, str], frozenset[date]]:
+        return {(place.table, place.key_name): days for place, days in self.places.items()}
+
     def unknown(self) -> list[str]:
         """The organisations of which there is nothing: what should be there cannot be told."""
         named = {name.split(".")[0] for name in self._listings.key_names()}
-        asked = (o for o in self.settings.organizations if o not in self._environments)
+        asked = (o for o in self.settings.organizations if o not in self.environments)
         return [organization for organization in asked if safe_name(organization) not in named]
 
     def looked_for(self) -> dict[date, dict[str, bool]]:
@@ -222,8 +231,8 @@ class Dataset:
     def _of(self, table: Table, organization: str) -> Iterable[Environment | None]:
         if table.scope == "organization":
             return (None,)
-        if organization in self._environments:
-            return [known.environment for known in self._environments[organization]]
+        if organization in self.environments:
+            return [known.environment for known in self.environments[organization]]
         names = [name.partition(".") for name in self._listings.key_names(table.name)]
         types = table.environment_types
         kind = types[0] if types else ""

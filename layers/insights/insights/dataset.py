@@ -47,7 +47,8 @@ class Stored(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """An object of the dataset, read.
 
-    `written` is LastModified, `asked` when its rows were requested, by the run `run`.
+    `written` is LastModified, `asked` when its rows were requested, by the run `run`. `confirmed`
+    is False where its day was closed although its source never confirmed it.
     """
 
     etag: str
@@ -55,6 +56,7 @@ class Kept(msgspec.Struct, frozen=True):
     asked: datetime
     run: str
     body: bytes
+    confirmed: bool = True
 
 
 class Overtaken(InsightsError):  # noqa: N818 - as the errors in insights.errors
@@ -75,7 +77,7 @@ class Dataset:
         """
         with _told(f"reading {VERSION_KEY}"):
             try:
-                found = _version(self._whole(VERSION_KEY)[1])
+                found = _version(self._whole(VERSION_KEY, None)[1])
             except self._s3.exceptions.NoSuchKey:
                 found = 0
         if found > VERSION:
@@ -122,9 +124,16 @@ class Dataset:
 
     def read(self, key: str) -> Kept | None:
         """An object, or None where there is none."""
+        return self._read(key, None)
+
+    def read_version(self, key: str, version: str) -> Kept | None:
+        """An earlier object by the id of its version."""
+        return self._read(key, version)
+
+    def _read(self, key: str, version: str | None) -> Kept | None:
         with _told(f"reading {key}"):
             try:
-                answer, body = self._whole(key)
+                answer, body = self._whole(key, version)
             except self._s3.exceptions.NoSuchKey:
                 return None
         asked = answer["Metadata"].get("asked", "")
@@ -133,14 +142,21 @@ class Dataset:
         except ValueError:
             # Not written by an export: its age is all that is known.
             moment = answer["LastModified"]
-        run = answer["Metadata"].get("run", "")
-        return Kept(answer["ETag"], answer["LastModified"], moment, run, body)
+        return Kept(
+            answer["ETag"],
+            answer["LastModified"],
+            moment,
+            answer["Metadata"].get("run", ""),
+            body,
+            confirmed=answer["Metadata"].get("confirmed") != "no",
+        )
 
-    def _whole(self, key: str) -> tuple[GetObjectOutputTypeDef, bytes]:
+    def _whole(self, key: str, version: str | None) -> tuple[GetObjectOutputTypeDef, bytes]:
+        chosen: dict[str, Any] = {"VersionId": version} if version else {}
         # The SDK asks again for an answer that does not begin, not for one that breaks off.
         for left in reversed(range(_READS)):
             try:
-                answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **chosen)
                 return answer, answer["Body"].read()
             except _BREAKS_OFF:
                 if not left:

@@ -16,7 +16,15 @@ from costs import quantities
 from costs.asking import object_bytes, questions, rows, rules
 from costs.inputs import Inputs
 from costs.limits import LISTED_BYTES
-from costs.quantities import DATA_SETS, LEDGER_READ, LEDGERS, LISTS_READ, TABLES_READ, VIEWS
+from costs.quantities import (
+    DATA_SETS,
+    ENVIRONMENTS_READ,
+    LEDGER_READ,
+    NAMES_READ,
+    OWN_TABLES,
+    TABLES_READ,
+    VIEWS,
+)
 from costs.usage import INVOCATION_SECONDS, MOST_ROUNDS, Usage
 from dashboard.data import needed_tables
 from dashboard.panels import SHEETS
@@ -27,6 +35,7 @@ from insights.config import ExportConfig
 from insights.dataset import Stored
 from insights.partitions import safe_name
 from insights.questions import Query
+from insights.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, UNPARTITIONED
 from insights.report import Report
 from sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
 from tests.unit.export.test_export import TODAY, Place
@@ -119,16 +128,17 @@ def test_glue_and_quicksight_have_what_is_counted():
         for name in ("tables.yaml", "views.yaml")
         for resource in yaml.safe_load((ROOT / name).read_text())["Resources"].values()
     ]
-    assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + LEDGERS
+    assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + OWN_TABLES
     sets = data_sets(SHEETS, all_views().values())
-    lists = {table.name for table in CATALOGUE.chosen(None) if not table.daily}
     read = [(each.by_day, tables_of(each.name)) for each in sets]
     assert len(sets) == DATA_SETS
-    assert sum(len(tables & lists) for _, tables in read) == LISTS_READ
+    assert sum(REGISTRY_NAMES in tables for _, tables in read) == NAMES_READ
+    assert sum(REGISTRY_ENVIRONMENTS in tables for _, tables in read) == ENVIRONMENTS_READ
     assert sum("runs" in tables for by_day, tables in read if by_day) == LEDGER_READ
-    assert sum(len(tables - lists - {"runs"}) for by_day, tables in read if by_day) == TABLES_READ
+    daily = [tables - UNPARTITIONED - {"runs"} for by_day, tables in read if by_day]
+    assert sum(map(len, daily)) == TABLES_READ
     assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
-    assert len(needed_tables(SHEETS)) == 33
+    assert len(needed_tables(SHEETS) - UNPARTITIONED) == 30
 
 
 @pytest.fixture(scope="module")

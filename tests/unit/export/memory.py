@@ -57,8 +57,10 @@ class MemoryDataset:
 
     def read(self, key: str) -> Kept | None:
         found = self.objects.get(key)
-        return (
-            Kept(found.etag, found.written, found.asked, found.run, found.body) if found else None
+        if not found:
+            return None
+        return Kept(
+            found.etag, found.written, found.asked, found.run, found.body, confirmed=found.confirmed
         )
 
     def put(

@@ -139,7 +139,14 @@ class Interfered(MemoryDataset):
         self.others: Iterator[int] = itertools.count()
 
     def replace(
-        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+        self,
+        key: str,
+        body: bytes,
+        *,
+        over: str | None,
+        asked: datetime,
+        run: str,
+        confirmed: bool = True,
     ) -> None:
         outcome = self.outcomes.pop(0) if self.outcomes else "ok"
         if outcome == "killed":
@@ -148,7 +155,7 @@ class Interfered(MemoryDataset):
             raise Retriable("SlowDown")
         if outcome == "other":
             self._append_of_another_run()
-        super().replace(key, body, over=over, asked=asked, run=run)
+        super().replace(key, body, over=over, asked=asked, run=run, confirmed=confirmed)
         if outcome == "lost":
             raise Retriable("the response did not arrive")
         if outcome == "repeated":
