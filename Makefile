@@ -6,7 +6,6 @@ SHELL := /bin/sh
 -include check.mk
 -include bench.mk
 -include trino.mk
--include costs.mk
 
 VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
@@ -41,7 +40,6 @@ test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
 
 .PHONY: soak
 soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
-	@SOAK=1 $(PYTEST) -q tests/unit/costs/test_page.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 
 .PHONY: reliability

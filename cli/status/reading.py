@@ -17,9 +17,10 @@ from insights.checks import CHECKS
 from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS, Entry, read_entries
 from insights.parquet import decode
-from insights.partitions import Environment, day_of, environments, safe_name
+from insights.partitions import day_of, safe_name
+from insights.registry import Registry
+from insights.registry_merge import KnownEnvironment
 
-_LISTED = "environments"
 # Requests to S3 under way at a time.
 _THREADS = 32
 _CHECKED_DAYS = 31
@@ -110,6 +111,9 @@ class _Reader:
         self._today = today
         self._checked_since = checked_since
 
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
+
     def status(self, name: str, chosen: Settings, now: datetime) -> Status:
         listed = self.listings(chosen, RUNS, CHECKS)
         there = self.wanted(chosen, listed, now)
@@ -122,17 +126,17 @@ class _Reader:
         self, chosen: Settings, listed: Mapping[str, Mapping[str, Stored]], now: datetime
     ) -> Wanted:
         """What should be there, and what is, from the listings of tables."""
-        known = self._environments(chosen.organizations, listed[_LISTED])
+        known = self._environments(chosen.organizations)
         listings = Listings({table.name: listed[table.name] for table in chosen.tables})
         return Wanted(chosen, known, listings, now)
 
     def listings(self, chosen: Settings, *more: str) -> dict[str, dict[str, Stored]]:
-        """The objects of the chosen tables, the lists of environments, and more tables."""
+        """The objects of the chosen tables, and of more."""
 
         def listing(table: str) -> tuple[str, dict[str, Stored]]:
             return table, self._bucket.listing(table, _BEGINNING, self._today)
 
-        tables = {*(table.name for table in chosen.tables), _LISTED, *more}
+        tables = {*(table.name for table in chosen.tables), *more}
         return dict(self._threads.map(listing, tables))
 
     def _rows(self, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
@@ -159,28 +163,21 @@ class _Reader:
         entries.reverse()
         return sorted(entries, key=lambda entry: entry.exported_at, reverse=True)
 
-    def _environments(
-        self, organizations: Sequence[str], listed: Mapping[str, Stored]
-    ) -> dict[str, Sequence[Environment]]:
-        """The environments of each organisation whose list is there, from its newest one."""
-        names = ("environment_id", "environment_name", "type")
-        columns = (*names, "external_env_id", "internal_env_id", "sandbox_env_id")
-
-        def newest(organization: str) -> tuple[str, Sequence[Environment]]:
-            keys = [key for key in listed if key.endswith(f"/{safe_name(organization)}.parquet")]
-            return organization, environments(self._rows(max(keys), columns) if keys else ())
-
-        return {name: found for name, found in self._threads.map(newest, organizations) if found}
+    def _environments(self, organizations: Sequence[str]) -> dict[str, Sequence[KnownEnvironment]]:
+        """Every environment of each organisation that was ever listed, by the registry."""
+        registry = Registry(self._bucket, "status", self._now)
+        found = zip(organizations, self._threads.map(registry.known, organizations), strict=True)
+        return {organization: known for organization, known in found if known}
 
     def _tried(
         self,
         runs: Mapping[str, Stored],
         looked_for: Mapping[date, Mapping[str, bool]],
-        known: Mapping[str, Sequence[Environment]],
+        known: Mapping[str, Sequence[KnownEnvironment]],
     ) -> dict[str, Tried]:
         """What the ledger tells, by the partitions' keys."""
         names = {
-            (organization, environment.id): environment.key_name
+            (organization, environment.id): environment.key
             for organization, found in known.items()
             for environment in found
         }

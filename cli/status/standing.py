@@ -6,17 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 
 from insights.catalogue import Table
+from insights.coverage import is_closed, wanted
 from insights.dataset import Stored
-from insights.partitions import (
-    Environment,
-    day_end,
-    day_of,
-    day_prefix,
-    day_start,
-    is_final,
-    safe_name,
-    wanted,
-)
+from insights.partitions import Environment, day_end, day_of, day_prefix, day_start, safe_name
+from insights.registry_merge import KnownEnvironment
 
 
 @dataclass(frozen=True)
@@ -119,14 +112,14 @@ class Listings:
 class Dataset:
     """What is there and what should be.
 
-    `environments` are those of each organisation, as its newest list says. Without a list, those
-    count of which there are objects.
+    `environments` are all that were ever listed of each organisation. Without a list, those count
+    of which there are objects.
     """
 
     def __init__(
         self,
         settings: Settings,
-        environments: Mapping[str, Sequence[Environment]],
+        environments: Mapping[str, Sequence[KnownEnvironment]],
         listings: Listings,
         now: datetime,
     ) -> None:
@@ -134,6 +127,13 @@ class Dataset:
         self.now = now
         self._listings = listings
         self.environments = environments
+        # What is not listed now is not exported any more, but for its days that are open.
+        self._gone = {
+            (organization, known.id)
+            for organization, each in environments.items()
+            for known in each
+            if not known.listed
+        }
         today = now.astimezone(UTC).date()
         self._today = today
         young = now - day_start(today) < timedelta(hours=settings.stale_after_hours)
@@ -186,6 +186,8 @@ class Dataset:
         tried: Mapping[str, Tried],
     ) -> Standing:
         standing = Standing(min(there, default=None), max(there, default=None))
+        # A list is of its day, and never queried for an earlier one.
+        is_daily = any(t.daily for t in self.settings.tables if t.name == place.table)
         for day in there.keys() | days:
             stored, entry = there.get(day), tried.get(place.key(day))
             if stored:
@@ -195,7 +197,7 @@ class Dataset:
                     standing.rows_unknown += 1
                 else:
                     standing.rows += entry.rows
-            if stored and (day not in days or self._is_final(stored, day)):
+            if stored and (self._is_final(stored, day) or not (is_daily or day in days)):
                 standing.final += 1
             elif entry and entry.status == "failed":
                 standing.failed += 1
@@ -207,7 +209,7 @@ class Dataset:
         return standing
 
     def _is_final(self, stored: Stored, day: date) -> bool:
-        return is_final(stored.written, day, self.settings.settle_hours)
+        return is_closed(stored.written, day, self.settings.settle_hours)
 
     def _places(self) -> Iterator[tuple[Place, frozenset[date]]]:
         """Every place with the days that should be there; none where it is only history."""
@@ -216,6 +218,8 @@ class Dataset:
             for organization in self.settings.organizations:
                 for environment in self._of(table, organization):
                     days = self._wanted(table, organization, environment)
+                    if environment and (organization, environment.id) in self._gone:
+                        days = frozenset()
                     place = _place(table.name, organization, environment)
                     if days or self._listings.days(table.name, place.key_name):
                         seen.add(place.key_name)
@@ -228,7 +232,7 @@ class Dataset:
         if table.scope == "organization":
             return (None,)
         if organization in self.environments:
-            return self.environments[organization]
+            return [known.environment for known in self.environments[organization]]
         names = [name.partition(".") for name in self._listings.key_names(table.name)]
         types = table.environment_types
         kind = types[0] if types else ""

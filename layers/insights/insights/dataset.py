@@ -19,15 +19,15 @@ from urllib3.exceptions import HTTPError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import InsightsError, PersonMustAct
-from insights.partitions import day_prefix, table_prefix
+from insights.partitions import ROOT, day_prefix, table_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 # Of the layout of keys and of what is in the objects. Raised where a release that does not know of
-# the change would do harm: such a one refuses to write.
-VERSION = 1
+# the change would do harm: such a one refuses to write. 2: a registry binds keys to ids.
+VERSION = 2
 VERSION_KEY = "dataset.json"
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
@@ -37,10 +37,11 @@ _BREAKS_OFF = (HTTPClientError, IncompleteReadError, HTTPError)
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An object of the dataset as a listing shows it."""
+    """An object of the dataset as a listing shows it; `size` in bytes."""
 
     written: datetime
     etag: str
+    size: int = 0
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -102,17 +103,24 @@ class Dataset:
         found: dict[str, Stored] = {}
         end = day_prefix(table, last) + "\U0010ffff"
         with _told(f"listing the table {table}"):
-            pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket,
-                Prefix=table_prefix(table),
-                StartAfter=day_prefix(table, first),
-            )
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    if item["Key"] > end:
-                        return found
-                    found[item["Key"]] = Stored(item["LastModified"], item["ETag"])
+            for key, stored in self._listed(table_prefix(table), day_prefix(table, first)):
+                if key > end:
+                    break
+                found[key] = stored
         return found
+
+    def everything(self) -> Iterator[tuple[str, Stored]]:
+        """All objects of all tables with their keys, a page at a time."""
+        with _told("listing the dataset"):
+            yield from self._listed(f"{ROOT}/", "")
+
+    def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, Stored]]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix, StartAfter=after
+        )
+        for page in pages:
+            for item in page.get("Contents", ()):
+                yield item["Key"], Stored(item["LastModified"], item["ETag"], item["Size"])
 
     def read(self, key: str) -> Kept | None:
         """An object, or None where there is none."""

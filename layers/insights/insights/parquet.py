@@ -1,6 +1,7 @@
 """Columns of Python values as one Parquet file, ZSTD compressed, and back."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import date
 from io import BytesIO
 from typing import Any, TypeVar, cast
 
@@ -25,7 +26,9 @@ _TYPES = {
     "double": DataType.float64(),
     "boolean": DataType.bool(),
     "timestamp": DataType.timestamp("us", tz="UTC"),
+    "date": DataType.date32(),
 }
+_EPOCH = date(1970, 1, 1)
 _TEXTS = DataType.dictionary(DataType.int32(), DataType.string())
 _ROW_GROUP = 1_000_000
 
@@ -45,7 +48,8 @@ def encode(
 ) -> bytes:
     """A Parquet file of these columns, in their order, `rows` rows each.
 
-    Instants are microseconds since 1970 in UTC. A column that has no values is null throughout.
+    Instants are microseconds since 1970 in UTC, dates are `date`. A column that has no values is
+    null throughout.
     The same input gives the same bytes. Raises ValueError where a column's length differs.
     """
     arrays, fields = [], []
@@ -77,9 +81,9 @@ def decode(
 ) -> dict[str, list[Any]]:
     """The columns of these names (None: all) of a Parquet file that `encode` wrote.
 
-    Instants are microseconds since 1970 in UTC. A column that the file has not is left out: an
-    older export may have written it. `renamed` are names of today by former ones, which the file
-    may have in their place. Raises ValueError where the bytes are no Parquet file.
+    Instants are microseconds since 1970 in UTC, dates are `date`. A column that the file has not is
+    left out: an older export may have written it. `renamed` are names of today by former ones,
+    which the file may have in their place. Raises ValueError where the bytes are no Parquet file.
     """
     table = _read(body, lambda file: file.read_all())
     table = table.rename_columns(_todays(table.column_names, renamed or {}))
@@ -207,4 +211,8 @@ def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
     if column.type == "timestamp":
         # arro3 turns a text that is no time into null without a word; whole numbers cannot fail.
         return Array(values, DataType.int64()).cast(kind)
+    if column.type == "date":
+        # arro3 makes no array of dates, but casts whole days since 1970.
+        days = [None if value is None else (value - _EPOCH).days for value in values]
+        return Array(days, DataType.int32()).cast(kind)
     return Array(values, kind)

@@ -21,9 +21,11 @@ from cli.status.reading import gather, settings
 from cli.status.standing import Place, Settings
 from insights import checks
 from insights.catalogue import Catalogue, load
+from insights.coverage import wanted
 from insights.ledger import Entry, Ledger, Status
 from insights.parquet import encode
-from insights.partitions import Environment, Partition, environments, wanted
+from insights.partitions import Environment, Partition
+from insights.registry_merge import environments_of
 from tests.unit.export.memory import MemoryDataset
 from tests.unit.export.older import runs_object
 
@@ -47,7 +49,7 @@ ROWS: list[dict[str, str | None]] = [
     }
     for number, name in enumerate(("Production", "Hall, Süd", "Production"))
 ]
-ENVIRONMENTS = environments(ROWS)
+ENVIRONMENTS = environments_of(ROWS, TODAY)
 
 
 def chosen(*tables: str, organizations: Iterable[str] = ("acme",)) -> Settings:
@@ -144,8 +146,8 @@ def counts(standing: Any) -> tuple[int, int, int, int]:
 def test_final_open_missing_and_failed(store: Store) -> None:
     four = [store.partition("success_summary", "acme", ENVIRONMENTS[0], day) for day in days()]
     final, open_, _, failed = four
-    store.write(final, at=datetime(2026, 3, 10, 0, 0, tzinfo=UTC))
-    store.write(open_, at=datetime(2026, 3, 10, 23, 59, tzinfo=UTC))
+    store.write(final, at=datetime(2026, 3, 10, 0, 15, tzinfo=UTC))
+    store.write(open_, at=datetime(2026, 3, 11, 0, 14, tzinfo=UTC))
     store.tell(final, open_, rows=7)
     store.tell(failed, status="failed", rows=None, error="it said no")
 
@@ -277,7 +279,9 @@ def test_why_the_very_first_run_failed_is_told() -> None:
 def test_without_a_list_the_objects_tell_the_environments() -> None:
     store = Store()
     partition = store.partition("success_summary", "acme", ENVIRONMENTS[1], TODAY)
-    store.write(partition)
+    place = {"organization": "acme", "environment": "Hall, Süd", "environment_id": "id-1"}
+    columns = {name: [value] for name, value in place.items()}
+    store.write(partition, body=encode(partition.table.columns, columns, 1))
     store.tell(partition, rows=8)
 
     status = store.status(chosen("success_summary"))
@@ -291,7 +295,7 @@ def test_what_is_gone_from_the_settings_is_history(store: Store) -> None:
 
     status = store.status(chosen("success_summary"))
 
-    assert counts(of(status, "success_summary", 3)) == (1, 0, 0, 0)
+    assert counts(of(status, "success_summary", 3)) == (0, 1, 0, 0)
 
 
 def test_the_age_is_that_of_the_data_not_of_the_file(store: Store) -> None:

@@ -46,10 +46,14 @@ class MemoryDataset:
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
         start, end = day_prefix(table, first), day_prefix(table, last) + "~"
         return {
-            key: Stored(found.written, found.etag)
-            for key, found in self.objects.items()
+            key: stored
+            for key, stored in self.everything()
             if key.startswith(table_prefix(table)) and start <= key <= end
         }
+
+    def everything(self) -> Iterator[tuple[str, Stored]]:
+        for key, found in sorted(self.objects.items()):
+            yield key, Stored(found.written, found.etag, len(found.body))
 
     def read(self, key: str) -> Kept | None:
         found = self.objects.get(key)

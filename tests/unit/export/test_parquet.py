@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pyarrow.parquet as pq
 import pytest
@@ -128,6 +128,15 @@ def test_instants_are_utc():
 def test_a_column_of_another_length_is_refused():
     with pytest.raises(ValueError, match="count has 1 values for 2 rows"):
         encode(COLUMNS, {"count": [1]}, 2)
+
+
+@given(st.lists(st.none() | st.dates()))
+def test_a_date_is_a_date_for_every_reader(days):
+    body = encode([Column("day", "date"), Column("same", "date")], {"day": days}, len(days))
+    assert read(body).column("day").to_pylist() == days
+    assert decode(body)["day"] == days
+    constant = encode([Column("day", "date")], {"day": Constant(date(2026, 11, 20))}, 2)
+    assert decode(constant)["day"] == [date(2026, 11, 20)] * 2
 
 
 PARTS = st.lists(
