@@ -61,7 +61,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Bring objects of the dataset back, as they were at a time or as a copy has them.
+    """Bring objects back as they were, or from a copy of the bucket.
 
     Nothing is deleted, and what is overwritten stays as an older version for 30 days. Days that
     were restored as they were before they had settled are closed as unconfirmed, and the commands

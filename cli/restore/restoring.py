@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -11,7 +12,7 @@ from cli.restore.sources import Found, Verdict, is_partition, table_of
 from insights.checks import CHECKS
 from insights.coverage import LONGEST_RUN, closes_at, is_closed
 from insights.dataset import Dataset, Kept, Overtaken
-from insights.ledger import RUNS, Entry, Ledger, Status
+from insights.ledger import RUNS, Entry, Ledger
 from insights.parquet import names
 from insights.partitions import day_end, day_of
 from updates.changes import backfill
@@ -99,7 +100,7 @@ class Restore:
         closes = self._closes(found.key)
         unconfirmed = closes and kept.confirmed and not self._was_closed(found, kept)
         confirmed = kept.confirmed and not unconfirmed
-        entry = self._entry(found.key, kept, confirmed=confirmed, closes=closes)
+        entries = self._entries(found.key, kept, confirmed=confirmed, closes=closes)
         if not self.dry:
             self.dataset.replace(
                 found.key,
@@ -109,17 +110,20 @@ class Restore:
                 run=kept.run,
                 confirmed=confirmed,
             )
-            if entry:
+            for entry in entries:
                 self.ledger.add(entry)
         return Restored(found, "restore", unconfirmed)
 
-    def _entry(self, key: str, kept: Kept, *, confirmed: bool, closes: bool) -> Entry | None:
+    def _entries(self, key: str, kept: Kept, *, confirmed: bool, closes: bool) -> list[Entry]:
+        """The rows that are there now, and then that no source confirmed them, if so."""
         if not is_partition(key) or table_of(key) in _OWN:
             names(kept.body)
-            return None
-        status: Status = "exported" if confirmed else "kept"
-        error = None if confirmed else _UNCONFIRMED
-        return entry_of(key, kept.body, kept.asked, status, final=closes, error=error)
+            return []
+        of_object = partial(entry_of, key, kept.body, kept.asked)
+        entries = [of_object("exported", final=closes and confirmed)]
+        if not confirmed:
+            entries.append(of_object("kept", final=closes, error=_UNCONFIRMED))
+        return entries
 
     def _closes(self, key: str) -> bool:
         """Whether writing the object now closes its day, however early it was requested."""
