@@ -6,6 +6,8 @@
 | /sandbox/settings | all settings | sets those given |
 | /sandbox/faults | rules in force | puts a list of rules in place of all; an object adds one |
 | /sandbox/now | the instant that data is seen at | `{"now": "..."}`, null for the wall's clock |
+| /sandbox/lapses | | a list of what is not given at present, see `sandbox.lapses.Lapse` |
+| /sandbox/changes | | `{"change": name, ...}`: changes the world, see `sandbox.changes.CHANGES` |
 | /sandbox/tokens | | `{"organization": handle}` (or `{}`): ends live tokens |
 | /sandbox/rotate | | `{"organization": handle}`: another consumer secret |
 | /sandbox/secrets | each organisation's secret | |
@@ -19,7 +21,9 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
+from sandbox.changes import CHANGES
 from sandbox.expected import expected_rows
+from sandbox.lapses import Lapse
 from sandbox.replies import Reply, of_json
 from sandbox.service import Service
 
@@ -60,6 +64,18 @@ def _set_faults(service: Service, given: Any) -> Any:
     else:
         service.faults.replace([*service.faults.as_list(), given])
     return service.faults.as_list()
+
+
+def _set_lapses(service: Service, given: Any) -> Any:
+    lapses = [{**values, "day": date.fromisoformat(values["day"])} for values in given]
+    service.lapses = tuple(Lapse(**values) for values in lapses)
+    return given
+
+
+def _change(service: Service, given: Any) -> Any:
+    change = CHANGES[given["change"]]
+    change(service.world, **{name: value for name, value in given.items() if name != "change"})
+    return _world(service, given)
 
 
 def _end_tokens(service: Service, given: Any) -> Any:
@@ -132,6 +148,8 @@ _CHANGE: Mapping[str, _Action] = {
     "statistics": _reset,
     "settings": _set,
     "faults": _set_faults,
+    "lapses": _set_lapses,
+    "changes": _change,
     "now": _set_now,
     "tokens": _end_tokens,
     "rotate": _rotate,

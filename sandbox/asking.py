@@ -1,12 +1,13 @@
 """What a query asks for: its filters, checked and turned into cells of traffic."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any
 
 from sandbox.grouping import Groups
+from sandbox.lapses import Lapse, thinned, without
 from sandbox.paging import Pages
 from sandbox.refusals import BadRequestError, QueryError
 from sandbox.settings import Settings
@@ -67,6 +68,19 @@ class Source:
         return len(self.ids) == len(self.environment.ids)
 
 
+def _named(args: Args) -> frozenset[str]:
+    """The ids of APIs that stand anywhere in the arguments."""
+    found: set[str] = set()
+    for name, value in args.items():
+        if name == "apiId" and value:
+            found.add(value)
+        elif name == "apiIds":
+            found.update(i for i in value or () if i)
+        elif isinstance(value, dict):
+            found |= _named(value)
+    return frozenset(found)
+
+
 @dataclass(frozen=True)
 class Asked:
     """Who asks, and what the answer depends on beside the arguments."""
@@ -80,6 +94,31 @@ class Asked:
     on_prem: Environment | None = None
     pages: Pages = field(default_factory=Pages)
     groups: Groups = field(default_factory=Groups)
+    lapses: tuple[Lapse, ...] = ()
+
+    def by(self, name: str, args: Args) -> "Asked":
+        """The same for one query field, over the traffic that it gives at present.
+
+        Raises QueryError where an API is named that the service does not know any more.
+        """
+        lapses = tuple(each for each in self.lapses if each.field in (None, name))
+        traffic = thinned(self.traffic, lapses) if lapses else self.traffic
+        if self.settings.deleted_apis != "answered" and (gone := _named(args) & self._deleted()):
+            if self.settings.deleted_apis == "refused":
+                raise QueryError("API not found")
+            traffic = without(traffic, gone)
+        return replace(self, lapses=lapses, traffic=traffic)
+
+    def _deleted(self) -> frozenset[str]:
+        own = self.organization
+        return frozenset(
+            api.id for e in own.environments for api in e.apis if api.deleted and api.until
+        )
+
+    @property
+    def world_seen(self) -> Hashable:
+        """What answers depend on beside the arguments, the settings and the time."""
+        return self.world.changes, self.lapses
 
     def sources(self, args: Args) -> list[Source]:
         """The environments that a `dataFilter` names. Raises QueryError."""
@@ -107,7 +146,7 @@ class Asked:
         if not wanted:
             raise QueryError("Either environmentId or environmentIds must be given")
         found = []
-        for environment in self.organization.environments:
+        for environment in (*self.organization.environments, *self.organization.deleted):
             if self.on_prem not in (None, environment):
                 continue
             ids = wanted.intersection(environment.ids)
@@ -163,7 +202,7 @@ class Asked:
         end = -(-self._end(span, GRANULARITIES[granularity]) // 60)
         # Nothing comes any more when the last hour's late events are there.
         complete = 3600 * (end + self.settings.late_hours)
-        return astuple(self.settings), min(int(self.now.timestamp()), complete)
+        return self.world_seen, astuple(self.settings), min(int(self.now.timestamp()), complete)
 
     def cells(self, sources: list[Source], span: Span, pick: "Pick") -> list[Cell]:
         """All cells of a range, parts of hours included."""

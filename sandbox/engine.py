@@ -93,7 +93,7 @@ def schema(*, newer_fields: bool = False) -> GraphQLSchema:
 
 def _resolver(function: Callable[[Asked, Args], Any]) -> Callable[..., Any]:
     def resolve(_root: None, info: GraphQLResolveInfo[Asked], **args: Any) -> Any:
-        return function(info.context, args)
+        return function(info.context.by(info.field_name, args), args)
 
     return resolve
 

@@ -1,12 +1,12 @@
 """The sandbox without its sockets: requests in, replies out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from threading import Event, Lock
-from time import time
-from typing import Any
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from sandbox import corrupt, engine, replies
@@ -21,6 +21,9 @@ from sandbox.settings import Settings
 from sandbox.tally import Statistics
 from sandbox.traffic import Traffic
 from sandbox.world import Environment, Organization, World
+
+if TYPE_CHECKING:
+    from sandbox.lapses import Lapse
 
 TOKEN_PATH = "/oauth2/token"  # noqa: S105 a path
 REVOKE_PATH = "/oauth2/revoke"
@@ -60,15 +63,18 @@ class Question:
 class Service:
     """A world, its settings, faults and counts, and the endpoints over them."""
 
-    def __init__(self, world: World, settings: Settings) -> None:
+    def __init__(
+        self, world: World, settings: Settings, clock: Callable[[], float] = monotonic
+    ) -> None:
         self.world = world
         self.settings = settings
         self.faults = Faults()
+        self.lapses: tuple[Lapse, ...] = ()
         self.statistics = Statistics()
         self.traffic = Traffic()
         self.pages = Pages()
         self.groups = Groups()
-        self.tokens = TokenService(world)
+        self.tokens = TokenService(world, clock)
         self.stopping = Event()
         self._window = (0, 0)
         self._window_lock = Lock()
@@ -160,7 +166,8 @@ class Service:
         issued: IssuedToken | None
         issued = self.tokens.find(token.strip(), revoked_work=settings.revoked_tokens_work)
         if issued:
-            return Caller(issued.organization, scope=issued.scope)
+            # The token is of the organisation, whatever has changed in it since.
+            return Caller(self.world.organization(issued.organization.handle), scope=issued.scope)
         for organization in self.world.organizations.values():
             if organization.on_prem_key == token.strip():
                 return Caller(organization, on_prem=organization.on_prem)
@@ -191,6 +198,7 @@ class Service:
             caller.on_prem,
             self.pages,
             self.groups,
+            self.lapses,
         )
         reply, raised = engine.run(question.document, asked, question.variables, question.operation)
         refused = next((e for e in raised if isinstance(e, BadRequestError)), None)

@@ -4,7 +4,9 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+DeletedApis = Literal["answered", "empty", "refused"]
 ErrorShape = Literal["error_message", "code", "fault"]
+DELETED_APIS = ("answered", "empty", "refused")
 ERROR_SHAPES = ("error_message", "code", "fault")
 
 
@@ -29,6 +31,8 @@ class Settings:
     # getAPIUsageOverTime without ids: one series without an id, or one for each API.
     aggregate_without_ids: bool = False
     introspection: bool = True
+    # How an API is answered for that was deleted: as ever, as if it had no traffic, or not at all.
+    deleted_apis: DeletedApis = "answered"
     # Environment.region and API.displayName, seen in clients of 2026 only.
     newer_fields: bool = False
     # A part of the events of an hour arrives up to so many hours late; 0 is never late.
@@ -58,6 +62,8 @@ class Settings:
             return None
         if name == "error_shape" and value not in ERROR_SHAPES:
             raise ValueError(f"error_shape {value!r} is none of {', '.join(ERROR_SHAPES)}")
+        if name == "deleted_apis" and value not in DELETED_APIS:
+            raise ValueError(f"deleted_apis {value!r} is none of {', '.join(DELETED_APIS)}")
         expected = int if name == "rate_limit" else type(getattr(self, name))
         if type(value) is not expected:
             raise ValueError(f"{name} takes {expected.__name__}, not {value!r}")

@@ -89,7 +89,7 @@ def _paged(given: str, by: str, name: str = "usage") -> Callable[[_Rows], Callab
             wanted = (args.get(given) or {}).get("paginationFilter")
             # The wall's clock goes on between two pages: what it changes in a second is let be.
             now = asked.now.replace(microsecond=0)
-            about = (by, given, _without_page(args), asked.settings, now)
+            about = (by, given, _without_page(args), asked.settings, now, asked.world_seen)
             place = asked.on_prem.id if asked.on_prem else asked.organization.uuid
             rows, pagination = asked.pages.page(
                 repr((place, *about)), wanted, asked.settings, by, lambda: make(asked, args)

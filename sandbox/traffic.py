@@ -5,7 +5,7 @@ any hour of any year can be told without telling those before. All arithmetic is
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sandbox.memory import Memory
@@ -15,6 +15,7 @@ from sandbox.world import Environment, Stream
 DAY = (8, 5, 4, 3, 4, 8, 18, 38, 66, 88, 97, 100, 92, 94, 98, 95, 86, 72, 58, 48, 40, 32, 22, 13)
 WEEK = (96, 99, 100, 98, 91, 52, 41)
 _MASK = (1 << 64) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Cells kept in memory, about 80 MB: a week of 500 APIs.
 _CACHED_CELLS = 400_000
 
@@ -156,6 +157,8 @@ def _errors(count: int, chance: int) -> int:
 
 def _arrived(cell: Cell, seconds: int, late_hours: int) -> Cell | None:
     """What of a cell has arrived so many seconds after its hour began; it only ever grows."""
+    if seconds >= 3600 * (1 + late_hours):
+        return cell
     bits = cell.bits
     late = bits >> 57 & 127 if bits >> 56 & 1 and late_hours else 0
     share = (256 - late) * min(seconds, 3600) // 3600
@@ -168,6 +171,49 @@ def _arrived(cell: Cell, seconds: int, late_hours: int) -> Cell | None:
     if not ok + errors:
         return None
     return cell._replace(ok=ok, errors=errors, hits=cell.hits * share // 256)
+
+
+def _lived(arrived: Cell, whole: Cell, hour: int, until: int | None) -> Cell | None:
+    """What of a cell has arrived from the part of the hour in which its API was deployed."""
+    api, begin = arrived.stream.api, 3600 * hour
+    first = max(api.since - begin, 0)
+    ends = (end for end in (api.until, until) if end is not None)
+    last = min([3600, *(end - begin for end in ends)])
+    if last <= first:
+        return None
+    if (first, last) == (0, 3600):
+        return arrived
+
+    def within(count: int, of: int) -> int:
+        low, high = of * first // 3600, of * last // 3600
+        return max(min(count, high) - low, 0)
+
+    ok, errors = within(arrived.ok, whole.ok), within(arrived.errors, whole.errors)
+    if not ok + errors:
+        return None
+    return arrived._replace(ok=ok, errors=errors, hits=min(within(arrived.hits, whole.hits), ok))
+
+
+def _multiplied(cell: Cell, quarters: int) -> Cell:
+    return cell._replace(
+        ok=cell.ok * quarters // 4,
+        errors=cell.errors * quarters // 4,
+        hits=cell.hits * quarters // 4,
+    )
+
+
+def _so_far(
+    environment: Environment, cells: Iterable[Cell], hour: int, seconds: int, late_hours: int
+) -> Iterator[Cell]:
+    """What of these cells has arrived so many seconds after their hour began."""
+    quarters = environment.quarters.get((_EPOCH + timedelta(hours=hour)).date(), 4)
+    for whole in cells:
+        cell = _arrived(whole, seconds, late_hours)
+        cell = cell and _lived(cell, whole, hour, environment.until)
+        if cell and quarters != 4:
+            cell = _multiplied(cell, quarters)
+        if cell and cell.total:
+            yield cell
 
 
 def id_of(environment: Environment, number: int, hour: int) -> str:
@@ -204,10 +250,9 @@ class Traffic:
             )
         else:
             cells = _cells(streams, hour)
-        if seconds >= 3600 * (1 + late_hours):
+        if environment.is_steady and seconds >= 3600 * (1 + late_hours):
             return tuple(cells)
-        arrived = (_arrived(cell, seconds, late_hours) for cell in cells)
-        return tuple(cell for cell in arrived if cell)
+        return tuple(_so_far(environment, cells, hour, seconds, late_hours))
 
     def alerts(
         self, environment: Environment, start: int, end: int, now: datetime

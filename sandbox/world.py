@@ -4,8 +4,9 @@ Everything follows from the seed; names and numbers are synthetic.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from hashlib import blake2b
 from typing import Literal
@@ -86,6 +87,9 @@ class Api:
     deleted: bool
     # Called so seldom that some hours have no traffic.
     rare: bool
+    # When it was deployed and deleted, in seconds since 1970: it has traffic in between alone.
+    since: int = 0
+    until: int | None = None
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,10 @@ class Environment:
     applications: tuple[Application, ...]
     tenants: tuple[str, ...]
     streams: tuple[Stream, ...]
+    # When it was deleted, in seconds since 1970.
+    until: int | None = None
+    # By day: what its counts are multiplied by, in quarters. Corrections and late batches.
+    quarters: Mapping[date, int] = field(default_factory=dict)
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -146,6 +154,16 @@ class Environment:
     def listed(self) -> tuple[Api, ...]:
         """The APIs that are not deleted."""
         return tuple(api for api in self.apis if not api.deleted)
+
+    @cached_property
+    def is_steady(self) -> bool:
+        """Whether nothing ever changed in it."""
+        lives = (api.since or api.until is not None for api in self.apis)
+        return self.until is None and not self.quarters and not any(lives)
+
+    def listed_since(self, moment: float) -> tuple[Api, ...]:
+        """The APIs that are listed, or were after this instant (seconds since 1970)."""
+        return tuple(a for a in self.apis if not a.deleted or (a.until or 0) > moment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,10 +178,14 @@ class Organization:
     consumer_key: str = field(repr=False)
     consumer_secret: str = field(repr=False)
     on_prem_key: str | None = field(repr=False)
+    # In no list any more, but their data is still there.
+    deleted: tuple[Environment, ...] = ()
 
     def environment(self, name: str) -> Environment:
-        """The environment of this name. Raises KeyError."""
-        return next((e for e in self.environments if e.name == name), None) or _none(name)
+        """The environment of this id or name, deleted ones last. Raises KeyError."""
+        every = (*self.environments, *self.deleted)
+        found = [e for e in every if e.id == name] or [e for e in every if e.name == name]
+        return found[0] if found else _none(name)
 
     @property
     def on_prem(self) -> Environment | None:
@@ -184,6 +206,8 @@ class World:
         organizations: Iterable[OrganizationSpec] = DEFAULT_ORGANIZATIONS,
     ) -> None:
         self.seed = seed
+        # Counts changes: what was derived from the world before one holds no more.
+        self.changes = 0
         self.organizations = {
             spec.handle: _organization(seed, number, spec)
             for number, spec in enumerate(organizations, start=101)
@@ -197,7 +221,12 @@ class World:
         """Gives the organisation's application another consumer secret; the old one is dead."""
         old = self.organizations[handle]
         new = f"sec{digest(self.seed, handle, old.consumer_secret):016x}"
-        self.organizations[handle] = replace(old, consumer_secret=new)
+        self.change(replace(old, consumer_secret=new))
+
+    def change(self, organization: Organization) -> None:
+        """Puts this in place of the organisation of its handle."""
+        self.organizations[organization.handle] = organization
+        self.changes += 1
 
     def secret(self, handle: str) -> dict[str, str]:
         """What the Secrets Manager holds for the organisation of this handle."""
@@ -214,7 +243,10 @@ class World:
 
 
 def _organization(seed: int, number: int, spec: OrganizationSpec) -> Organization:
-    apis = tuple(_api(seed, spec, i) for i in range(spec.apis + spec.deleted))
+    apis = tuple(
+        make_api(seed, spec.handle, i, deleted=i >= spec.apis)
+        for i in range(spec.apis + spec.deleted)
+    )
     applications = tuple(
         Application(
             _uuid(seed, spec.handle, "application", i),
@@ -230,7 +262,7 @@ def _organization(seed: int, number: int, spec: OrganizationSpec) -> Organizatio
         handle=spec.handle,
         name=spec.name or spec.handle.capitalize(),
         environments=tuple(
-            _environment(seed, spec.handle, e, apis, applications) for e in spec.environments
+            make_environment(seed, spec.handle, e, apis, applications) for e in spec.environments
         ),
         consumer_key=f"key{digest(seed, spec.handle, 'key'):016x}",
         consumer_secret=f"sec{digest(seed, spec.handle, 'secret'):016x}",
@@ -238,12 +270,12 @@ def _organization(seed: int, number: int, spec: OrganizationSpec) -> Organizatio
     )
 
 
-def _api(seed: int, spec: OrganizationSpec, index: int) -> Api:
-    deleted = index >= spec.apis
+def make_api(seed: int, handle: str, index: int, *, deleted: bool = False) -> Api:
+    """The organisation's API of this number."""
     name, version = names.api(index)
     if deleted:
         name = f"Retired {name}"
-    key = _uuid(seed, spec.handle, "api", index)
+    key = _uuid(seed, handle, "api", index)
     # One living API in seven, and the deleted ones, are named in answers, not given by their id.
     named = deleted or index % 7 == 2
     return Api(
@@ -258,15 +290,19 @@ def _api(seed: int, spec: OrganizationSpec, index: int) -> Api:
     )
 
 
-def _environment(
+def make_environment(
     seed: int,
     handle: str,
     spec: EnvironmentSpec,
     apis: tuple[Api, ...],
     applications: tuple[Application, ...],
+    again: int = 0,
 ) -> Environment:
+    """An environment. `again` tells those apart that have the same name at some time."""
+    place = (seed, handle, spec.name, *((again,) if again else ()))
+
     def key(kind: str) -> str:
-        return _uuid(seed, handle, spec.name, kind)
+        return _uuid(*place, kind)
 
     own = key("environment")
     shared = spec.type == "CHOREO"
@@ -277,24 +313,29 @@ def _environment(
         external_id=own if spec.type == "ON_PREM" else key("external"),
         internal_id=key("internal") if shared else None,
         sandbox_id=None if spec.type == "ON_PREM" else key("sandbox"),
-        legacy_ids=LEGACY_IDS.get(spec.name, ()) if shared else (),
-        seed=digest(seed, handle, spec.name),
+        # Of the time before the ids of today: what is made now has none.
+        legacy_ids=LEGACY_IDS.get(spec.name, ()) if shared and not again else (),
+        seed=digest(*place),
         apis=apis,
         applications=applications,
         tenants=("carbon.super", "partners.example")
         if spec.type == "ON_PREM"
         else ("carbon.super",),
-        streams=_streams((seed, handle, spec.name), apis, applications) if spec.traffic else (),
+        streams=make_streams(place, apis, applications) if spec.traffic else (),
     )
 
 
-def _streams(
-    place: tuple[object, ...], apis: tuple[Api, ...], applications: tuple[Application, ...]
+def make_streams(
+    place: tuple[object, ...],
+    apis: tuple[Api, ...],
+    applications: tuple[Application, ...],
+    first: int = 0,
 ) -> tuple[Stream, ...]:
+    """The callers of these APIs, numbered from `first` on."""
     streams: list[Stream] = []
     for api in apis:
         for number in range(3 + digest(*place, api.id) % 3):
-            streams.append(_stream(place, len(streams), number, api, applications))
+            streams.append(_stream(place, first + len(streams), number, api, applications))
     return tuple(streams)
 
 

@@ -28,12 +28,12 @@ def _overall_latency(day: Day) -> list[Row]:
 def _total_traffic_by_api(day: Day) -> list[Row]:
     return [
         {"api_id": a.id, "total_traffic_by_api": sum(c.total for c in day.cells_of(a))}
-        for a in day.listed
+        for a in day.queried
     ]
 
 
 def _total_errors_by_api(day: Day) -> list[Row]:
-    return [{"api_id": a.id, "proxy": sum(c.errors for c in day.cells_of(a))} for a in day.listed]
+    return [{"api_id": a.id, "proxy": sum(c.errors for c in day.cells_of(a))} for a in day.queried]
 
 
 def _top_slowest_apis(day: Day) -> list[Row]:

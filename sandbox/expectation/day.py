@@ -67,6 +67,12 @@ class Day:
         """The APIs that are in the list."""
         return list(self.environment.listed)
 
+    @property
+    def queried(self) -> list[Api]:
+        """The APIs that are in the list, or were after the day had begun."""
+        start = datetime.combine(self.day, datetime.min.time(), UTC)
+        return list(self.environment.listed_since(start.timestamp()))
+
     def cells_of(self, api: Api) -> list[Cell]:
         """The day's cells of one API."""
         return self._by_api.get(api, [])

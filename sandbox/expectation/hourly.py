@@ -102,7 +102,7 @@ def _usage(day: Day, key: Callable[[Cell], Key], columns: Sequence[str]) -> list
 
 
 def _api_usage_over_time(day: Day) -> list[Row]:
-    listed = {api.shown for api in day.listed}
+    listed = {api.shown for api in day.queried}
     rows = _usage(day, lambda cell: (cell.stream.api.shown,), ("api_id",))
     return [row | {"granularity": "1h"} for row in rows if row["api_id"] in listed]
 
@@ -126,7 +126,7 @@ def _latency(day: Day) -> list[Row]:
     rows = []
     for time, every in day.hours:
         groups = by_api(every)
-        for api in day.listed:
+        for api in day.queried:
             found = [(cell.latencies, cell.total) for cell in groups.get(api, ())]
             if not found and not day.settings.zero_buckets:
                 continue
