@@ -30,7 +30,8 @@ from insights.errors import BadAnswer, InsightsError
 from insights.files import records
 from insights.http import Http
 from insights.partitions import Environment, environments, safe_name
-from insights.replies import Reply, parse_object, redact
+from insights.redaction import redact
+from insights.replies import Reply, parse_object
 from insights.throttle import Throttle
 
 # As much as the exporter's own default.
