@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 
 from insights.catalogue import Table
 from insights.coverage import is_closed, wanted
@@ -139,15 +138,13 @@ class Dataset:
         young = now - day_start(today) < timedelta(hours=settings.stale_after_hours)
         # The first run of a day comes when the schedule says: until then nothing is missing.
         self._may_be_absent = {today} if young else set()
+        # The days that runs query while they are open: of what is gone too, if they are stored.
+        self._queried: dict[tuple[str, str], frozenset[date]] = {}
         self.places: dict[Place, frozenset[date]] = dict(self._places())
 
     def is_wanted(self, table: str, key_name: str, day: date) -> bool:
         """Whether a run queries the partition as long as its day is open."""
-        return day in self._wanted_days.get((table, key_name), ())
-
-    @cached_property
-    def _wanted_days(self) -> dict[tuple[str, str], frozenset[date]]:
-        return {(place.table, place.key_name): days for place, days in self.places.items()}
+        return day in self._queried.get((table, key_name), ())
 
     def unknown(self) -> list[str]:
         """The organisations of which there is nothing: what should be there cannot be told."""
@@ -218,9 +215,10 @@ class Dataset:
             for organization in self.settings.organizations:
                 for environment in self._of(table, organization):
                     days = self._wanted(table, organization, environment)
+                    place = _place(table.name, organization, environment)
+                    self._queried[table.name, place.key_name] = days
                     if environment and (organization, environment.id) in self._gone:
                         days = frozenset()
-                    place = _place(table.name, organization, environment)
                     if days or self._listings.days(table.name, place.key_name):
                         seen.add(place.key_name)
                         yield place, days
