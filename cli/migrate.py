@@ -1,4 +1,4 @@
-"""`insights migrate`: older objects with today's columns, and what they lack."""
+"""`insights migrate`: older objects under today's keys and names of columns, and what they lack."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -19,36 +19,70 @@ from insights.checks import CHECKS, is_checked
 from insights.dataset import Dataset
 from insights.ledger import Ledger
 from insights.partitions import day_of
+from updates import environments
 from updates.migrate import Migration, Outcome, Shape, lines, shapes
 
 _EXAMPLES = """\b
 Examples:
   insights migrate --dry-run              what it would do
-  insights migrate --tables latency
+  insights migrate --tables latency       names of columns in these alone
+  insights migrate --rebuild-registry     after a run has named a damaged registry object
 """
 
 
 @click.command(epilog=_EXAMPLES)
 @click.option("--tables", metavar="NAMES", help="Tables, with commas; left out: all.")
 @click.option("--dry-run", is_flag=True, help="Write nothing.")
+@click.option(
+    "--rebuild-registry", is_flag=True, help="Make lost or damaged registry objects anew."
+)
 @options.as_json
 @options.of_stack
-def command(stack: Stack, tables: str | None, dry_run: bool, as_json: bool) -> None:
+def command(
+    stack: Stack, tables: str | None, dry_run: bool, rebuild_registry: bool, as_json: bool
+) -> None:
     """Bring older days up to date after an update of the stack.
 
-    Columns that were renamed get today's name in the objects that are there, and a column `day`
-    beside the folder of that name goes. What objects lack, as they were exported before there was
-    such a column, is listed with the command that fetches it.
+    Objects that release 0.1.0 stored under several names of an environment are brought under one
+    key. Columns that were renamed get today's name in the objects that are there, and a column
+    `day` beside the folder of that name goes. What objects lack, as they were exported before
+    there was such a column, is listed with the command that fetches it.
     """
     names = options.names(tables or "") or None
-    outcomes = migrate(stack, places.catalogue(), names, dry=dry_run)
+    if names and rebuild_registry:
+        raise WrongUsage("--rebuild-registry is of the whole dataset: leave --tables out.")
+    catalogue, brought = places.catalogue(), environments.Outcomes((), ())
+    if names is None:
+        brought = merge(stack, catalogue, dry=dry_run, rebuild=rebuild_registry)
+    outcomes = migrate(stack, catalogue, names, dry=dry_run)
     if as_json:
-        click.echo(json.dumps([*map(_as_dict, outcomes)], indent=2))
+        found = {"tables": [*map(_as_dict, outcomes)], **environments.as_dict(brought)}
+        click.echo(json.dumps(found, indent=2))
         return
-    for line in lines(outcomes, dry=dry_run):
+    for line in (*environments.lines(brought, dry=dry_run), *lines(outcomes, dry=dry_run)):
         click.echo(line)
     looked_at = sum(outcome.objects for outcome in outcomes)
     click.echo(f"{looked_at:,} objects looked at" + (", none was changed." if dry_run else "."))
+
+
+def merge(
+    stack: Stack, catalogue: Catalogue, *, dry: bool, rebuild: bool = False
+) -> environments.Outcomes:
+    """Brings objects under the keys of their environments. Raises as `migrate`."""
+    merging = environments.Merge(
+        Dataset(stack.s3, stack.outputs["DatasetBucketName"]),
+        {table.name: table for table in catalogue.tables},
+        datetime.now(UTC),
+        float(stack.parameters["SettleHours"]),
+        dry,
+    )
+    organizations = options.names(stack.parameters["Organizations"])
+    with waiting.shown("the dataset is listed") as change:
+        return merging.run(
+            organizations,
+            rebuild=rebuild,
+            tell=lambda name, done, of: change(f"{name}: {done:,} of {of:,} objects"),
+        )
 
 
 def migrate(

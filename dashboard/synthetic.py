@@ -9,10 +9,11 @@ from typing import Any
 
 from insights import checks
 from insights.catalogue import RESOLVED, Column, Table, load
+from insights.coverage import is_closed
 from insights.decode import microseconds
 from insights.ledger import Entry, encode_entries, object_key
 from insights.parquet import decode, encode
-from insights.partitions import Environment, day_end, day_prefix, is_final, safe_name, table_prefix
+from insights.partitions import Environment, day_end, day_prefix, safe_name, table_prefix
 from insights.registry import (
     REGISTRY_ENVIRONMENTS,
     REGISTRY_ENVIRONMENTS_COLUMNS,
@@ -80,7 +81,7 @@ def _check(folder: Path, there: Mapping[str, Made], now: datetime) -> None:
         return decode((folder / there[name].key).read_bytes()) if name in there else None
 
     made = next(iter(there.values()))
-    final = is_final(now, made.day, _SETTLE_HOURS)
+    final = is_closed(now, made.day, _SETTLE_HOURS)
     found = checks.check_day(read, [each.table for each in there.values()], made.day, final=final)
     body = checks.file(
         found,
@@ -200,7 +201,7 @@ def _entry(made: Made, at: datetime) -> Entry:
         rows=len(made.rows),
         bytes=1000,
         requests=1,
-        final=is_final(at, made.day, _SETTLE_HOURS),
+        final=is_closed(at, made.day, _SETTLE_HOURS),
         run=f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed",
         exported_at=at,
     )

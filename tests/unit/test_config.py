@@ -28,6 +28,7 @@ EXPORT = {
     "TOKEN_FUNCTION_NAME": "stack-token",
     "DATASET_BUCKET": "bucket",
     "EXPORT_SINCE": "2026-01-31",
+    "STATE_MACHINE_ARN": "arn:aws:states:eu-central-1:111122223333:stateMachine:stack-backfill",
 }
 
 

@@ -215,6 +215,11 @@ class Dataset:
                     raise Overtaken(f"{key} was written by somebody else") from None
                 raise
 
+    def delete(self, key: str) -> None:
+        """Deletes an object. The bucket keeps its versions for a time, as it does of all."""
+        with _told(f"deleting {key}"):
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
+
     def quarantine(self, key: str, reply: bytes) -> None:
         """Keeps a reply as it came, compressed."""
         with _told(f"writing {key}"):

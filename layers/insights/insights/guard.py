@@ -53,11 +53,12 @@ class Content(msgspec.Struct, frozen=True):
     def only(self, api: str | None) -> "Content":
         """The rows of one API."""
         mine = [each == api for each in self.apis]
-        counts, measures = (
-            {name: list(compress(values, mine)) for name, values in figures.items()}
-            for figures in (self.counts, self.measures)
+        return Content(
+            list(compress(self.keys, mine)),
+            [api] * sum(mine),
+            {name: list(compress(values, mine)) for name, values in self.counts.items()},
+            {name: list(compress(values, mine)) for name, values in self.measures.items()},
         )
-        return Content(list(compress(self.keys, mine)), [api] * sum(mine), counts, measures)
 
     def totals(self, column: str) -> dict[tuple[Any, ...], int]:
         """The sum of a count by key. A null is unknown, and counts as nothing known."""

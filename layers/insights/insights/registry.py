@@ -82,22 +82,26 @@ REGISTRY_NAMES_COLUMNS: tuple[Column, ...] = (
 UNPARTITIONED = frozenset({REGISTRY_ENVIRONMENTS, REGISTRY_NAMES})
 
 
-_Row = TypeVar("_Row", KnownEnvironment, KnownName)
+Row = TypeVar("Row", KnownEnvironment, KnownName)
 
 
-class _Object(Generic[_Row]):
+class Unreadable(PersonMustAct):
+    """An object of the registry is damaged, or of a newer release."""
+
+
+class RegistryObject(Generic[Row]):
     """One object of the registry: how its rows are read and written."""
 
     def __init__(
         self,
         key: str,
-        row: type[_Row],
+        row: type[Row],
         columns: Sequence[Column],
         constants: Mapping[str, str],
         renamed: Mapping[str, str],
     ) -> None:
         self.key = key
-        self._row: type[_Row] = row
+        self._row: type[Row] = row
         self._columns = columns
         self._constants = constants
         # Fields by the columns that are called otherwise.
@@ -107,13 +111,13 @@ class _Object(Generic[_Row]):
             if column.name not in constants
         }
 
-    def rows(self, body: bytes) -> tuple[_Row, ...]:
-        """The rows of a body. Raises PersonMustAct where it is not what `body` makes."""
+    def rows(self, body: bytes) -> tuple[Row, ...]:
+        """The rows of a body. Raises Unreadable where it is not what `body` makes."""
         try:
             columns = decode(body)
             unknown = columns.keys() - {column.name for column in self._columns}
             if unknown:
-                raise PersonMustAct(
+                raise Unreadable(
                     f"{self.key} has columns of a newer release ({', '.join(sorted(unknown))}):"
                     f" deploy that release again, or make the object anew with `{REBUILD}`"
                 )
@@ -124,12 +128,12 @@ class _Object(Generic[_Row]):
                 for row in zip(*named, strict=True)
             )
         except (ValueError, msgspec.ValidationError) as error:
-            raise PersonMustAct(
+            raise Unreadable(
                 f"{self.key} cannot be read ({error}): make it anew from the dataset with"
                 f" `{REBUILD}`, or restore its earlier version in S3"
             ) from error
 
-    def body(self, rows: Sequence[_Row]) -> bytes:
+    def body(self, rows: Sequence[Row]) -> bytes:
         """The rows as Parquet."""
         values: dict[str, Any] = {
             name: [_plain(getattr(row, field)) for row in rows]
@@ -151,9 +155,10 @@ def _parsed(row: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _environments_object(organization: str) -> _Object[KnownEnvironment]:
+def environments_object(organization: str) -> RegistryObject[KnownEnvironment]:
+    """The object that binds keys to the ids of an organisation's environments."""
     key = f"{table_prefix(REGISTRY_ENVIRONMENTS)}{safe_name(organization)}.parquet"
-    return _Object(
+    return RegistryObject(
         key,
         KnownEnvironment,
         REGISTRY_ENVIRONMENTS_COLUMNS,
@@ -162,7 +167,8 @@ def _environments_object(organization: str) -> _Object[KnownEnvironment]:
     )
 
 
-def _names_object(organization: str, environment: Environment) -> _Object[KnownName]:
+def names_object(organization: str, environment: Environment) -> RegistryObject[KnownName]:
+    """The object of an environment's APIs and applications."""
     place = f"{safe_name(organization)}.{environment.key_name}"
     constants = {
         "organization": organization,
@@ -170,11 +176,14 @@ def _names_object(organization: str, environment: Environment) -> _Object[KnownN
         "environment_id": environment.id,
     }
     key = f"{table_prefix(REGISTRY_NAMES)}{place}.parquet"
-    return _Object(key, KnownName, REGISTRY_NAMES_COLUMNS, constants, {})
+    return RegistryObject(key, KnownName, REGISTRY_NAMES_COLUMNS, constants, {})
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """What an object was found to hold. `etag` is None where there is none yet."""
+    """What an object was found to hold. `etag` is None where there is none yet.
+
+    After a write it is empty: rows are known, but a further change must read the object again.
+    """
 
     rows: tuple[Any, ...]
     etag: str | None
@@ -186,12 +195,18 @@ class Registry:
     Calls for different environments may run at the same time.
     """
 
-    def __init__(self, dataset: Dataset, run_id: str, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        run_id: str,
+        now: Callable[[], datetime],
+        builder: registry_build.Builder | None = None,
+    ) -> None:
         self._dataset = dataset
         self._run = run_id
         self._now = now
         self._held: dict[str, _Held] = {}
-        self._builder = registry_build.Builder(dataset)
+        self._builder = builder or registry_build.Builder(dataset)
 
     def environments(
         self,
@@ -221,7 +236,7 @@ class Registry:
         found = {
             each.id: each
             for each in self._update(
-                _environments_object(organization),
+                environments_object(organization),
                 lambda: self._builder.environments(organization),
                 merge,
             )
@@ -237,11 +252,10 @@ class Registry:
     def known(self, organization: str) -> tuple[KnownEnvironment, ...]:
         """Every environment that was ever listed, by id, as the dataset has it; writes nothing.
 
-        Raises PersonMustAct for an object that cannot be read, and what `Dataset` raises.
+        Raises Unreadable for an object that cannot be read, and what `Dataset` raises.
         """
-        built = self._builder
-        kind = _environments_object(organization)
-        return tuple(self._read(kind, lambda: built.environments(organization)).rows)
+        kind = environments_object(organization)
+        return self._read(kind, lambda: self._builder.environments(organization)).rows
 
     def recalled(self, organization: str, environment: Environment, kind: Kind) -> Names:
         """The names of an environment as they are known; merges no list and writes nothing.
@@ -249,7 +263,7 @@ class Registry:
         Raises PersonMustAct for an object that cannot be read, and what `Dataset` raises.
         """
         held = self._read(
-            _names_object(organization, environment),
+            names_object(organization, environment),
             lambda: self._builder.names(organization, environment),
         )
         return Names(each for each in held.rows if each.kind == kind)
@@ -279,36 +293,65 @@ class Registry:
             return merged_names(known, kind, entries, today)
 
         found = self._update(
-            _names_object(organization, environment),
+            names_object(organization, environment),
             lambda: self._builder.names(organization, environment),
             merge,
         )
         return Names(each for each in found if each.kind == kind)
 
+    def merged(self, organization: str, added: Iterable[KnownEnvironment] = ()) -> None:
+        """Notes that each environment has all of its objects under its own key.
+
+        `added` are environments that only their objects showed. Raises as `known`, and Retriable.
+        """
+        more = {each.id: each for each in added}
+
+        def merge(known: tuple[KnownEnvironment, ...]) -> tuple[KnownEnvironment, ...]:
+            found = {**more, **{each.id: each for each in known}}
+            return tuple(
+                msgspec.structs.replace(found[own_id], unmerged_keys=()) for own_id in sorted(found)
+            )
+
+        self._update(
+            environments_object(organization),
+            lambda: self._builder.environments(organization),
+            merge,
+        )
+
+    def complete_names(self, organization: str, environment: Environment) -> None:
+        """Adds what the stored lists have of an environment. Raises as `merged`."""
+        self._update(
+            names_object(organization, environment),
+            tuple,
+            lambda known: self._builder.names(organization, environment, known),
+        )
+
     def _update(
         self,
-        kind: _Object[_Row],
-        build: Callable[[], tuple[_Row, ...]],
-        merge: Callable[[tuple[_Row, ...]], tuple[_Row, ...]],
-    ) -> tuple[_Row, ...]:
+        kind: RegistryObject[Row],
+        build: Callable[[], tuple[Row, ...]],
+        merge: Callable[[tuple[Row, ...]], tuple[Row, ...]],
+    ) -> tuple[Row, ...]:
         """The rows after a merge, which is repeated over what others have written meanwhile."""
         for _ in range(_ATTEMPTS):
             held = self._read(kind, build)
             after = merge(held.rows)
-            if held.etag and after == held.rows:
+            if held.etag is not None and after == held.rows:
                 return after
-            # Its new ETag is not known: another change must read it again.
             self._held.pop(kind.key, None)
+            if held.etag == "":
+                continue
             try:
                 self._dataset.replace(
                     kind.key, kind.body(after), over=held.etag, asked=self._now(), run=self._run
                 )
             except Overtaken:
                 continue
+            self._held[kind.key] = _Held(after, "")
             return after
         raise Retriable(f"{kind.key} was written by others {_ATTEMPTS} times meanwhile")
 
-    def _read(self, kind: _Object[_Row], build: Callable[[], tuple[_Row, ...]]) -> _Held:
+    def _read(self, kind: RegistryObject[Row], build: Callable[[], tuple[Row, ...]]) -> _Held:
         held = self._held.get(kind.key)
         if held is None:
             kept = self._dataset.read(kind.key)

@@ -7,7 +7,7 @@ share one, only `insights migrate` can tell whose objects are whose.
 
 import heapq
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from functools import partial
@@ -64,16 +64,23 @@ class Use(NamedTuple):
     id: str
 
 
+# Of an organisation and of parts of keys.
+OwnersOf = Callable[[str, Collection[str]], Mapping[str, Sequence[Owner]]]
 Places = Mapping[str, Place]
 # Oldest first.
 Lists = Sequence[tuple[date, Sequence[Listed]]]
 
 
 class Builder:
-    """Reads what the registry can be made from. What serves several organisations is read once."""
+    """Reads what the registry can be made from. What serves several organisations is read once.
 
-    def __init__(self, dataset: Dataset) -> None:
+    `owners` gives whose objects doubtful keys hold, in the order in which they were written: by
+    reading all of them, for which a run has no time.
+    """
+
+    def __init__(self, dataset: Dataset, owners: OwnersOf | None = None) -> None:
         self._dataset = dataset
+        self._owners_of = owners
         self._lock = threading.Lock()
         self._places: Places | None = None
         self._listings: dict[str, Mapping[str, Stored]] = {}
@@ -89,7 +96,16 @@ class Builder:
             if owner := self._owner(present[key]):
                 found[key] = owner
         uses += [Use(key, owner.id) for key, owner in found.items()]
-        return bound(lists, [*uses, *_possible(lists, present, uses)], found.values())
+        uses += [*_possible(lists, present, uses)]
+        known = bound(lists, uses, found.values())
+        doubtful = {key for each in known for key in each.unmerged_keys}
+        if not doubtful or self._owners_of is None:
+            return known
+        owners = self._owners_of(organization, doubtful)
+        certain = [Use(key, owner.id) for key in owners for owner in owners[key]]
+        # By the lists where they say so: they know what an environment was called first.
+        uses = [use for use in uses if use.key not in doubtful or use in certain]
+        return bound(lists, [*uses, *certain], chain(found.values(), *owners.values()))
 
     def lists(self, organization: str) -> Lists:
         """The stored lists of an organisation's environments."""
@@ -98,10 +114,14 @@ class Builder:
             for day, rows in self._rows("environments", safe_name(organization))
         ]
 
-    def names(self, organization: str, environment: Environment) -> tuple[KnownName, ...]:
-        """The APIs and applications of an environment. Raises PersonMustAct as above."""
+    def names(
+        self, organization: str, environment: Environment, known: tuple[KnownName, ...] = ()
+    ) -> tuple[KnownName, ...]:
+        """`known` and the APIs and applications of an environment's lists.
+
+        Raises PersonMustAct where a list cannot be read.
+        """
         place = f"{safe_name(organization)}.{environment.key_name}"
-        known: tuple[KnownName, ...] = ()
         for kind, table in _LISTS.items():
             for day, rows in self._rows(table, place):
                 # Release 0.1.0 may have stored another environment under this key.

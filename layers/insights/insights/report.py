@@ -56,8 +56,10 @@ class Report:
     needs_person: int = 0
     # Checks of which the two sides do not agree.
     mismatches: int = 0
-    # Whether the run ended because another run holds the budget of requests.
+    # Whether other runs have the request budget, so that this one did less than it had time for.
     waiting: bool = False
+    # The execution of the state machine that goes on with what remains.
+    catch_up: str | None = None
     # Exported, Failed and NeedsPerson by organisation; failed by table and organisation.
     by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
     failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -69,7 +71,8 @@ class Report:
 
     def reply(self) -> dict[str, Any]:
         """The function's reply."""
-        return {**self.counts(), "waiting": self.waiting, "failures": self.failures}
+        more = {"waiting": self.waiting, "catch_up": self.catch_up}
+        return {**self.counts(), **more, "failures": self.failures}
 
     def count_export(self, partition: Partition, rows: int, size: int) -> None:
         """Counts a partition that was written."""

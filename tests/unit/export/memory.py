@@ -87,6 +87,9 @@ class MemoryDataset:
             raise Overtaken(key)
         self.put(key, body, asked=asked, run=run, confirmed=confirmed)
 
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
     def quarantine(self, key: str, reply: bytes) -> None:
         self.quarantined[key] = reply
 
