@@ -1,10 +1,10 @@
 """`insights restore`: the command."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import click
@@ -20,6 +20,7 @@ from insights.catalogue import Catalogue
 from insights.dataset import Dataset
 from insights.ledger import Ledger
 from insights.partitions import ROOT, table_prefix
+from insights.registry import Registry
 
 # For how long the bucket keeps an object that was overwritten or deleted; as in template.yaml.
 KEPT_DAYS = 30
@@ -27,6 +28,7 @@ _WORDS = {
     "same": "as they were",
     "newer": "left, as they did not exist then",
     "there": "left, as others are there (--replace brings these back too)",
+    "moved": "left, as the registry has their environment under another key by now",
     "merged": "left, as what is there holds more (ledger, checks, registry)",
     "overtaken": "left, as a run has written them meanwhile: run this again",
     "unreadable": "left, as what would be restored cannot be read: choose another time",
@@ -145,10 +147,19 @@ def _work(
         Ledger(dataset, f"{now():%Y%m%dT%H%M%S%f}-restore", now),
         now,
         float(stack.parameters["SettleHours"]),
+        _bound_keys(Registry(dataset, "restore", now)),
         frozenset(table.name for table in catalogue.tables if not table.daily),
         from_copy=chosen.copy is not None,
         dry=chosen.dry,
     )
+
+
+def _bound_keys(registry: Registry) -> Callable[[str, str], str | None]:
+    @cache
+    def keys(organization: str) -> Mapping[str, str]:
+        return {known.id: known.key for known in registry.known(organization)}
+
+    return lambda organization, environment_id: keys(organization).get(environment_id)
 
 
 def _sources(stack: Stack, chosen: Options) -> Iterator[Iterator[Found]]:

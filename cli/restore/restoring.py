@@ -27,7 +27,7 @@ _OWN = (RUNS, CHECKS)
 _UNCONFIRMED = "restored as it was before its source confirmed it: export the day again"
 
 # What became of an object.
-Became = Verdict | Literal["overtaken", "unreadable"]
+Became = Verdict | Literal["moved", "overtaken", "unreadable"]
 
 
 @dataclass
@@ -55,6 +55,7 @@ class Restored:
 class Restore:
     """Brings objects from `source` to `dataset`, which may be the same bucket.
 
+    `bound_key` gives the part of keys that an organisation's environment is bound to, by its id.
     `lists` are the tables that runs never query for past days. `from_copy`: the source's
     LastModified says nothing. With `dry` nothing is written.
     """
@@ -64,6 +65,7 @@ class Restore:
     ledger: Ledger
     now: Callable[[], datetime]
     settle_hours: float
+    bound_key: Callable[[str, str], str | None]
     lists: Collection[str]
     from_copy: bool
     dry: bool
@@ -101,6 +103,8 @@ class Restore:
         unconfirmed = closes and kept.confirmed and not self._was_closed(found, kept)
         confirmed = kept.confirmed and not unconfirmed
         entries = self._entries(found.key, kept, confirmed=confirmed, closes=closes)
+        if entries and self._is_moved(entries[0], found.key):
+            return Restored(found, "moved")
         if not self.dry:
             self.dataset.replace(
                 found.key,
@@ -124,6 +128,14 @@ class Restore:
         if not confirmed:
             entries.append(of_object("kept", final=closes, error=_UNCONFIRMED))
         return entries
+
+    def _is_moved(self, entry: Entry, key: str) -> bool:
+        """Whether the environment's objects have another key by now: its rows would be doubled."""
+        if entry.environment_id is None:
+            return False
+        bound = self.bound_key(entry.organization, entry.environment_id)
+        name = key.rpartition("/")[2].removesuffix(".parquet")
+        return bound is not None and bound != name.partition(".")[2]
 
     def _closes(self, key: str) -> bool:
         """Whether writing the object now closes its day, however early it was requested."""
