@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
 from cli.backfill.plan import Part, Plan
+
 from insights.bounds import Bounds, _Event
 from insights.catalogue import load
 from insights.config import ExportConfig
