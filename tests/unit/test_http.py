@@ -264,8 +264,8 @@ def test_throttling_without_a_time_holds_longer_each_time(clock: Clock) -> None:
     with serving(Answer(429)) as server:
         http = client(clock, on_throttle=lambda *hold: holds.append(hold))
         assert http.post(server.url, sender="acme").status == 429
-    assert holds == [(1, "acme"), (2, "acme"), (4, "acme"), (8, "acme")]
-    assert clock.sleeps == [1.5, 2.5, 4.5]
+    assert holds == [(4, "acme"), (8, "acme"), (16, "acme"), (32, "acme")]
+    assert clock.sleeps == [4.5, 8.5, 16.5]
 
 
 def test_a_reply_that_means_throttling_is_treated_as_429(clock: Clock) -> None:
@@ -380,4 +380,4 @@ def test_throttling_is_told(clock: Clock) -> None:
         http = client(clock, on_throttle=lambda seconds, _: waits.append(seconds))
         for _ in range(4):
             http.post(server.url)
-    assert waits == [1, 11, 14]
+    assert waits == [4, 11, 14]

@@ -31,8 +31,9 @@ MAX_BODY = 64 * 1024 * 1024
 LONGEST_WAIT = 120.0
 _BACKOFF_BASE = 0.5
 _BACKOFF_CAP = 20.0
-# Throttling that does not say how long it lasts: so many seconds, twice as many each time.
-_THROTTLE_BASE = 1.0
+# Throttling that does not say how long it lasts: so many seconds, twice as many each time. All
+# attempts of a request together outlast a limit that is counted by the minute.
+_THROTTLE_BASE = 4.0
 
 
 class Timeouts(NamedTuple):

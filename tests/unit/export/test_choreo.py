@@ -233,7 +233,7 @@ def test_throttling_inside_a_success_holds_back_and_is_sent_again(hourly):
         place = Place(server.url)
         assert place.ask(queries(hourly)) == [msgspec.Raw(b"1")]
         assert len(server.requests) == 3
-    assert place.holds == [(7, "acme"), (2, "acme")]
+    assert place.holds == [(7, "acme"), (8, "acme")]
 
 
 def test_throttling_that_lasts_is_a_429(hourly):
