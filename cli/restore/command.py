@@ -28,7 +28,6 @@ _WORDS = {
     "same": "as they were",
     "newer": "left, as they did not exist then",
     "there": "left, as others are there (--replace brings these back too)",
-    "moved": "left, as the registry has their environment under another key by now",
     "merged": "left, as what is there holds more (ledger, checks, registry)",
     "overtaken": "left, as a run has written them meanwhile: run this again",
     "unreadable": "left, as what would be restored cannot be read: choose another time",
@@ -86,8 +85,10 @@ def command(
     else:
         for line in lines(outcomes, again, dry=dry_run):
             click.echo(line)
-    bad = any(outcome.counts.keys() & {"overtaken", "unreadable"} for outcome in outcomes)
-    return BAD_NEWS if bad else DONE
+    bad = {"overtaken", "unreadable"}
+    if any(outcome.moved or outcome.counts.keys() & bad for outcome in outcomes):
+        return BAD_NEWS
+    return DONE
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,9 @@ def _shown(restored: Iterable[Restored], change: Callable[[str], None]) -> Itera
 
 def lines(outcomes: Iterable[Outcome], again: Sequence[str], *, dry: bool) -> Iterator[str]:
     """What was done, line by line, and what a person should do next."""
-    nothing = True
+    nothing, moved = True, 0
     for outcome in outcomes:
+        moved += outcome.moved
         restored = outcome.counts.get("restore", 0)
         nothing = nothing and not restored
         what = "to be restored" if dry else "restored"
@@ -201,6 +203,12 @@ def lines(outcomes: Iterable[Outcome], again: Sequence[str], *, dry: bool) -> It
         yield f"{outcome.table}: {'; '.join(found)}."
     if nothing:
         yield "There is nothing to restore."
+    if moved:
+        yield (
+            f"{moved:,} of these lie under a former key of their environment, and their rows count"
+            " twice until this is run:"
+        )
+        yield "  insights migrate"
     if again:
         yield (
             "Some of these days are restored as they were before they had settled. They are closed"
@@ -217,6 +225,7 @@ def as_dict(
         {
             "table": outcome.table,
             **outcome.counts,
+            "moved": outcome.moved,
             "unconfirmed": [*map(str, sorted(outcome.unconfirmed))],
         }
         for outcome in outcomes

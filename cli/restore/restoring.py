@@ -27,19 +27,21 @@ _OWN = (RUNS, CHECKS)
 _UNCONFIRMED = "restored as it was before its source confirmed it: export the day again"
 
 # What became of an object.
-Became = Verdict | Literal["moved", "overtaken", "unreadable"]
+Became = Verdict | Literal["overtaken", "unreadable"]
 
 
 @dataclass
 class Outcome:
     """What became of a table's objects, in counts by verdict.
 
-    `unconfirmed` are days whose restored object was requested before the day had settled.
+    `unconfirmed` are days whose restored object was requested before the day had settled. `moved`
+    counts the restored objects under a former key of their environment.
     """
 
     table: str
     counts: dict[Became, int] = field(default_factory=dict)
     unconfirmed: set[date] = field(default_factory=set)
+    moved: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Restored:
     found: Found
     became: Became
     unconfirmed: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,6 @@ class Restore:
         unconfirmed = closes and kept.confirmed and not self._was_closed(found, kept)
         confirmed = kept.confirmed and not unconfirmed
         entries = self._entries(found.key, kept, confirmed=confirmed, closes=closes)
-        if entries and self._is_moved(entries[0], found.key):
-            return Restored(found, "moved")
         if not self.dry:
             self.dataset.replace(
                 found.key,
@@ -116,7 +117,8 @@ class Restore:
             )
             for entry in entries:
                 self.ledger.add(entry)
-        return Restored(found, "restore", unconfirmed)
+        moved = bool(entries) and self._is_moved(entries[0], found.key)
+        return Restored(found, "restore", unconfirmed, moved)
 
     def _entries(self, key: str, kept: Kept, *, confirmed: bool, closes: bool) -> list[Entry]:
         """The rows that are there now, and then that no source confirmed them, if so."""
@@ -130,7 +132,7 @@ class Restore:
         return entries
 
     def _is_moved(self, entry: Entry, key: str) -> bool:
-        """Whether the environment's objects have another key by now: its rows would be doubled."""
+        """Whether the environment's objects have another key by now, as migrate merged them."""
         if entry.environment_id is None:
             return False
         bound = self.bound_key(entry.organization, entry.environment_id)
@@ -160,6 +162,7 @@ def counted(restored: Iterable[Restored]) -> list[Outcome]:
         table = table_of(each.found.key)
         outcome = outcomes.setdefault(table, Outcome(table))
         outcome.counts[each.became] = outcome.counts.get(each.became, 0) + 1
+        outcome.moved += each.moved
         if each.unconfirmed:
             outcome.unconfirmed.add(day_of(each.found.key))
     return [outcomes[table] for table in sorted(outcomes)]

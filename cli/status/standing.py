@@ -134,10 +134,12 @@ class Dataset:
         self.now = now
         self._listings = listings
         self.environments = environments
-        # What is not listed now is not exported any more, but for its days that are open.
+        # What is not listed now is not exported any more, but for its days that are open. Where
+        # nothing is, there was no list yet.
         self._gone = {
             (organization, known.id)
             for organization, each in environments.items()
+            if any(known.listed for known in each)
             for known in each
             if not known.listed
         }
