@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from tests.faults.station import Station
 
 # mended: the run notices, and exports everything all the same.
-# failed: it names what failed, and fails, so that it is run again.
+# failed: it names what failed, and that the next run may not have it.
 # person: it names what failed, and what a person should do.
-Outcome = Literal["mended", "failed", "person"]
+# raised: it could not work at all, so that Lambda runs it again.
+Outcome = Literal["mended", "failed", "person", "raised"]
 # How many times a rule takes effect.
 ALWAYS = None
 # Query fields in the order of a run: what all wait for, a list, pages, hours, fives.
