@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -35,7 +35,7 @@ from insights.partitions import day_of, safe_name
 from insights.registry import REGISTRY_ENVIRONMENTS
 from sandbox import OrganizationSpec, SandboxServer, Settings, World
 from sandbox.world import EnvironmentSpec
-from tests.fakes.states import FakeStates
+from tests.fakes.states import FakeStates, Run
 from tests.faults.proxy import AS, Proxy
 from tests.integration.dataset import Place, Row, expected, found, places
 
@@ -367,6 +367,33 @@ class Station(AbstractContextManager["Station"]):
         """One run in a container of its own."""
         return self.container().invoke(event or {})
 
+    def carry_out(self, run: Run, seconds: float) -> int:
+        """Carries out an execution as the state machine does; each invocation has so long.
+
+        Gives the number of invocations. Raises AssertionError where a part goes on for ever.
+        """
+        given = json.loads(run.input)
+        shared = {name: given[name] for name in ("tables", "again", "force", "since")}
+        invocations = 0
+        for part in given["parts"]:
+            event = {
+                "organizations": [part["organization"]],
+                **{name: part[name] for name in ("environments", "from", "to")},
+                **shared,
+                "part": True,
+            }
+            remaining = 1
+            while remaining:
+                invocations += 1
+                assert invocations <= 24, "it does not end"
+                # A machine that is busy needs more time for the same.
+                ended = self.container().invoke(event, seconds + 2 * invocations)
+                assert ended.reply is not None, ended
+                assert ended.report["failed"] == 0, ended
+                remaining = ended.report["remaining"]
+        run.end(*["SUCCEEDED"] * len(run.children))
+        return invocations
+
     def _end_containers(self) -> None:
         for container in self._containers:
             container.close()
@@ -447,7 +474,13 @@ class Station(AbstractContextManager["Station"]):
     def wanted(self, today: date) -> dict[str, Place]:
         """The partitions of a full export, by key."""
         chosen = (p for p in places(self.world, self.since, today) if p.table in TABLES)
-        return {place.key: place for place in chosen}
+        bound = (replace(place, key_name=self._key_of(place.environment)) for place in chosen)
+        return {place.key: place for place in bound}
+
+    def _key_of(self, environment: str | None) -> str | None:
+        """What the environment of this name is called in keys."""
+        own = self.world.organization(self.handle)
+        return self.keys[own.environment(environment).id] if environment else None
 
     def wrong(self) -> list[str]:
         """What was ever stored, or lies there, and is not whole and right."""
@@ -528,7 +561,7 @@ class Station(AbstractContextManager["Station"]):
         if table.scope == "environment":
             names = [environment.name for environment in own.environments]
         for name in names:
-            place = Place(parts[1], self.handle, name, day)
+            place = Place(parts[1], self.handle, name, day, self._key_of(name))
             if place.key == key:
                 return place
         raise AssertionError(f"{key} is no partition")

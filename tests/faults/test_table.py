@@ -24,6 +24,8 @@ Record = Callable[[str, object], None]
 @pytest.mark.parametrize(("fault", "case"), CASES)
 def test_a_fault(station: Station, record_property: Record, fault: Fault, case: Case) -> None:
     record_property("fault", key(fault))
+    if case.before:
+        case.before(station)
     station.sandbox.faults.replace(map(dict, case.choreo))
     station.proxy.replace(case.aws)
     before = station.sandbox.faults.taken
