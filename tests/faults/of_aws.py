@@ -91,8 +91,15 @@ def _s3_errors() -> Iterator[Fault]:
             Case("put", "person", aws=error(_PUT, denied, 403, ALWAYS, has=_DATASET), says=_DENIED),
             Case("list", "raised", aws=error(_LIST, denied, 403, ALWAYS), says=_DENIED),
             *rarely(
-                Case("get", "person", aws=error(_GET, denied, 403, ALWAYS, has=_PAST), says=_DENIED),
-                Case("slots", "raised", aws=error(_PUT, denied, 403, ALWAYS, has=_SLOTS), says=_DENIED),
+                Case(
+                    "get", "person", aws=error(_GET, denied, 403, ALWAYS, has=_PAST), says=_DENIED
+                ),
+                Case(
+                    "slots",
+                    "raised",
+                    aws=error(_PUT, denied, 403, ALWAYS, has=_SLOTS),
+                    says=_DENIED,
+                ),
                 Case(
                     "version",
                     "raised",
@@ -139,7 +146,10 @@ def _s3_connections() -> Iterator[Fault]:
             Case("slot", "mended", aws=aws("lost", _PUT, has=_SLOTS)),
             *rarely(
                 Case(
-                    "registry", "mended", aws=aws("lost", _PUT, has=_REGISTRY), before=forget_registry
+                    "registry",
+                    "mended",
+                    aws=aws("lost", _PUT, has=_REGISTRY),
+                    before=forget_registry,
                 )
             ),
         ],

@@ -396,7 +396,9 @@ def organizations() -> Iterator[Fault]:
         "the list of environments or of APIs is empty, although there are some",
         "A failure, not a fact: a person must check. Nothing is forgotten.",
         [
-            Case("environments", "person", (rule("forgotten", ALWAYS, field=FIRST),), says="is empty"),
+            Case(
+                "environments", "person", (rule("forgotten", ALWAYS, field=FIRST),), says="is empty"
+            ),
             Case("apis", "person", (rule("forgotten", ALWAYS, field=LIST),), says="is empty"),
         ],
     )
