@@ -34,12 +34,14 @@ Became = Verdict | Literal["overtaken", "unreadable"]
 class Outcome:
     """What became of a table's objects, in counts by verdict.
 
-    `unconfirmed` are days whose restored object was requested before the day had settled.
+    `unconfirmed` are days whose restored object was requested before the day had settled. `moved`
+    counts the restored objects under a former key of their environment.
     """
 
     table: str
     counts: dict[Became, int] = field(default_factory=dict)
     unconfirmed: set[date] = field(default_factory=set)
+    moved: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,14 @@ class Restored:
     found: Found
     became: Became
     unconfirmed: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True)
 class Restore:
     """Brings objects from `source` to `dataset`, which may be the same bucket.
 
+    `bound_key` gives the part of keys that an organisation's environment is bound to, by its id.
     `lists` are the tables that runs never query for past days. `from_copy`: the source's
     LastModified says nothing. With `dry` nothing is written.
     """
@@ -64,6 +68,7 @@ class Restore:
     ledger: Ledger
     now: Callable[[], datetime]
     settle_hours: float
+    bound_key: Callable[[str, str], str | None]
     lists: Collection[str]
     from_copy: bool
     dry: bool
@@ -112,7 +117,8 @@ class Restore:
             )
             for entry in entries:
                 self.ledger.add(entry)
-        return Restored(found, "restore", unconfirmed)
+        moved = bool(entries) and self._is_moved(entries[0], found.key)
+        return Restored(found, "restore", unconfirmed, moved)
 
     def _entries(self, key: str, kept: Kept, *, confirmed: bool, closes: bool) -> list[Entry]:
         """The rows that are there now, and then that no source confirmed them, if so."""
@@ -124,6 +130,14 @@ class Restore:
         if not confirmed:
             entries.append(of_object("kept", final=closes, error=_UNCONFIRMED))
         return entries
+
+    def _is_moved(self, entry: Entry, key: str) -> bool:
+        """Whether the environment's objects have another key by now, as migrate merged them."""
+        if entry.environment_id is None:
+            return False
+        bound = self.bound_key(entry.organization, entry.environment_id)
+        name = key.rpartition("/")[2].removesuffix(".parquet")
+        return bound is not None and bound != name.partition(".")[2]
 
     def _closes(self, key: str) -> bool:
         """Whether writing the object now closes its day, however early it was requested."""
@@ -148,6 +162,7 @@ def counted(restored: Iterable[Restored]) -> list[Outcome]:
         table = table_of(each.found.key)
         outcome = outcomes.setdefault(table, Outcome(table))
         outcome.counts[each.became] = outcome.counts.get(each.became, 0) + 1
+        outcome.moved += each.moved
         if each.unconfirmed:
             outcome.unconfirmed.add(day_of(each.found.key))
     return [outcomes[table] for table in sorted(outcomes)]

@@ -14,6 +14,7 @@ from insights.catalogue import Column
 from insights.dataset import Dataset
 from insights.ledger import Entry, object_key, read_entries
 from insights.parquet import encode, names
+from insights.partitions import safe_name
 from tests.fakes import s3, states
 from tests.fakes.deployed import DeployedStack
 from tests.fakes.s3 import BUCKET, FakeS3
@@ -52,6 +53,12 @@ class Place:
         self.fake.clock = lambda: datetime.now(UTC)
         return key
 
+    def list_environments(self, back: int, *names: str) -> None:
+        values = {"environment_id": [f"id-{name}" for name in names], "environment_name": names}
+        columns = catalogue().table("environments").columns
+        body = encode(columns, {**values, "type": ["CHOREO"] * len(names)}, len(names))
+        self.put(back, "acme", "environments", body)
+
     def migrate(self, *tables: str, dry: bool = False) -> dict[str, Outcome]:
         found = migrate(self.stack, catalogue(), tables or None, dry=dry)
         return {outcome.table: outcome for outcome in found}
@@ -74,10 +81,7 @@ def place() -> Iterator[Place]:
             fake, machine, ExportSince=str(day(30)), Tables="success_summary,alert_summary"
         )
         found = Place(fake, machine, stack)
-        values = {"environment_id": ["id-1"], "environment_name": ["Production"]}
-        columns = catalogue().table("environments").columns
-        body = encode(columns, {**values, "type": ["CHOREO"]}, 1)
-        found.put(0, "acme", "environments", body)
+        found.list_environments(0, "Production")
         yield found
 
 
@@ -88,10 +92,20 @@ def test_an_open_day_that_runs_query_is_left_to_them(place: Place):
     assert place.has_day(key)
 
 
+def test_an_open_day_of_an_environment_that_is_gone_is_left_to_runs_too(place: Place):
+    """They query what is stored of it until its days are closed."""
+    place.list_environments(1, "Production", "Gone lately")
+    key = place.put(5, f"acme.{safe_name('Gone lately')}")
+    outcome = place.migrate("success_summary")["success_summary"]
+    assert (outcome.rewritten, outcome.left) == (0, 1)
+    assert place.has_day(key)
+
+
 @pytest.mark.parametrize(
     ("back", "where", "table"),
     [
-        # Before ExportSince, of an environment, an organisation and a table that are gone, and
+        # Before ExportSince, of an unknown environment, of an organisation and a table that are
+        # gone, and
         # longer ago than the service keeps it.
         (40, "acme.Production", "success_summary"),
         (5, "acme.Gone", "success_summary"),
