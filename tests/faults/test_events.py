@@ -7,14 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from insights.catalogue import load
-from insights.checks import key_columns
-from tests.faults.cases import FIVES, HOURS, PAGES
 from tests.faults.proxy import Rule
 from tests.faults.station import Station
 from tests.faults.surviving import PARTITIONS, mended
 from tests.faults.table import named
-from tests.integration.dataset import found
 
 Record = Callable[[str, object], None]
 
