@@ -3,7 +3,7 @@
 import heapq
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +11,6 @@ import pytest
 from insights.bounds import Bounds
 from insights.catalogue import load
 from insights.config import ExportConfig
-from insights.dataset import Dataset
 from insights.ledger import Ledger
 from insights.partitions import Environment, Partition
 from insights.plan import Plan
@@ -39,7 +38,7 @@ class Here:
         event = {"tables": ["latency", "error_summary", "total_traffic", "apis"]}
         bounds = Bounds.from_event(event | {"from": "2026-03-17"}, CONFIG, CATALOGUE, TODAY)
         plan = Plan(msgspec.structs.replace(bounds, **changes), 24, NOW)
-        dataset = cast("Dataset", self.dataset)
+        dataset: Any = self.dataset
         plan.load(dataset, Ledger(dataset, "r", lambda: NOW))
         return plan
 
