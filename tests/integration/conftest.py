@@ -144,14 +144,14 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="session")
 def older(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment of its own, with the tables of an older release and three organisations."""
+    """A deployment of release 0.1.0 with three organisations."""
     folder = Folder(tmp_path_factory.mktemp("older"))
     small = [
         OrganizationSpec(handle, None, 2, 2, 0, (EnvironmentSpec("Production"),))
         for handle in ("acme", "globex", "lotus")
     ]
     with _prepared(folder, World(organizations=small), OLDER_DAYS) as prepared:
-        releases.build(deployed.folder, folder, {releases.TABLE: releases.BEFORE})
+        releases.build_first(deployed.folder, folder)
         prepared.deploy()
         yield prepared
 
