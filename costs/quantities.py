@@ -75,7 +75,7 @@ def _standing(usage: Usage) -> dict[str, float]:
 def _runs(usage: Usage) -> dict[str, float]:
     """Of a day's runs."""
     inputs, run = usage.inputs, usage.run
-    invocations = usage.a_day("invocations", run.rounds * inputs.runs_a_day)
+    invocations = usage.a_day("invocations", inputs.runs_a_day)
     mints = usage.a_day("token_invocations", usage.mints)
     # Who wants a token waits for it.
     modelled = run.seconds * inputs.runs_a_day + mints * _TOKEN_SECONDS
