@@ -236,7 +236,7 @@ class Export:
     # ---------------------------------------------------------------- What is due
 
     def _partitions(self) -> Iterator[Job]:
-        """A job for each partition that is due, newest day first, made when it is taken."""
+        """A job for each partition that is due, made when it is taken."""
         due = [
             self._plan.due(table, organization, environment)
             for organization, environments in self._environments.items()
@@ -248,7 +248,7 @@ class Export:
             for (organization, _), environment in self._gone.items()
             for table in self._tables(organization, environment)
         ]
-        for partition in heapq.merge(*due, key=lambda each: -each.day.toordinal()):
+        for partition in heapq.merge(*due, key=self._plan.urgency):
             reason = self._blocked(partition)
             if reason:
                 self._fail(partition, None, reason, tried=False)
