@@ -86,6 +86,7 @@ class _Job:
                 "TENANT": "carbon.super",
                 "TOKEN_FUNCTION_NAME": "bench",
                 "DATASET_BUCKET": given.bucket,
+                "STATE_MACHINE_ARN": "bench",
                 "EXPORT_SINCE": given.first.isoformat(),
                 "TABLES": given.tables,
             }
@@ -99,7 +100,7 @@ class _Job:
         secrets: Any = self._sandbox
         catalogue = load()
         event = {"from": self._given.first.isoformat(), "to": self._given.last.isoformat()}
-        report = Export(
+        run = Export(
             self._config,
             catalogue,
             Bounds.from_event(event, self._config, catalogue, NOW.date()),
@@ -109,7 +110,9 @@ class _Job:
             run_id="bench",
             ends=time.monotonic() + _SECONDS,
             now=lambda: NOW,
-        ).run()
+        )
+        report = run.export()
+        run.check()
         if report.failures or report.remaining:
             sys.exit(f"the export failed: {report.counts()} {report.failures[:3]}")
         return report.rows
