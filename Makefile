@@ -6,7 +6,6 @@ SHELL := /bin/sh
 -include check.mk
 -include bench.mk
 -include trino.mk
--include costs.mk
 
 VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
@@ -41,7 +40,6 @@ test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
 
 .PHONY: soak
 soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
-	@SOAK=1 $(PYTEST) -q tests/unit/costs/test_page.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 
 .PHONY: reliability
@@ -88,6 +86,12 @@ backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=
 .PHONY: migrate
 migrate: $(DEV) ## gives older objects today's names of columns, and tells what they lack (TABLES= DRY=1 JSON=1)
 	@$(INSIGHTS) migrate $${TABLES:+--tables "$$TABLES"} $(call flag,DRY,dry-run) \
+	  $(call flag,JSON,json)
+
+.PHONY: restore
+restore: $(DEV) ## brings objects back as they were, or from a copy (BEFORE=time | FROM_BUCKET= REPLACE=1, TABLES= DRY=1 JSON=1)
+	@$(INSIGHTS) restore $${BEFORE:+--before "$$BEFORE"} $${FROM_BUCKET:+--from-bucket "$$FROM_BUCKET"} \
+	  $${TABLES:+--tables "$$TABLES"} $(call flag,REPLACE,replace) $(call flag,DRY,dry-run) \
 	  $(call flag,JSON,json)
 
 .PHONY: status

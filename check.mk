@@ -14,10 +14,15 @@ LEAKS = --no-verify --disable-plugin KeywordDetector --hex-limit 3.2 \
 
 DEV_BIN = $(VENVS)/dev/bin
 POLICY_BIN = $(VENVS)/policy/bin
+SECRETS_BIN = $(VENVS)/secrets/bin
 
 .PHONY: check
-check: lint types templates policies safety audit leaks ## lint, types, templates, policies, dependencies
+check: environments lint types templates policies safety audit leaks ## lint, types, templates, policies, dependencies
 	@echo "all checks passed"
+
+.PHONY: environments
+environments: $(ENVIRONMENTS:%=$(VENVS)/%/.done) ## no two distributions in one environment install the same file
+	@$(DEV_BIN)/python -m checks.environments $(VENVS)
 
 .PHONY: lint
 lint: $(VENVS)/dev/.done ## ruff: rules and format
@@ -49,6 +54,6 @@ audit: $(VENVS)/policy/.done ## pip-audit on the locks (AUDIT=required fails whe
 	@$(POLICY_BIN)/python -m checks.audit
 
 .PHONY: leaks
-leaks: $(VENVS)/policy/.done ## detect-secrets on the project's files
+leaks: $(VENVS)/secrets/.done ## detect-secrets on the project's files
 	@git ls-files -z --cached --others --exclude-standard | \
-	  xargs -0 $(POLICY_BIN)/detect-secrets-hook $(LEAKS)
+	  xargs -0 $(SECRETS_BIN)/detect-secrets-hook $(LEAKS)

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import conversion, exports, machine, report
+from bench import conversion, exports, imports, machine, report
 from bench.errors import BenchError
 from bench.place import Place, place
 from bench.replies import Replies
@@ -45,14 +45,18 @@ def _measure(where: Place, given: argparse.Namespace) -> int:
     print(*report.conversion_table(found), sep="\n", flush=True)
     windows = exports.windows(where, _WINDOWS)
     requests = exports.one_day(where)
+    imported = imports.measure()
     short, long = windows.items()
     targets = [
         *report.conversion_targets(found),
         report.window_target(short, long),
         report.requests_target(requests),
+        report.import_target(imported),
     ]
     print(*report.targets_table(targets), sep="\n")
-    given.page.write_text(report.page(facts, targets, found, given.rounds, windows, requests))
+    given.page.write_text(
+        report.page(facts, targets, found, given.rounds, windows, requests, imported)
+    )
     print(f"written: {given.page}")
     return 0 if all(target.met for target in targets) else 1
 

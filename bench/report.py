@@ -7,6 +7,7 @@ from string import Template
 
 from bench.conversion import DLT, FLOOR, JOBS, OURS, WRANGLERS, Conversion
 from bench.exports import APIS, APPLICATIONS, TABLES, Requests
+from bench.imports import Imports
 from bench.place import Took
 
 _PAGE = Path(__file__).with_name("page.md")
@@ -64,6 +65,12 @@ def requests_target(found: Requests) -> Target:
     return Target("Requests a question, one environment-day", found.share, 1 / 15, at_least=False)
 
 
+def import_target(found: Sequence[Imports]) -> Target:
+    """A cold start is mostly the import of libraries. The worst handler counts."""
+    ratio = max(imports.ratio for imports in found)
+    return Target("Importing a handler, times its libraries", ratio, 1.25, at_least=False)
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of Markdown, the first column to the left and the others to the right."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
@@ -96,6 +103,13 @@ def conversion_table(found: Conversion) -> list[str]:
     return _table(("", "seconds", "rows a second", "peak MiB", "Parquet MiB"), rows)
 
 
+def _milliseconds(imports: Sequence[Imports]) -> list[tuple[str, str, str]]:
+    return [
+        (each.function, f"{each.seconds * 1000:.0f}", f"{each.libraries * 1000:.0f}")
+        for each in imports
+    ]
+
+
 def page(
     facts: Mapping[str, str],
     targets: Sequence[Target],
@@ -103,6 +117,7 @@ def page(
     rounds: int,
     windows: Mapping[int, Took],
     requests: Requests,
+    imports: Sequence[Imports],
 ) -> str:
     """The page `docs/benchmarks.md`."""
     took = [(str(days), f"{t.rows:,}", f"{t.peak_mib:.1f}") for days, t in windows.items()]
@@ -119,5 +134,6 @@ def page(
         windows="\n".join(_table(("days", "rows", "peak MiB"), took)),
         questions=f"{requests.questions:,}",
         requests=requests.requests,
+        imports="\n".join(_table(("function", "ms", "libraries, ms"), _milliseconds(imports))),
         facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
     )

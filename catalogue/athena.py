@@ -48,6 +48,8 @@ def _view(view: View) -> dict[str, Any]:
                 "Description": _COMMENT,
                 "Owner": {"Ref": "AWS::AccountId"},
                 "TableType": "VIRTUAL_VIEW",
+                # Athena cannot query a view without the list, though Trino can [Glue TableInput].
+                "PartitionKeys": [],
                 "Parameters": {"presto_view": "true", "comment": _COMMENT},
                 "StorageDescriptor": {
                     "Columns": [_column(column) for column in view.columns],

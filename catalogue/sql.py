@@ -19,6 +19,7 @@ from sqlglot.schema import MappingSchema
 
 from catalogue.errors import DocumentError
 from insights.catalogue import Column
+from insights.registry import UNPARTITIONED
 
 DIALECT = "trino"
 PARTITION = ("day", "date")
@@ -195,7 +196,7 @@ def _taken_apart(lines: Iterable[str]) -> tuple[str, str, dict[str, str]]:
 def _schema(tables: Tables) -> MappingSchema:
     types: dict[str, object] = {
         name: {column.name: TRINO_TYPES[column.type] for column in columns}
-        | {PARTITION[0]: TRINO_TYPES[PARTITION[1]]}
+        | ({} if name in UNPARTITIONED else {PARTITION[0]: TRINO_TYPES[PARTITION[1]]})
         for name, columns in tables.items()
     }
     return MappingSchema(types, dialect=DIALECT)

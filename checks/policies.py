@@ -16,8 +16,9 @@ _ACCEPTED = {
     ("AssumeRolePolicyDocument", "MALFORMED"): "a trust policy has no resource: it is the role's",
     ("KeyPolicy", "RESOURCE_STAR"): "in a key's policy the resource * is that key alone",
 }
-# Actions whose resources parliament knows in part: of executions it knows the express ones alone.
-_KNOWN_IN_PART = {"states:DescribeExecution"}
+# Actions whose resources parliament knows in part: of executions it knows the express ones alone,
+# and of what executions are listed by, the map run alone.
+_KNOWN_IN_PART = {"states:DescribeExecution", "states:ListExecutions"}
 
 
 def findings(policy: Policy) -> list[str]:

@@ -12,6 +12,7 @@ from platformdirs import user_cache_path
 
 from cli.stack import Stack
 from insights.partitions import day_prefix, table_prefix
+from insights.registry import UNPARTITIONED
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,7 +36,10 @@ class Copy:
         return cls(stack.s3, bucket, cache / bucket)
 
     def refresh(self, tables: Iterable[str], since: date) -> list[Path]:
-        """The files of these tables from a day on, as they are in the bucket now."""
+        """The files of these tables from a day on, as they are in the bucket now.
+
+        Those of tables without partitions are of no day: all of them are there.
+        """
         with ThreadPoolExecutor(_THREADS) as threads:
             listed = dict(
                 entry
@@ -65,8 +69,9 @@ class Copy:
         return list(self._entries(table, since))
 
     def _entries(self, table: str, since: date) -> Iterator[tuple[str, str]]:
+        after = table_prefix(table) if table in UNPARTITIONED else day_prefix(table, since)
         pages = self.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self.bucket, Prefix=table_prefix(table), StartAfter=day_prefix(table, since)
+            Bucket=self.bucket, Prefix=table_prefix(table), StartAfter=after
         )
         for page in pages:
             for entry in page.get("Contents", []):

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import wraps
 from typing import Any
 
@@ -58,6 +58,27 @@ class Day(click.ParamType[date]):
 
 
 DAY = Day()
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant in ISO 8601; without a zone it is in UTC, a day alone is its first instant."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The instant in UTC. Raises click.BadParameter, which names the option and the value."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            return self.fail(f"{value!r} is not a time; use 2026-01-31T18:30 (UTC).", param, ctx)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+INSTANT = Instant()
 
 
 def names(text: str) -> tuple[str, ...]:

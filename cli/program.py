@@ -21,6 +21,7 @@ COMMANDS = {
     "logs": "cli.logs",
     "migrate": "cli.migrate",
     "query": "cli.query",
+    "restore": "cli.restore.command",
     "secret": "cli.secret",
     "status": "cli.status.command",
     "tables": "cli.tables",

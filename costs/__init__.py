@@ -2,7 +2,7 @@
 
 An estimate: `estimate` fills each price of `prices.toml` with a quantity, which follows from the
 stack's sizes and settings by the exporter's own rules, or from what was counted of it. It knows
-neither AWS nor a terminal. `costs.simulation` runs the exporter in time that is made up.
+neither AWS nor a terminal.
 """
 
 from costs.bill import Estimate, Item, backfill, estimate

@@ -11,7 +11,7 @@ import msgspec
 
 from insights.catalogue import Table
 from insights.decode import GROUPS, Answer
-from insights.questions import PAGE_SIZE, Ask, collect
+from insights.questions import PAGE_SIZE, Query, collect
 
 _FILE = Path(__file__).with_name("traffic.toml")
 _OTHER = "other"
@@ -75,7 +75,7 @@ _known: dict[tuple[str, str, Size], int] = {}
 
 
 def questions(table: Table, size: Size) -> int:
-    """The questions that one partition takes: `insights.questions` asks, and its asks are counted.
+    """The queries that one partition takes: those of `insights.questions` are counted.
 
     Pages follow from the rows, fan-outs from the APIs and the groups.
     """
@@ -90,11 +90,11 @@ def _counted(table: Table, size: Size) -> int:
     collecting = collect(table, given, api_ids(size))
     count = 0
     try:
-        asks = next(collecting)
+        queries = next(collecting)
         while True:
-            count += len(asks)
-            answers = _answers(table, size, asks)
-            asks = collecting.send(answers)
+            count += len(queries)
+            answers = _answers(table, size, queries)
+            queries = collecting.send(answers)
     except StopIteration:
         return count
 
@@ -104,14 +104,14 @@ def _of_sources(table: Table) -> Iterator[str]:
         yield from fan.source.variables if fan.source else ()
 
 
-def _answers(table: Table, size: Size, asks: list[Ask]) -> list[Answer]:
-    if asks and asks[0].table is not table:
+def _answers(table: Table, size: Size, queries: list[Query]) -> list[Answer | None]:
+    if queries and queries[0].table is not table:
         (source,) = {fan.columns for fan in table.fan_out if fan.source}
         sets = [[f"{n}"] * len(source) for n in range(groups(table, size))]
         return [Answer({GROUPS: sets}, len(sets), frozenset())]
     if not table.paged:
-        return [Answer({}, 0, frozenset())] * len(asks)
-    return [_page(ask, rows_a_member(table, size)) for ask in asks]
+        return [Answer({}, 0, frozenset())] * len(queries)
+    return [_page(query, rows_a_member(table, size)) for query in queries]
 
 
 def rows_a_member(table: Table, size: Size) -> int:
@@ -120,7 +120,7 @@ def rows_a_member(table: Table, size: Size) -> int:
     return math.ceil(rows(table, size) / members)
 
 
-def _page(ask: Ask, total: int) -> Answer:
-    first = int(ask.variables["offset"])
+def _page(query: Query, total: int) -> Answer:
+    first = int(query.variables["offset"])
     page = range(first, min(first + PAGE_SIZE, total))
     return Answer({"row": page}, len(page), frozenset(), total)

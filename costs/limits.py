@@ -9,7 +9,6 @@ from costs.quantities import (
     EXPORT_GB,
     LEDGER_DAYS,
     WORKERS,
-    objects_of_query,
     spice_gb,
 )
 from costs.usage import INVOCATION_SECONDS, KEPT_SECONDS, MOST_ROUNDS, START_SECONDS, Usage
@@ -34,7 +33,7 @@ _SCAN_BYTES = 10e9
 _SPICE_GB = 10
 _SPICE_ROWS = 1e9
 _ENVIRONMENT_BYTES, _SETTINGS_BYTES, _HANDLE_BYTES = 4_096, 1_000, 16
-_DASHBOARD_DAYS, _DASHBOARD_TABLES = 366, 33
+_DASHBOARD_DAYS, _DASHBOARD_TABLES = 366, 30
 # The view that comes from the most tables (latency_daily).
 _WIDEST_VIEW = 6
 
@@ -157,13 +156,6 @@ LIMITS = (
         _MINUTE * _OBJECTS_A_SECOND,
         _objects_of_dashboard,
         "Athena for the reading: QuickSight, or the views; or fewer `DAYS`.",
-    ),
-    Limit(
-        "small files of a question for one day with names, for a minute",
-        "objects",
-        _MINUTE * _OBJECTS_A_SECOND,
-        lambda usage: objects_of_query(usage, 1),
-        "Athena: a `CREATE TABLE AS` of `api_names` once a day, which has them in one file.",
     ),
     Limit(
         "small files of a question over the whole ledger, for a minute",

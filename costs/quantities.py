@@ -12,10 +12,12 @@ KEYS = 2
 # Alarms on one metric, and those on a query, which looks at a metric of each organisation.
 ALARMS, QUERY_ALARMS = 6, 3
 METRICS, METRICS_AN_ORGANIZATION = 10, 1
-VIEWS, LEDGERS = 36, 2
-# QuickSight's data sets, and what they read: tables by day, lists of names, which are read whole,
-# the ledger by day, and the ledger's last days on the whole.
-DATA_SETS, TABLES_READ, LISTS_READ, LEDGER_READ, LEDGER_DAYS = 33, 39, 14, 3, 92
+VIEWS, OWN_TABLES = 36, 4
+# QuickSight's data sets, and what they read: tables by day, the ledger by day, the ledger's last
+# days on the whole, and the registry: an object of names for each environment, and one for each
+# organisation.
+DATA_SETS, TABLES_READ, LEDGER_READ, LEDGER_DAYS = 33, 39, 3, 92
+NAMES_READ, ENVIRONMENTS_READ = 11, 32
 # A backfill: parts at a time, days of a part, the most parts, steps of a part and of the whole.
 WORKERS, SPAN_DAYS, MOST_PARTS = 4, 7, 1_500
 _STEPS_A_PART, _STEPS = 4, 6
@@ -63,7 +65,7 @@ def _standing(usage: Usage) -> dict[str, float]:
         "query-alarms": QUERY_ALARMS * inputs.organizations,
         "sns": 2 * inputs.alarms_a_month,
         "sqs": inputs.alarms_a_month,
-        "glue": usage.glue_tables + VIEWS + LEDGERS,
+        "glue": usage.glue_tables + VIEWS + OWN_TABLES,
         "quicksight-authors": inputs.authors,
         "quicksight-readers": inputs.readers,
         "spice": max(0.0, spice - _SPICE_GB_AN_AUTHOR * inputs.authors),
@@ -95,10 +97,9 @@ def _runs(usage: Usage) -> dict[str, float]:
     }
 
 
-def objects_of_query(usage: Usage, days: int, *, names: bool = True) -> float:
-    """The objects that a query of one table opens; the list of names is read whole."""
-    found = min(days, usage.inputs.history_days)
-    return usage.inputs.places * (found + names * usage.inputs.history_days)
+def _objects_of_query(usage: Usage, days: int) -> float:
+    """The objects that a query of one table opens: its own, and those of the registry."""
+    return usage.inputs.places * (days + 1) + usage.inputs.organizations
 
 
 def _queries(usage: Usage) -> dict[str, float]:
@@ -106,13 +107,12 @@ def _queries(usage: Usage) -> dict[str, float]:
     inputs = usage.inputs
     queries = usage.a_day("queries", inputs.queries_a_day)
     days = min(inputs.query_days, inputs.history_days)
-    names = usage.table_bytes(usage.names)
-    each = max(_LEAST_SCANNED, days * usage.bytes_a_day / max(1, len(usage.daily)) + names)
+    each = max(_LEAST_SCANNED, days * usage.bytes_a_day / max(1, len(usage.daily)))
     scanned = max(queries * _LEAST_SCANNED, usage.a_day("scanned_bytes", queries * each))
     return {
         "athena": scanned / _TB,
-        "s3-reads": queries * objects_of_query(usage, days) * _READS_AN_OBJECT,
-        "s3-writes": queries * (days + inputs.history_days + _WRITES_A_QUERY),
+        "s3-reads": queries * _objects_of_query(usage, days) * _READS_AN_OBJECT,
+        "s3-writes": queries * (days + _WRITES_A_QUERY),
     }
 
 
@@ -126,11 +126,12 @@ def _refreshes(usage: Usage) -> dict[str, float]:
     queries = sum(often for often, _ in times) * DATA_SETS
     folders = opened = scanned = 0.0
     for often, days in times:
-        of_places = TABLES_READ * days + LISTS_READ * history
         of_ledger = LEDGER_READ * days + min(LEDGER_DAYS, history)
-        folders += often * (of_places + of_ledger)
-        opened += often * (of_places * inputs.places + of_ledger * usage.days_touched)
-        scanned += often * (days * usage.bytes_a_day + LISTS_READ * usage.table_bytes(usage.names))
+        of_places = TABLES_READ * days + NAMES_READ
+        folders += often * (of_places + of_ledger + ENVIRONMENTS_READ)
+        of_registry = ENVIRONMENTS_READ * inputs.organizations
+        opened += often * (of_places * inputs.places + of_ledger * usage.days_touched + of_registry)
+        scanned += often * days * usage.bytes_a_day
     return {
         "athena": max(queries * _LEAST_SCANNED, scanned) / _TB,
         "s3-reads": opened * _READS_AN_OBJECT,

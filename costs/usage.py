@@ -11,7 +11,8 @@ from costs.asking import object_bytes, questions, rows
 from costs.inputs import Counts, Inputs
 from insights.catalogue import Catalogue, Table
 from insights.checks import is_checked
-from insights.partitions import Environment, is_final, wanted
+from insights.coverage import is_closed, wanted
+from insights.partitions import Environment
 
 DAYS_A_MONTH = 365 / 12
 
@@ -298,7 +299,7 @@ def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
         day = (_FIRST + timedelta(days=number)).date()
         run = math.ceil(timedelta(days=number) / between)
         written: datetime | None = None
-        while written is None or not is_final(written, day, settle_hours):
+        while written is None or not is_closed(written, day, settle_hours):
             now = _FIRST + run * between
             today = now.date()
             place = None if table.scope == "organization" else _ENVIRONMENT

@@ -14,6 +14,7 @@ import duckdb
 
 from dashboard.description import Aggregation, Dimension, Measure, Panel, Part, Sheet
 from insights.checks import CHECKS
+from insights.registry import UNPARTITIONED
 from views.duckdb import all_views, tables_of
 
 _EPOCH_DAY = date(1970, 1, 1)
@@ -55,10 +56,16 @@ def key_of(dimension: Dimension) -> str:
 
 
 def values_of(measure: Measure) -> tuple[str, ...]:
-    """The columns of a frame that a measure is made of; of a percentage first the part."""
+    """The columns of a frame that a measure is made of; of a percentage first the part.
+
+    A percentage is of the rows that have all of its figures: a part whose whole is not known would
+    make it too high, and a whole whose part is not known too low.
+    """
     match measure.aggregation:
         case Aggregation.PERCENT:
-            return tuple(f"sum:{column}" for column in (measure.column, *measure.whole))
+            columns = (measure.column, *measure.whole)
+            needed = {column: sorted({*columns} - {column}) for column in columns}
+            return tuple("&".join([f"sum:{column}", *needed[column]]) for column in columns)
         case Aggregation.COUNT:
             return ("count:*",)
         case Aggregation.GIVEN:
@@ -98,10 +105,14 @@ def _key_order(key: str) -> tuple[bool, str]:
 
 
 def _expression(value: str) -> str:
-    function, colon, column = value.partition(":")
+    function, colon, columns = value.partition(":")
     if not colon:
         return f'"{value}"'
-    return "count(*)" if column == "*" else f'{function}("{column}")'
+    if columns == "*":
+        return "count(*)"
+    column, *needed = columns.split("&")
+    known = " AND ".join(f'"{name}" IS NOT NULL' for name in needed)
+    return f'{function}("{column}")' + (f" FILTER (WHERE {known})" if known else "")
 
 
 def filled(database: duckdb.DuckDBPyConnection, frame: Frame) -> dict[str, Any]:
@@ -139,8 +150,8 @@ def panels_of(sheets: Iterable[Sheet]) -> list[Panel]:
 def sources(panel: Panel) -> list[str]:
     """The tables of a panel's view of which each day has its own rows."""
     named = tables_of(panel.view)
-    # Lists give names: they are of today, and do not say what a day holds.
-    return sorted(named - {"apis", "applications"}) if len(named) > 1 else sorted(named)
+    # The registry gives names, and does not say what a day holds.
+    return sorted(named - UNPARTITIONED)
 
 
 def needed_tables(sheets: Iterable[Sheet]) -> frozenset[str]:
@@ -156,7 +167,7 @@ def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     The comparisons of tables are not in the ledger: their days are those with any.
     """
     rows = database.execute(
-        "SELECT table_name, organization, environment, day, last_success IS NOT NULL"
+        "SELECT table_name, organization, environment, day, state IS DISTINCT FROM 'missing'"
         " FROM export_days"
         " UNION SELECT ?, organization, environment, day, true FROM data_checks"
         " ORDER BY ALL",
@@ -199,6 +210,6 @@ def unknown_columns(panel: Panel) -> Iterator[str]:
     there = {column.name for column in all_views()[panel.view].columns}
     frame = next(iter(frames([panel]).values()))
     for name in (*frame.keys, *frame.values):
-        column = name.rpartition(":")[2]
-        if column not in {*there, "*"}:
-            yield column
+        for column in name.rpartition(":")[2].split("&"):
+            if column not in {*there, "*"}:
+                yield column

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from insights import checks
-from insights.catalogue import RESOLVED, Table, load
+from insights.catalogue import RESOLVED, Column, Table, load
+from insights.coverage import is_closed
 from insights.decode import microseconds
-from insights.ledger import Entry, objects
+from insights.ledger import Entry, encode_entries, object_key
 from insights.parquet import decode, encode
-from insights.partitions import Environment, day_end, day_prefix, is_final, safe_name
+from insights.partitions import Environment, day_end, day_prefix, safe_name, table_prefix
+from insights.registry import (
+    REGISTRY_ENVIRONMENTS,
+    REGISTRY_ENVIRONMENTS_COLUMNS,
+    REGISTRY_NAMES,
+    REGISTRY_NAMES_COLUMNS,
+)
 from sandbox.expected import expected_rows
 from sandbox.world import Environment as Place
 from sandbox.world import Organization, World
@@ -44,18 +51,22 @@ class Made:
 
 
 def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
-    """Writes the dataset's files below a folder, with ledger and checks; what was written."""
+    """Writes the dataset's files below a folder, with ledger, checks and registry.
+
+    Returns what was written of the tables.
+    """
     made = list(_partitions(world, since, now))
     for partition in made:
         _save(folder / partition.key, _file(partition, now))
     for day, entries in groupby(sorted(made, key=lambda m: m.day), key=lambda m: m.day):
         at = min(now, day_end(day) + timedelta(hours=1))
-        run = f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed"
-        for _, key, body in objects(run, [_entry(entry, at) for entry in entries], at):
-            _save(folder / key, body)
+        body = encode_entries([_entry(entry, at) for entry in entries])
+        _save(folder / object_key(day, at.date()), body)
     daily = [partition for partition in made if partition.table.daily]
     for _, there in groupby(sorted(daily, key=_place_day), key=_place_day):
         _check(folder, {partition.table.name: partition for partition in there}, now)
+    for handle, organization in world.organizations.items():
+        _register(folder, handle, organization, now.date())
     return made
 
 
@@ -70,16 +81,45 @@ def _check(folder: Path, there: Mapping[str, Made], now: datetime) -> None:
         return decode((folder / there[name].key).read_bytes()) if name in there else None
 
     made = next(iter(there.values()))
-    final = is_final(now, made.day, _SETTLE_HOURS)
+    final = is_closed(now, made.day, _SETTLE_HOURS)
     found = checks.check_day(read, [each.table for each in there.values()], made.day, final=final)
     body = checks.file(
         found,
         organization=made.organization,
         environment=_exported(made.environment) if made.environment else None,
-        day=made.day,
         now=now,
     )
     _save(folder / checks.key(made.day, made.place), body)
+
+
+def _register(folder: Path, handle: str, organization: Organization, today: date) -> None:
+    """Writes the registry of an organisation and of its environments."""
+    listed = {"first_listed": today, "last_listed": today, "listed": True}
+    environments = []
+    for each in organization.environments:
+        key = safe_name(each.name)
+        of = {"organization": handle, "environment_id": each.id, **listed}
+        names = {"key": key, "first_name": each.name, "name": each.name, "type": each.type}
+        environments.append({**of, **names, "ids": ",".join(each.ids)})
+        of["environment"] = each.name
+        rows = [
+            {**of, "kind": "api", "id": a.id, "name": a.name, "version": a.version}
+            | {"provider": a.provider}
+            for a in each.listed
+        ]
+        rows += [
+            {**of, "kind": "application", "id": a.id, "name": a.name, "owner": a.owner}
+            for a in each.applications
+        ]
+        path = folder / f"{table_prefix(REGISTRY_NAMES)}{safe_name(handle)}.{key}.parquet"
+        _save(path, _encoded(REGISTRY_NAMES_COLUMNS, rows))
+    path = folder / f"{table_prefix(REGISTRY_ENVIRONMENTS)}{safe_name(handle)}.parquet"
+    _save(path, _encoded(REGISTRY_ENVIRONMENTS_COLUMNS, environments))
+
+
+def _encoded(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> bytes:
+    values = {column.name: [row.get(column.name) for row in rows] for column in columns}
+    return encode(columns, values, len(rows))
 
 
 def _exported(place: Place) -> Environment:
@@ -161,4 +201,7 @@ def _entry(made: Made, at: datetime) -> Entry:
         rows=len(made.rows),
         bytes=1000,
         requests=1,
+        final=is_closed(at, made.day, _SETTLE_HOURS),
+        run=f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed",
+        exported_at=at,
     )

@@ -1,9 +1,13 @@
 -- Which APIs failed most often, in percent of their requests, in the last seven days?
--- Only APIs with a hundred requests or more.
+-- Only APIs with a hundred requests or more. The percentage is of days with both figures.
 SELECT
   organization, environment, api_name, api_version,
   sum(requests) AS requests, sum(errors) AS errors,
-  round(100e0 * sum(errors) / nullif(sum(requests), 0), 2) AS error_percent
+  round(
+    100e0 * sum(errors) FILTER (WHERE requests IS NOT NULL)
+    / nullif(sum(requests) FILTER (WHERE errors IS NOT NULL), 0),
+    2
+  ) AS error_percent
 FROM api_usage_daily
 WHERE day >= current_date - INTERVAL '7' DAY
 GROUP BY organization, environment, api_name, api_version

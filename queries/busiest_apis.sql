@@ -1,22 +1,25 @@
 -- Which APIs were called most in the last 30 days?
--- The twenty with the most requests of each environment.
+-- The twenty with the most requests of each environment. The percentage is of days with both
+-- figures.
 WITH usage AS (
   SELECT
     organization, environment, api_id, api_name, api_version,
-    sum(requests) AS requests, sum(errors) AS errors
+    sum(requests) AS requests, sum(errors) AS errors,
+    100e0 * sum(errors) FILTER (WHERE requests IS NOT NULL)
+    / nullif(sum(requests) FILTER (WHERE errors IS NOT NULL), 0) AS error_percent
   FROM api_usage_daily
   WHERE day >= current_date - INTERVAL '30' DAY
   GROUP BY organization, environment, api_id, api_name, api_version
 ),
 placed AS (
   SELECT
-    organization, environment, api_name, api_version, requests, errors,
+    organization, environment, api_name, api_version, requests, errors, error_percent,
     rank() OVER (PARTITION BY organization, environment ORDER BY requests DESC) AS place
   FROM usage
 )
 SELECT
   organization, environment, place, api_name, api_version, requests, errors,
-  round(100e0 * errors / nullif(requests, 0), 2) AS error_percent
+  round(error_percent, 2) AS error_percent
 FROM placed
 WHERE place <= 20
 ORDER BY organization, environment, place, api_name

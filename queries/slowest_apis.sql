@@ -1,6 +1,6 @@
 -- Which APIs were slow in the last seven days?
 -- Percentiles are never averaged: the worst hour's is shown, and on how many days the API was
--- among the ten slowest of its environment.
+-- among the ten slowest of its environment; null where no list of them is there.
 WITH worst AS (
   SELECT
     organization, environment, api_id, api_name, api_version,
@@ -16,13 +16,21 @@ slow AS (
   FROM slowest_apis_daily
   WHERE day >= current_date - INTERVAL '7' DAY
   GROUP BY organization, environment, api_id
+),
+listed AS (
+  SELECT organization, environment, max(day) AS last_day
+  FROM slowest_apis_daily
+  WHERE day >= current_date - INTERVAL '7' DAY
+  GROUP BY organization, environment
 )
 SELECT
   w.organization, w.environment, w.api_name, w.api_version, w.worst_hourly_p95_ms,
   w.worst_hourly_backend_p95_ms, w.worst_hour,
-  coalesce(s.days_among_the_slowest, 0) AS days_among_the_slowest
+  coalesce(s.days_among_the_slowest, CASE WHEN l.last_day IS NOT NULL THEN 0 END)
+    AS days_among_the_slowest
 FROM worst AS w
 LEFT JOIN slow AS s
   ON s.organization = w.organization AND s.environment = w.environment AND s.api_id = w.api_id
+LEFT JOIN listed AS l ON l.organization = w.organization AND l.environment = w.environment
 ORDER BY w.worst_hourly_p95_ms DESC, w.organization, w.environment, w.api_name, w.api_version
 LIMIT 50

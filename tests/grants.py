@@ -47,14 +47,17 @@ SEEN: dict[str, tuple[Grant, ...]] = {
         Grant("ExportPolicy", "ListDataset", "s3:ListBucket"),
         Grant("ExportPolicy", "ReadAndReplaceObjects", "s3:GetObject"),
         Grant("ExportPolicy", "ReadAndReplaceObjects", "s3:PutObject"),
+        Grant("ExportPolicy", "ShareRequestBudget", "s3:GetObject"),
+        Grant("ExportPolicy", "ShareRequestBudget", "s3:PutObject"),
     ),
     "claim": (
         Grant("ExportPolicy", "KnowTheVersion", "s3:GetObject"),
         Grant("ExportPolicy", "KnowTheVersion", "s3:PutObject"),
     ),
     "quarantine": (Grant("ExportPolicy", "KeepUnreadableReplies", "s3:PutObject"),),
-    "continue": (
-        Grant("ExportContinuesPolicy", "GoOnInAFreshInvocation", "lambda:InvokeFunction"),
+    "hand over": (
+        Grant("ExportPolicy", "HandOverWork", "states:StartExecution"),
+        Grant("ExportPolicy", "HandOverWork", "states:ListExecutions"),
     ),
 }
 

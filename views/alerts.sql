@@ -9,7 +9,8 @@
 SELECT
   s.day,
   s.organization,
-  s.environment,
+  coalesce(e.environment, s.environment) AS environment,
+  s.environment_id,
   s."timestamp" AS raised_at,
   coalesce(s.api_id_resolved, s.api_id) AS api_id,
   coalesce(n.api_name, s.api_id) AS api_name,
@@ -19,6 +20,8 @@ SELECT
   s.severity,
   s.message
 FROM alert_summary AS s
+LEFT JOIN environment_names AS e
+  ON e.organization = s.organization AND e.environment_id = s.environment_id
 LEFT JOIN api_names AS n
-  ON n.organization = s.organization AND n.environment = s.environment
+  ON n.organization = s.organization AND n.environment_id = s.environment_id
   AND n.api_id = coalesce(s.api_id_resolved, s.api_id)

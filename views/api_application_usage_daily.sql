@@ -3,16 +3,18 @@
 -- Callers without an application are the application UNKNOWN.
 WITH usage AS (
   SELECT
-    day, organization, environment, coalesce(api_id_resolved, api_id) AS api_id, application_id,
+    day, organization, environment_id, max(environment) AS environment,
+    coalesce(api_id_resolved, api_id) AS api_id, application_id,
     max(application_name) AS application_name, max(application_owner) AS application_owner,
     sum("count") AS requests
   FROM apis_usage_by_applications
-  GROUP BY day, organization, environment, coalesce(api_id_resolved, api_id), application_id
+  GROUP BY day, organization, environment_id, coalesce(api_id_resolved, api_id), application_id
 )
 SELECT
   u.day,
   u.organization,
-  u.environment,
+  coalesce(e.environment, u.environment) AS environment,
+  u.environment_id,
   u.api_id,
   coalesce(n.api_name, u.api_id) AS api_name,
   n.api_version,
@@ -21,8 +23,10 @@ SELECT
   coalesce(a.application_owner, u.application_owner) AS application_owner,
   u.requests
 FROM usage AS u
+LEFT JOIN environment_names AS e
+  ON e.organization = u.organization AND e.environment_id = u.environment_id
 LEFT JOIN api_names AS n
-  ON n.organization = u.organization AND n.environment = u.environment AND n.api_id = u.api_id
+  ON n.organization = u.organization AND n.environment_id = u.environment_id AND n.api_id = u.api_id
 LEFT JOIN application_names AS a
-  ON a.organization = u.organization AND a.environment = u.environment
+  ON a.organization = u.organization AND a.environment_id = u.environment_id
   AND a.application_id = u.application_id

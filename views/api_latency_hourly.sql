@@ -17,7 +17,8 @@
 SELECT
   l.day,
   l.organization,
-  l.environment,
+  coalesce(e.environment, l.environment) AS environment,
+  l.environment_id,
   l.time_span AS hour,
   l.api_id,
   coalesce(n.api_name, l.api_id) AS api_name,
@@ -31,5 +32,7 @@ SELECT
   l.request_mediation_median AS request_mediation_median_ms,
   l.response_mediation_median AS response_mediation_median_ms
 FROM latency AS l
+LEFT JOIN environment_names AS e
+  ON e.organization = l.organization AND e.environment_id = l.environment_id
 LEFT JOIN api_names AS n
-  ON n.organization = l.organization AND n.environment = l.environment AND n.api_id = l.api_id
+  ON n.organization = l.organization AND n.environment_id = l.environment_id AND n.api_id = l.api_id

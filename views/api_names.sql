@@ -1,15 +1,18 @@
 -- APIs by id, with the name that the newest list gives
 -- Grain: organisation, environment, API.
 -- A deleted API keeps the name of the last list that had it.
--- listed_now: Whether the environment's newest list has the API.
+-- listed_now: Whether the newest lists have the API and its environment.
 SELECT
-  organization,
-  environment,
-  api_id,
-  max_by(api_name, day) AS api_name,
-  max_by(version, day) AS api_version,
-  max_by(provider, day) AS provider,
-  max(day) AS last_listed,
-  max(day) = max(max(day)) OVER (PARTITION BY organization, environment) AS listed_now
-FROM apis
-GROUP BY organization, environment, api_id
+  a.organization,
+  coalesce(e.environment, a.environment) AS environment,
+  a.environment_id,
+  a.id AS api_id,
+  a.name AS api_name,
+  a.version AS api_version,
+  a.provider,
+  a.last_listed,
+  a.listed AND coalesce(e.listed_now, true) AS listed_now
+FROM registry_names AS a
+LEFT JOIN environment_names AS e
+  ON e.organization = a.organization AND e.environment_id = a.environment_id
+WHERE a.kind = 'api'

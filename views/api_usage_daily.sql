@@ -5,26 +5,27 @@
 -- errors: Failed requests to the API.
 WITH parts AS (
   SELECT
-    day, organization, environment, api_id,
+    day, organization, environment_id, environment, api_id,
     total_traffic_by_api AS requests, CAST(NULL AS bigint) AS errors
   FROM total_traffic_by_api
   UNION ALL
   SELECT
-    day, organization, environment, api_id,
+    day, organization, environment_id, environment, api_id,
     CAST(NULL AS bigint) AS requests, proxy AS errors
   FROM total_errors_by_api
 ),
 usage AS (
   SELECT
-    day, organization, environment, api_id,
+    day, organization, environment_id, max(environment) AS environment, api_id,
     sum(requests) AS requests, sum(errors) AS errors
   FROM parts
-  GROUP BY day, organization, environment, api_id
+  GROUP BY day, organization, environment_id, api_id
 )
 SELECT
   u.day,
   u.organization,
-  u.environment,
+  coalesce(e.environment, u.environment) AS environment,
+  u.environment_id,
   u.api_id,
   coalesce(n.api_name, u.api_id) AS api_name,
   n.api_version,
@@ -32,5 +33,7 @@ SELECT
   u.errors,
   100e0 * u.errors / nullif(u.requests, 0) AS error_percent
 FROM usage AS u
+LEFT JOIN environment_names AS e
+  ON e.organization = u.organization AND e.environment_id = u.environment_id
 LEFT JOIN api_names AS n
-  ON n.organization = u.organization AND n.environment = u.environment AND n.api_id = u.api_id
+  ON n.organization = u.organization AND n.environment_id = u.environment_id AND n.api_id = u.api_id

@@ -1,14 +1,17 @@
 -- Applications by id, with the name that the newest list gives
 -- Grain: organisation, environment, application.
 -- A deleted application keeps the name of the last list that had it.
--- listed_now: Whether the environment's newest list has the application.
+-- listed_now: Whether the newest lists have the application and its environment.
 SELECT
-  organization,
-  environment,
-  application_id,
-  max_by(application_name, day) AS application_name,
-  max_by(owner, day) AS application_owner,
-  max(day) AS last_listed,
-  max(day) = max(max(day)) OVER (PARTITION BY organization, environment) AS listed_now
-FROM applications
-GROUP BY organization, environment, application_id
+  a.organization,
+  coalesce(e.environment, a.environment) AS environment,
+  a.environment_id,
+  a.id AS application_id,
+  a.name AS application_name,
+  a.owner AS application_owner,
+  a.last_listed,
+  a.listed AND coalesce(e.listed_now, true) AS listed_now
+FROM registry_names AS a
+LEFT JOIN environment_names AS e
+  ON e.organization = a.organization AND e.environment_id = a.environment_id
+WHERE a.kind = 'application'

@@ -5,11 +5,12 @@
 SELECT
   day,
   organization,
-  environment,
+  max(environment) AS environment,
+  environment_id,
   application_id,
   application_name,
   application_owner,
-  count(DISTINCT api_id) AS apis,
+  CASE WHEN count(api_id) = count(*) THEN count(DISTINCT api_id) END AS apis,
   sum(requests) AS requests
 FROM api_application_usage_daily
-GROUP BY day, organization, environment, application_id, application_name, application_owner
+GROUP BY day, organization, environment_id, application_id, application_name, application_owner

@@ -9,14 +9,17 @@
 -- compared_tables: The tables that were compared, with commas.
 -- compared_at: When they were compared (UTC).
 SELECT
-  day,
-  organization,
-  environment,
-  what,
-  expected,
-  found,
-  verdict,
-  explanation,
-  tables AS compared_tables,
-  exported_at AS compared_at
-FROM checks
+  c.day,
+  c.organization,
+  coalesce(e.environment, c.environment) AS environment,
+  c.environment_id,
+  c.what,
+  c.expected,
+  c.found,
+  c.verdict,
+  c.explanation,
+  c.tables AS compared_tables,
+  c.exported_at AS compared_at
+FROM checks AS c
+LEFT JOIN environment_names AS e
+  ON e.organization = c.organization AND e.environment_id = c.environment_id

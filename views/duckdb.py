@@ -5,7 +5,7 @@ So their figures can be had, and compared, without Athena.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,10 +13,10 @@ import duckdb
 import sqlglot
 from sqlglot import exp
 
+from catalogue import shipped
 from catalogue.sql import DIALECT, View, views
 from insights.catalogue import Column, load
-from insights.checks import CHECKS, CHECKS_COLUMNS
-from insights.ledger import RUNS, RUNS_COLUMNS
+from insights.registry import UNPARTITIONED
 
 _FOLDER = Path(__file__).resolve().parent
 _TYPES = {
@@ -35,7 +35,7 @@ def tables() -> dict[str, Sequence[Column]]:
     found: dict[str, Sequence[Column]] = {
         table.name: table.columns for table in load().chosen(None)
     }
-    return found | {RUNS: RUNS_COLUMNS, CHECKS: CHECKS_COLUMNS}
+    return found | {name: columns for name, _, columns in shipped.OWN}
 
 
 @cache
@@ -64,6 +64,7 @@ def names(sql: str) -> frozenset[str]:
     return frozenset(table.name for table in tree.find_all(exp.Table)) - own
 
 
+@lru_cache(maxsize=128)
 def translated(sql: str, now: datetime | None = None) -> str:
     """A query in Trino's SQL for DuckDB. `now`, aware, stands for the current time if given."""
     query = sqlglot.parse_one(sql, read=DIALECT).transform(_changed, now)
@@ -91,14 +92,15 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A database with the dataset's tables, read from files named as in S3, and all views.
 
-    A file lies in `<table>/day=<day>/`. Tables without a file are there, without rows. `own` are
-    the columns of the user's own tables.
+    A file lies in `<table>/day=<day>/`, or in `<table>/` where that has no partitions. Tables
+    without a file are there, without rows. `own` are the columns of the user's own tables.
     """
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
     by_table: dict[str, list[str]] = {}
     for path in files:
-        by_table.setdefault(path.parent.parent.name, []).append(str(path))
+        folder = path.parent if path.parent.name in UNPARTITIONED else path.parent.parent
+        by_table.setdefault(folder.name, []).append(str(path))
     for table, of_table in {**own, **tables()}.items():
         _fill(database, table, of_table, by_table.get(table, []))
     for view in all_views().values():
@@ -120,7 +122,9 @@ def _fill(
     paths: Sequence[str],
 ) -> None:
     declared = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in columns)
-    database.execute(f'CREATE TABLE "{table}" ({declared}, day DATE)')
+    partitioned = table not in UNPARTITIONED
+    declared += ", day DATE" * partitioned
+    database.execute(f'CREATE TABLE "{table}" ({declared})')
     if not paths:
         return
     source = "read_parquet(?, union_by_name = true, hive_partitioning = false, filename = true)"
@@ -132,8 +136,5 @@ def _fill(
         f'CAST("{column.name}" AS {_TYPES[column.type]})' if column.name in there else "NULL"
         for column in columns
     )
-    database.execute(
-        f'INSERT INTO "{table}" SELECT {values}, '  # nosec B608
-        f"CAST(regexp_extract(filename, '{_DAY}', 1) AS DATE) FROM {source}",
-        [paths],
-    )
+    values += f", CAST(regexp_extract(filename, '{_DAY}', 1) AS DATE)" * partitioned
+    database.execute(f'INSERT INTO "{table}" SELECT {values} FROM {source}', [paths])  # nosec B608

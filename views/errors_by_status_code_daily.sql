@@ -7,17 +7,18 @@
 -- errors: Failed requests with the code.
 WITH codes AS (
   SELECT
-    day, organization, environment, lower(error_type) AS side,
+    day, organization, environment_id, max(environment) AS environment, lower(error_type) AS side,
     coalesce(api_id_resolved, api_id) AS api_id, status_code, sum("count") AS errors
   FROM errors_by_status_code
   GROUP BY
-    day, organization, environment, lower(error_type), coalesce(api_id_resolved, api_id),
+    day, organization, environment_id, lower(error_type), coalesce(api_id_resolved, api_id),
     status_code
 )
 SELECT
   c.day,
   c.organization,
-  c.environment,
+  coalesce(e.environment, c.environment) AS environment,
+  c.environment_id,
   c.side,
   c.api_id,
   coalesce(n.api_name, c.api_id) AS api_name,
@@ -26,5 +27,7 @@ SELECT
   substr(c.status_code, 1, 1) || 'xx' AS status_class,
   c.errors
 FROM codes AS c
+LEFT JOIN environment_names AS e
+  ON e.organization = c.organization AND e.environment_id = c.environment_id
 LEFT JOIN api_names AS n
-  ON n.organization = c.organization AND n.environment = c.environment AND n.api_id = c.api_id
+  ON n.organization = c.organization AND n.environment_id = c.environment_id AND n.api_id = c.api_id

@@ -1,13 +1,14 @@
 -- What could not be exported, with the reason
 -- Grain: organisation, environment, table, day whose newest try failed.
--- failed_at: When the run that failed on it ended (UTC).
--- tries: Runs that tried it.
--- last_success: When the newest run that did not fail on it ended (UTC); null where all failed.
+-- failed_at: When the newest try failed (UTC).
+-- tries: Entries of the ledger: runs that tried it.
+-- last_success: When the newest try that was stored or confirmed ended (UTC); null where none was.
 -- error: Why it failed.
 SELECT
   day,
   organization,
   environment,
+  environment_id,
   table_name,
   last_try AS failed_at,
   tries,

@@ -1,58 +1,83 @@
 -- How fresh and complete each table is
 -- Grain: organisation, environment, table, over the last 92 days.
--- An organisation's own lists have no environment.
+-- An organisation's own lists have no environment. Of an environment that is not listed any more
+-- the days up to the last list count.
 -- newest_day: The newest day that was exported.
 -- data_until: Up to when there is data (UTC).
--- last_success: When the newest run that did not fail on the table ended (UTC).
--- age_hours: Hours since last_success, at the time of the query.
--- last_try: When the newest run that tried the table ended (UTC).
--- last_status: What became of the newest try: exported, failed, kept or overtaken.
+-- last_success: When the newest try that was stored or confirmed ended (UTC).
+-- age_hours: Hours since last_success, at the time of the query; null for an environment that is
+--   not listed any more.
+-- last_try: When the newest try of the table ended (UTC).
+-- last_status: What became of the newest try: exported, unchanged, failed, kept or overtaken.
 -- first_day: The first day that was tried.
 -- days_exported: Days that were exported.
 -- days_missing: Days from first_day to the newest day that was tried for any table of the
---   environment, of which this table was never exported.
+--   environment, of which this table was never exported; 0 for a list, which has no past.
 -- days_failed: Days whose newest try failed; an older export of the day may be there.
--- rows_written: Rows of the objects that are there.
+-- rows_written: Rows of the objects that are there; null where one's are not known.
 -- last_error: Why the newest failed day failed; null where none did.
+-- days_kept: Days that are still queried again, as the source now gives less than is stored.
+-- days_unconfirmed: Days that were closed although the source kept giving less than is stored.
 WITH days AS (
-  SELECT *
-  FROM export_days
-  WHERE day >= current_date - INTERVAL '92' DAY
+  SELECT
+    d.day, d.organization, d.environment, d.environment_id, d.table_name, d.is_list,
+    d.last_success, d.data_until, d.last_try, d.last_status, d.rows_written, d.last_error, d.state,
+    coalesce(d.state, '') <> 'missing' AS is_there,
+    coalesce(e.listed_now, true) AS listed_now
+  FROM export_days AS d
+  LEFT JOIN environment_names AS e
+    ON e.organization = d.organization AND e.environment_id = d.environment_id
+  WHERE
+    d.day >= current_date - INTERVAL '92' DAY
+    AND (d.day <= e.last_listed OR coalesce(e.listed_now, true))
 ),
 places AS (
   SELECT
     organization,
-    environment,
+    max(environment) AS environment,
+    environment_id,
     table_name,
-    max(CASE WHEN last_success IS NOT NULL THEN day END) AS newest_day,
+    listed_now,
+    is_list,
+    max(CASE WHEN is_there THEN day END) AS newest_day,
     max(data_until) AS data_until,
     max(last_success) AS last_success,
     max(last_try) AS last_try,
     max_by(last_status, ROW(last_try, day)) AS last_status,
     min(day) AS first_day,
-    max(max(day)) OVER (PARTITION BY organization, environment) AS last_day,
-    count(last_success) AS days_exported,
+    max(max(day)) OVER (PARTITION BY organization, environment_id) AS last_day,
+    count_if(is_there) AS days_exported,
     count_if(last_status = 'failed') AS days_failed,
-    sum(rows_written) AS rows_written,
+    count_if(state = 'kept') AS days_kept,
+    count_if(state = 'unconfirmed') AS days_unconfirmed,
+    CASE WHEN count(rows_written) = count_if(is_there) THEN sum(rows_written) END AS rows_written,
     max_by(last_error, CASE WHEN last_status = 'failed' THEN day END) AS last_error
   FROM days
-  GROUP BY organization, environment, table_name
+  GROUP BY organization, environment_id, table_name, listed_now, is_list
 )
 SELECT
   organization,
   environment,
+  environment_id,
   table_name,
   newest_day,
   data_until,
   last_success,
-  date_diff('second', last_success, CAST(current_timestamp AT TIME ZONE 'UTC' AS timestamp))
-    / 3600e0 AS age_hours,
+  CASE
+    WHEN listed_now
+      THEN
+        date_diff('second', last_success, CAST(current_timestamp AT TIME ZONE 'UTC' AS timestamp))
+        / 3600e0
+  END AS age_hours,
   last_try,
   last_status,
   first_day,
   days_exported,
-  date_diff('day', first_day, last_day) + 1 - days_exported AS days_missing,
+  CASE WHEN is_list THEN 0 ELSE date_diff('day', first_day, last_day) + 1 - days_exported END
+    AS days_missing,
   days_failed,
   rows_written,
-  last_error
+  last_error,
+  days_kept,
+  days_unconfirmed
 FROM places

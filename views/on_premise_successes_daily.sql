@@ -1,7 +1,7 @@
 -- Successful requests on premise by API, application and day
 -- Grain: organisation, API, application, day.
--- Over all on-premise environments, so `environment` is null; only for organisations whose secret
--- holds an on-prem key.
+-- Over all on-premise environments, so `environment` and its id are null; only for organisations
+-- whose secret holds an on-prem key.
 -- api_name: Name of the API, as given.
 -- api_version: Version of the API, as given.
 -- successes: Successful requests. Errors are not counted.
@@ -9,6 +9,7 @@ SELECT
   day,
   organization,
   environment,
+  environment_id,
   api_id,
   api_name,
   api_version,
@@ -18,5 +19,5 @@ SELECT
   sum("count") AS successes
 FROM success_apis_usage_by_applications
 GROUP BY
-  day, organization, environment, api_id, api_name, api_version, application_id,
+  day, organization, environment, environment_id, api_id, api_name, api_version, application_id,
   application_name, application_owner

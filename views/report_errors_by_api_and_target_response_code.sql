@@ -5,11 +5,14 @@
 -- target_response_code: HTTP status code of the backend as text.
 -- errors: Failed requests.
 SELECT
-  day,
-  organization,
-  environment,
-  time_span AS hour,
-  api_name,
-  target_response_code,
-  errors
-FROM errors_by_api_and_target_response_code
+  r.day,
+  r.organization,
+  coalesce(e.environment, r.environment) AS environment,
+  r.environment_id,
+  r.time_span AS hour,
+  r.api_name,
+  r.target_response_code,
+  r.errors
+FROM errors_by_api_and_target_response_code AS r
+LEFT JOIN environment_names AS e
+  ON e.organization = r.organization AND e.environment_id = r.environment_id

@@ -4,11 +4,14 @@
 -- api_name: Name of the API.
 -- application_name: Name of the application; UNKNOWN where the caller had none.
 SELECT
-  day,
-  organization,
-  environment,
-  time_span AS hour,
-  api_name,
-  application_name,
-  hits AS requests
-FROM hits_by_api_and_application
+  r.day,
+  r.organization,
+  coalesce(e.environment, r.environment) AS environment,
+  r.environment_id,
+  r.time_span AS hour,
+  r.api_name,
+  r.application_name,
+  r.hits AS requests
+FROM hits_by_api_and_application AS r
+LEFT JOIN environment_names AS e
+  ON e.organization = r.organization AND e.environment_id = r.environment_id

@@ -4,20 +4,23 @@
 -- p95_ms: 95th percentile of the response time over the day, in ms, as given. Not additive.
 WITH slowest AS (
   SELECT
-    day, organization, environment, coalesce(api_id_resolved, api_id) AS api_id,
+    day, organization, environment_id, environment, coalesce(api_id_resolved, api_id) AS api_id,
     latency AS p95_ms,
-    rank() OVER (PARTITION BY day, organization, environment ORDER BY latency DESC) AS place
+    rank() OVER (PARTITION BY day, organization, environment_id ORDER BY latency DESC) AS place
   FROM top_slowest_apis
 )
 SELECT
   s.day,
   s.organization,
-  s.environment,
+  coalesce(e.environment, s.environment) AS environment,
+  s.environment_id,
   s.place,
   s.api_id,
   coalesce(n.api_name, s.api_id) AS api_name,
   n.api_version,
   s.p95_ms
 FROM slowest AS s
+LEFT JOIN environment_names AS e
+  ON e.organization = s.organization AND e.environment_id = s.environment_id
 LEFT JOIN api_names AS n
-  ON n.organization = s.organization AND n.environment = s.environment AND n.api_id = s.api_id
+  ON n.organization = s.organization AND n.environment_id = s.environment_id AND n.api_id = s.api_id

@@ -16,7 +16,7 @@ from insights.choreo import outcomes
 from insights.dataset import Dataset
 from insights.decode import Answer, Reader
 from insights.errors import InsightsError
-from insights.files import Apis, file_of
+from insights.files import file_of
 from insights.partitions import Environment, Partition
 from insights.questions import Rows, collect
 
@@ -34,7 +34,8 @@ class _Job:
         # The shipped document asks by hour. By minute a million rows are an organisation's month.
         self._table = msgspec.structs.replace(shipped, granularity=GRANULARITY)
         self._reader = Reader(self._table)
-        self._apis = Apis(tuple(given.replies.ids), {})
+        self._ids = tuple(given.replies.ids)
+        self._listed = frozenset(self._ids)
         self._dataset = Dataset(boto3.client("s3"), given.bucket)
         # As an export does first: from here on it is connected.
         self._dataset.listing(self._table.name, ASKED.date(), ASKED.date())
@@ -48,21 +49,24 @@ class _Job:
                 partition = Partition(
                     self._table, self._table.name, ORGANIZATION, _ENVIRONMENT, day
                 )
-                file = file_of(partition, self._rows(path), self._apis, ASKED)
+                file = file_of(partition, self._rows(path), self._resolved, ASKED)
                 rows += file.rows
                 if writing:
                     writing.result()
-                writing = stores.submit(self._write, partition, file.body)
+                writing = stores.submit(self._write, partition, file.encode(self._table))
         if writing:
             writing.result()
         return rows
+
+    def _resolved(self, answered: str | None) -> str | None:
+        return answered if answered in self._listed else None
 
     def _write(self, partition: Partition, body: bytes) -> None:
         self._dataset.replace(partition.key, body, over=None, asked=ASKED, run="bench")
 
     def _rows(self, path: Path) -> Rows:
         values: dict[str, Any] = {"time": {}, "data": {}}
-        collecting = collect(self._table, values, self._apis.ids)
+        collecting = collect(self._table, values, self._ids)
         asks = next(collecting)
         try:
             collecting.send(list(self._answers(path.read_bytes(), len(asks))))

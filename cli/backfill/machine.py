@@ -158,6 +158,24 @@ class Machine:
             raise CommandError(f"{found}.")
         return self.execution(names[0])
 
+    def refuse_while_repeating(self, command: str) -> None:
+        """Raises CommandError where an execution runs that exports closed days again.
+
+        To such a one what was written since it began is done: it would take the objects that
+        `command` rewrites for its own.
+        """
+        listed = self._states.get_paginator("list_executions").paginate(
+            stateMachineArn=self.arn, statusFilter="RUNNING"
+        )
+        for found in (execution for page in listed for execution in page["executions"]):
+            given = json.loads(self._described(found["executionArn"]).input or "{}")
+            if given.get("again") or given.get("force"):
+                raise CommandError(
+                    f"The backfill {found['name']} exports closed days again and would take what"
+                    f" `insights {command}` writes for its own work: wait for its end, or stop it"
+                    f" with `insights backfill --stop {found['name']}`."
+                )
+
     def _known(self) -> str:
         found = self._states.list_executions(stateMachineArn=self.arn, maxResults=10)["executions"]
         names = [f"{execution['name']} ({execution['status'].lower()})" for execution in found]

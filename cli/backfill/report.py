@@ -6,17 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cli.backfill.machine import Failure
 from cli.backfill.plan import Part, Span
 from cli.errors import CommandError
 from insights.dataset import Dataset, Stored
-from insights.ledger import RUNS
-from insights.parquet import decode
+from insights.ledger import RUNS, Entry, read_entries
 from insights.partitions import day_of
 
-_COLUMNS = ("table", "organization", "environment", "day", "status", "error", "exported_at")
 _THREADS = 16
 _LONGEST_REASON = 400
 # What an export asks for first, on its own day: when that fails, nothing else is tried.
@@ -34,11 +32,11 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True)
 class Tried:
-    """The last that the ledger tells of a partition. `at` is in microseconds since 1970."""
+    """The last that the ledger tells of a partition."""
 
     status: str
     error: str | None
-    at: int
+    at: datetime
 
 
 def tried(
@@ -56,12 +54,12 @@ def tried(
     keys = [key for key, stored in listed.items() if _is_of(key, stored, days, since)]
     found: dict[Partition, Tried] = {}
     with ThreadPoolExecutor(_THREADS) as threads:
-        for rows in threads.map(lambda key: _rows(dataset, key), keys):
-            for row in rows:
-                last = found.get(_partition(row))
-                if last is None or last.at <= row["exported_at"]:
-                    outcome = Tried(row["status"], row["error"], row["exported_at"])
-                    found[_partition(row)] = outcome
+        for entries in threads.map(lambda key: _entries(dataset, key, since), keys):
+            for entry in entries:
+                last = found.get(_partition(entry))
+                if last is None or last.at <= entry.exported_at:
+                    outcome = Tried(entry.status, entry.error, entry.exported_at)
+                    found[_partition(entry)] = outcome
     return found
 
 
@@ -74,19 +72,18 @@ def _is_of(key: str, stored: Stored, days: set[date], since: datetime) -> bool:
     return day_of(key) in days and stored.written >= since.replace(microsecond=0)
 
 
-def _rows(dataset: Dataset, key: str) -> list[dict[str, Any]]:
+def _entries(dataset: Dataset, key: str, since: datetime) -> list[Entry]:
     if (kept := dataset.read(key)) is None:
         return []
     try:
-        columns = decode(kept.body, _COLUMNS)
+        entries = read_entries(kept.body, day_of(key))
+        return [entry for entry in entries if entry.exported_at >= since]
     except ValueError as error:
         raise CommandError(f"{key} cannot be read: {error}") from error
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _partition(row: Mapping[str, Any]) -> Partition:
-    day = date.fromisoformat(row["day"])
-    return Partition(row["table"], row["organization"], row["environment"], day)
+def _partition(entry: Entry) -> Partition:
+    return Partition(entry.table, entry.organization, entry.environment, entry.day)
 
 
 def lines(failures: Iterable[Failure], ledger: Mapping[Partition, Tried]) -> Iterator[str]:

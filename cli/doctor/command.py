@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -29,7 +30,8 @@ from insights.credentials import Credentials
 from insights.errors import BadAnswer, InsightsError
 from insights.files import records
 from insights.http import Http
-from insights.partitions import Environment, environments, safe_name
+from insights.partitions import Environment, safe_name
+from insights.registry_merge import environments_of
 from insights.replies import Reply, parse_object, redact
 from insights.throttle import Throttle
 
@@ -208,7 +210,8 @@ class _Round:
         table = named(self._documents, "environments")
         with suppress(InsightsError):  # it is compared with the others, and says why
             if table:
-                return environments(records(exporter.rows(table, None)))
+                rows = records(exporter.rows(table, None))
+                return environments_of(rows, datetime.now(UTC).date())
         return [Environment(id_, name, "", (id_,), safe_name(name)) for id_, name in pairs]
 
     def _tenant(self, exporter: Exporter, places: Sequence[Environment]) -> None:

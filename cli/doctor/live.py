@@ -12,11 +12,11 @@ from cli.doctor.settings import Settings
 from insights.choreo import Choreo
 from insights.credentials import Credentials, Secrets
 from insights.decode import Answer, Reader
-from insights.driver import Asker
 from insights.errors import BadAnswer, InsightsError
 from insights.http import Http
-from insights.questions import Ask
+from insights.questions import Query
 from insights.replies import Reply, parse_object, read_complaint, redact
+from insights.scheduler import BatchKey
 from insights.tokens import Tokens
 
 _SECONDS = 60.0
@@ -82,18 +82,18 @@ class Live:
             return reply  # the service's own words say more
         return self._send(body, token.access_token)
 
-    def ask(self, asks: Sequence[Ask], *, with_on_prem_key: bool) -> list[Answer]:
+    def ask(self, queries: Sequence[Query], *, with_on_prem_key: bool) -> list[Answer]:
         """What the exporter would read from one request for all of them.
 
         Raises InsightsError for the first that has no answer, with the service's words.
         """
-        asker = Asker(self._handle, with_on_prem_key)
+        key = BatchKey(self._handle, with_on_prem_key)
         answers = []
-        outcomes = self._choreo.ask(asker, asks, time.monotonic() + _SECONDS)
-        for ask, found in zip(asks, outcomes, strict=True):
+        outcomes = self._choreo.ask(key, queries, time.monotonic() + _SECONDS)
+        for query, found in zip(queries, outcomes, strict=True):
             if isinstance(found, InsightsError):
                 raise found
-            answers.append(Reader(ask.table).read(found))
+            answers.append(Reader(query.table).read(found))
         return answers
 
     def schema(self) -> GraphQLSchema:

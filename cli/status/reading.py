@@ -1,7 +1,7 @@
 """Reads what `insights status` tells: parameters, listings, the ledger, the checks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -15,23 +15,19 @@ from cli.status.standing import Listings, Place, Settings, Standing, Tried
 from insights.catalogue import Catalogue
 from insights.checks import CHECKS
 from insights.dataset import Dataset, Stored
-from insights.ledger import RUNS
+from insights.ledger import RUNS, Entry, read_entries
 from insights.parquet import decode
-from insights.partitions import Environment, day_of, environments, safe_name
+from insights.partitions import day_of, safe_name
+from insights.registry import Registry
+from insights.registry_merge import KnownEnvironment
 
-_LISTED = "environments"
 # Requests to S3 under way at a time.
 _THREADS = 32
 _CHECKED_DAYS = 31
-_CHECKED = ("what", "organization", "environment", "day", "expected", "found", "verdict")
-_LEDGER = (
-    *("table", "organization", "environment", "environment_id", "day"),
-    *("status", "rows", "exported_at", "error"),
-)
-# The newest runs of a day tell what there is to tell: what is not in these was not tried lately.
-_MOST_RUNS = 50
+_CHECKED = ("what", "organization", "environment", "expected", "found", "verdict")
+# Of 0.1.0, which wrote an object for each run: what is not in the newest was not tried lately.
+_MOST_OBJECTS = 50
 _BEGINNING = date(2000, 1, 1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,25 @@ def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> Settings:
     )
 
 
+def _age(key: str) -> tuple[str, bool, str]:
+    """Sorts the ledger's objects of a day by when their runs began.
+
+    Not by LastModified, which `insights migrate` advances. On the date of an update objects are
+    there of 0.1.0, named `20260131T101500...`, and then one of the date's later runs, `2026-01-31`.
+    """
+    name = key.rpartition("/")[2].removesuffix(".parquet")
+    date_alone = name.count("-") == 2 and len(name) == len("2026-01-31")
+    return name.replace("-", "")[:8], date_alone, name
+
+
+def wanted(chosen: Settings, bucket: Dataset, now: datetime) -> Wanted:
+    """What should be there, and what is. Raises CommandError, or what `bucket` does."""
+    today = now.astimezone(UTC).date()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        reader = _Reader(bucket, threads, today, today)
+        return reader.wanted(chosen, reader.listings(chosen), now)
+
+
 class _Reader:
     def __init__(
         self, bucket: Dataset, threads: ThreadPoolExecutor, today: date, checked_since: date
@@ -96,69 +111,87 @@ class _Reader:
         self._today = today
         self._checked_since = checked_since
 
-    def status(self, name: str, chosen: Settings, now: datetime) -> Status:
-        tables = [table.name for table in chosen.tables]
-        listed = self._listings({*tables, _LISTED, RUNS, CHECKS})
-        runs, checks = listed.pop(RUNS), listed.pop(CHECKS)
-        known = self._environments(chosen.organizations, listed[_LISTED])
-        listings = Listings({table: listed[table] for table in tables})
-        there = Wanted(chosen, known, listings, now)
-        tried = self._tried(runs, there.looked_for(), known)
-        standings = there.standings(tried)
-        return Status(name, now, chosen.since, standings, there.unknown(), self._checks(checks))
+    def _now(self) -> datetime:
+        return datetime.now(UTC)
 
-    def _listings(self, tables: Iterable[str]) -> dict[str, dict[str, Stored]]:
+    def status(self, name: str, chosen: Settings, now: datetime) -> Status:
+        listed = self.listings(chosen, RUNS, CHECKS)
+        there = self.wanted(chosen, listed, now)
+        tried = self._tried(listed[RUNS], there.looked_for(), there.environments)
+        standings = there.standings(tried)
+        checks = self._checks(listed[CHECKS])
+        return Status(name, now, chosen.since, standings, there.unknown(), checks)
+
+    def wanted(
+        self, chosen: Settings, listed: Mapping[str, Mapping[str, Stored]], now: datetime
+    ) -> Wanted:
+        """What should be there, and what is, from the listings of tables."""
+        known = self._environments(chosen.organizations)
+        listings = Listings({table.name: listed[table.name] for table in chosen.tables})
+        return Wanted(chosen, known, listings, now)
+
+    def listings(self, chosen: Settings, *more: str) -> dict[str, dict[str, Stored]]:
+        """The objects of the chosen tables, and of more."""
+
         def listing(table: str) -> tuple[str, dict[str, Stored]]:
             return table, self._bucket.listing(table, _BEGINNING, self._today)
 
+        tables = {*(table.name for table in chosen.tables), *more}
         return dict(self._threads.map(listing, tables))
 
     def _rows(self, key: str, columns: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of an object; none where it was deleted since it was listed."""
+        """The rows of an object, with its day; none where it was deleted since it was listed."""
         if (kept := self._bucket.read(key)) is None:
             return []
         try:
             found = decode(kept.body, columns)
         except ValueError as error:
             raise CommandError(f"{key} cannot be read: {error}") from error
-        return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+        day = {"day": day_of(key).isoformat()}
+        rows = zip(*found.values(), strict=True)
+        return [dict(zip(found, row, strict=True)) | day for row in rows]
 
-    def _environments(
-        self, organizations: Sequence[str], listed: Mapping[str, Stored]
-    ) -> dict[str, Sequence[Environment]]:
-        """The environments of each organisation whose list is there, from its newest one."""
-        names = ("environment_id", "environment_name", "type")
-        columns = (*names, "external_env_id", "internal_env_id", "sandbox_env_id")
+    def _entries(self, key: str) -> list[Entry]:
+        """The entries of a ledger object, the newest first."""
+        if (kept := self._bucket.read(key)) is None:
+            return []
+        try:
+            entries = list(read_entries(kept.body, day_of(key)))
+        except ValueError as error:
+            raise CommandError(f"{key} cannot be read: {error}") from error
+        # Sorting keeps the order of equals, of which the later row is the newer one.
+        entries.reverse()
+        return sorted(entries, key=lambda entry: entry.exported_at, reverse=True)
 
-        def newest(organization: str) -> tuple[str, Sequence[Environment]]:
-            keys = [key for key in listed if key.endswith(f"/{safe_name(organization)}.parquet")]
-            return organization, environments(self._rows(max(keys), columns) if keys else ())
-
-        return {name: found for name, found in self._threads.map(newest, organizations) if found}
+    def _environments(self, organizations: Sequence[str]) -> dict[str, Sequence[KnownEnvironment]]:
+        """Every environment of each organisation that was ever listed, by the registry."""
+        registry = Registry(self._bucket, "status", self._now)
+        found = zip(organizations, self._threads.map(registry.known, organizations), strict=True)
+        return {organization: known for organization, known in found if known}
 
     def _tried(
         self,
         runs: Mapping[str, Stored],
         looked_for: Mapping[date, Mapping[str, bool]],
-        known: Mapping[str, Sequence[Environment]],
+        known: Mapping[str, Sequence[KnownEnvironment]],
     ) -> dict[str, Tried]:
         """What the ledger tells, by the partitions' keys."""
         names = {
-            (organization, environment.id): environment.key_name
+            (organization, environment.id): environment.key
             for organization, found in known.items()
             for environment in found
         }
 
-        def key_of(row: Mapping[str, Any]) -> str:
-            key_name = safe_name(row["organization"])
-            if row["environment"] is not None:
-                name = names.get((row["organization"], row["environment_id"]))
-                key_name += f".{name or safe_name(row['environment'])}"
-            place = Place(row["table"], row["organization"], row["environment"], key_name)
-            return place.key(date.fromisoformat(row["day"]))
+        def key_of(entry: Entry) -> str:
+            key_name = safe_name(entry.organization)
+            if entry.environment is not None:
+                name = names.get((entry.organization, entry.environment_id or ""))
+                key_name += f".{name or safe_name(entry.environment)}"
+            place = Place(entry.table, entry.organization, entry.environment, key_name)
+            return place.key(entry.day)
 
         by_day: dict[date, list[str]] = {}
-        for key in sorted(runs, key=lambda key: (runs[key].written, key), reverse=True):
+        for key in sorted(runs, key=_age, reverse=True):
             by_day.setdefault(day_of(key), []).append(key)
 
         def of_day(day: date) -> dict[str, Tried]:
@@ -171,19 +204,18 @@ class _Reader:
 
     def _tried_on(
         self,
-        runs: Sequence[str],
+        objects: Sequence[str],
         looked_for: Mapping[str, bool],
-        key_of: Callable[[Mapping[str, Any]], str],
+        key_of: Callable[[Entry], str],
     ) -> dict[str, Tried]:
-        """Reads a day's runs, newest first, until nothing is left to learn."""
+        """Reads a day's ledger, newest first, until nothing is left to learn."""
         found: dict[str, Tried] = {}
-        for run in runs[:_MOST_RUNS]:
-            for row in self._rows(run, _LEDGER):
-                rows = row["rows"] if row["status"] == "exported" else None
-                key = key_of(row)
+        for each in objects[:_MOST_OBJECTS]:
+            for entry in self._entries(each):
+                rows = entry.rows if entry.status in ("exported", "unchanged") else None
+                key = key_of(entry)
                 if key not in found:
-                    at = _EPOCH + timedelta(microseconds=row["exported_at"])
-                    found[key] = Tried(at, row["status"], row["error"], rows)
+                    found[key] = Tried(entry.exported_at, entry.status, entry.error, rows)
                 elif found[key].rows is None:
                     found[key] = replace(found[key], rows=rows)
             if all(

@@ -3,19 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 from insights.catalogue import Table
+from insights.coverage import is_closed, wanted
 from insights.dataset import Stored
-from insights.partitions import (
-    Environment,
-    day_end,
-    day_of,
-    day_prefix,
-    day_start,
-    is_final,
-    safe_name,
-    wanted,
-)
+from insights.partitions import Environment, day_end, day_of, day_prefix, day_start, safe_name
+from insights.registry_merge import KnownEnvironment
 
 
 @dataclass(frozen=True)
@@ -118,21 +112,28 @@ class Listings:
 class Dataset:
     """What is there and what should be.
 
-    `environments` are those of each organisation, as its newest list says. Without a list, those
-    count of which there are objects.
+    `environments` are all that were ever listed of each organisation. Without a list, those count
+    of which there are objects.
     """
 
     def __init__(
         self,
         settings: Settings,
-        environments: Mapping[str, Sequence[Environment]],
+        environments: Mapping[str, Sequence[KnownEnvironment]],
         listings: Listings,
         now: datetime,
     ) -> None:
         self.settings = settings
         self.now = now
         self._listings = listings
-        self._environments = environments
+        self.environments = environments
+        # What is not listed now is not exported any more, but for its days that are open.
+        self._gone = {
+            (organization, known.id)
+            for organization, each in environments.items()
+            for known in each
+            if not known.listed
+        }
         today = now.astimezone(UTC).date()
         self._today = today
         young = now - day_start(today) < timedelta(hours=settings.stale_after_hours)
@@ -140,10 +141,18 @@ class Dataset:
         self._may_be_absent = {today} if young else set()
         self.places: dict[Place, frozenset[date]] = dict(self._places())
 
+    def is_wanted(self, table: str, key_name: str, day: date) -> bool:
+        """Whether a run queries the partition as long as its day is open."""
+        return day in self._wanted_days.get((table, key_name), ())
+
+    @cached_property
+    def _wanted_days(self) -> dict[tuple[str, str], frozenset[date]]:
+        return {(place.table, place.key_name): days for place, days in self.places.items()}
+
     def unknown(self) -> list[str]:
         """The organisations of which there is nothing: what should be there cannot be told."""
         named = {name.split(".")[0] for name in self._listings.key_names()}
-        asked = (o for o in self.settings.organizations if o not in self._environments)
+        asked = (o for o in self.settings.organizations if o not in self.environments)
         return [organization for organization in asked if safe_name(organization) not in named]
 
     def looked_for(self) -> dict[date, dict[str, bool]]:
@@ -177,6 +186,8 @@ class Dataset:
         tried: Mapping[str, Tried],
     ) -> Standing:
         standing = Standing(min(there, default=None), max(there, default=None))
+        # A list is of its day, and never queried for an earlier one.
+        is_daily = any(t.daily for t in self.settings.tables if t.name == place.table)
         for day in there.keys() | days:
             stored, entry = there.get(day), tried.get(place.key(day))
             if stored:
@@ -186,7 +197,7 @@ class Dataset:
                     standing.rows_unknown += 1
                 else:
                     standing.rows += entry.rows
-            if stored and (day not in days or self._is_final(stored, day)):
+            if stored and (self._is_final(stored, day) or not (is_daily or day in days)):
                 standing.final += 1
             elif entry and entry.status == "failed":
                 standing.failed += 1
@@ -198,7 +209,7 @@ class Dataset:
         return standing
 
     def _is_final(self, stored: Stored, day: date) -> bool:
-        return is_final(stored.written, day, self.settings.settle_hours)
+        return is_closed(stored.written, day, self.settings.settle_hours)
 
     def _places(self) -> Iterator[tuple[Place, frozenset[date]]]:
         """Every place with the days that should be there; none where it is only history."""
@@ -207,6 +218,8 @@ class Dataset:
             for organization in self.settings.organizations:
                 for environment in self._of(table, organization):
                     days = self._wanted(table, organization, environment)
+                    if environment and (organization, environment.id) in self._gone:
+                        days = frozenset()
                     place = _place(table.name, organization, environment)
                     if days or self._listings.days(table.name, place.key_name):
                         seen.add(place.key_name)
@@ -218,8 +231,8 @@ class Dataset:
     def _of(self, table: Table, organization: str) -> Iterable[Environment | None]:
         if table.scope == "organization":
             return (None,)
-        if organization in self._environments:
-            return self._environments[organization]
+        if organization in self.environments:
+            return [known.environment for known in self.environments[organization]]
         names = [name.partition(".") for name in self._listings.key_names(table.name)]
         types = table.environment_types
         kind = types[0] if types else ""

@@ -25,6 +25,7 @@ _STATUS = Dimension(
     "Newest try",
     known=(
         Value("exported", "Exported", Colour.BLUE),
+        Value("unchanged", "Confirmed as it was", Colour.GREEN),
         Value("kept", "Kept, as more was there", Colour.SKY),
         Value("overtaken", "Overtaken by a newer run", Colour.ORANGE),
         Value("failed", "Failed", Colour.VERMILION),
@@ -95,8 +96,8 @@ HEALTH = Sheet(
         Panel(
             "freshness",
             "Each table of each organisation",
-            "Of its environments the oldest success and newest day, and all missing and failed"
-            " days; over the last 92 days.",
+            "Of its environments the oldest success and newest day, and all missing, failed, kept"
+            " and unconfirmed days; over the last 92 days.",
             "export_freshness",
             Kind.TABLE,
             (
@@ -106,6 +107,8 @@ HEALTH = Sheet(
                 Measure("Days exported", "days_exported"),
                 Measure("Missing", "days_missing", bad=True),
                 Measure("Failed", "days_failed", bad=True),
+                Measure("Kept", "days_kept", bad=True),
+                Measure("Unconfirmed", "days_unconfirmed", bad=True),
                 Measure("Rows", "rows_written"),
             ),
             _NEVER_RAN,

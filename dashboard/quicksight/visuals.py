@@ -65,9 +65,20 @@ def calculated(measure: Measure) -> str:
 
 
 def expression(measure: Measure) -> str:
-    """The percentage in QuickSight's words; null where the whole is nothing."""
-    whole = " + ".join(f"sum({{{column}}})" for column in measure.whole)
-    return f"ifelse(({whole}) > 0, 100.0 * sum({{{measure.column}}}) / ({whole}), null)"
+    """The percentage in QuickSight's words; null where the whole is nothing.
+
+    As on the page, it is of the rows that have all of its figures.
+    """
+    columns = dict.fromkeys((measure.column, *measure.whole))
+    sums = {
+        column: " AND ".join(f"isNotNull({{{other}}})" for other in columns if other != column)
+        for column in columns
+    }
+    part, *whole = (
+        f"sumIf({{{column}}}, {sums[column]})" for column in (measure.column, *measure.whole)
+    )
+    total = " + ".join(whole)
+    return f"ifelse(({total}) > 0, 100.0 * {part} / ({total}), null)"
 
 
 def visual(drawing: Drawing) -> Json:

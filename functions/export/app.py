@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import msgspec
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
 from insights.bounds import Bounds
+from insights.budget import BucketSlots, Budget
 from insights.catalogue import load
+from insights.catchup import CatchUps
 from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Secrets
 from insights.dataset import Dataset
+from insights.errors import InsightsError, Retriable
 from insights.export import Export, utc_now
 from insights.http import Http, Timeouts
 from insights.metrics import emit
-from insights.throttle import Throttle
+from insights.report import Report
 from insights.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -29,10 +32,12 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from insights.report import Report
+    from insights.budget import Share
 
-# A history that is too long for one invocation goes on in the next ones, this many at the most.
-MOST_ROUNDS = 12
+# A run that waits for its share of the budget keeps so much of its time for the export itself.
+_SECONDS_FOR_EXPORT = 180.0
+# Failures of the hand-over stand under this name, where others have their table.
+_HAND_OVER = "backfill"
 
 logger = Logger()
 # Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
@@ -44,14 +49,12 @@ _AWS = Config(
 )
 # A call of the token function may last as long as that may run.
 _LAMBDA = _AWS.merge(Config(read_timeout=130))
-
-
-class PartitionsFailed(Exception):  # noqa: N818 - its name is what the failures queue shows
-    """Some partitions failed, and a retry may help. The text is the reply."""
+# A slot that is renewed too late is lost: better a new attempt than a long wait.
+_SLOTS = _AWS.merge(Config(read_timeout=5, retries={"mode": "standard", "total_max_attempts": 3}))
 
 
 class Clients:
-    """What outlives an invocation: settings, catalogue, pooled connections, cached tokens."""
+    """What outlives an invocation: settings, catalogue, AWS clients, cached tokens."""
 
     def __init__(self) -> None:
         self.config = ExportConfig.from_environment(os.environ)
@@ -61,27 +64,29 @@ class Clients:
         self.secrets = Secrets(
             boto3.client("secretsmanager", config=_AWS), self.config.secret_prefix
         )
-        self.functions = boto3.client("lambda", config=_LAMBDA)
+        slots = BucketSlots(boto3.client("s3", config=_SLOTS), self.config.dataset_bucket)
+        self.budget = Budget(slots, self.config.requests_per_minute)
         self._tokens = Tokens(
             boto3.client("ssm", config=_AWS),
-            self.functions,
+            boto3.client("lambda", config=_LAMBDA),
             self.config.token_function_name,
             self.config.token_parameter_prefix,
         )
-        self._choreo: dict[int, Choreo] = {}
 
-    def choreo(self, requests_per_minute: int) -> Choreo:
-        """The API under a budget, which goes on from one invocation to the next."""
-        if requests_per_minute not in self._choreo:
-            throttle = Throttle(requests_per_minute)
-            http = Http(
-                Timeouts.of_answer(self.config.request_seconds),
-                on_throttle=throttle.hold,
-                before_attempt=throttle.wait,
-            )
-            url = self.config.insights_url
-            self._choreo[requests_per_minute] = Choreo(http, url, self._tokens, self.secrets)
-        return self._choreo[requests_per_minute]
+    @cached_property
+    def catch_ups(self) -> CatchUps:
+        """Made when it is needed: parts hand nothing over."""
+        states = boto3.client("stepfunctions", config=_AWS)
+        return CatchUps(states, self.config.state_machine_arn)
+
+    def choreo(self, share: Share) -> Choreo:
+        """The API within a share of the budget."""
+        http = Http(
+            Timeouts.of_answer(self.config.request_seconds),
+            on_throttle=share.hold,
+            before_attempt=share.wait,
+        )
+        return Choreo(http, self.config.insights_url, self._tokens, self.secrets)
 
 
 @cache
@@ -93,54 +98,100 @@ def _clients() -> Clients:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Exports what the event asks for, `{}` being all that is missing; see `insights.export`.
 
-    Raises PartitionsFailed, when everything else is written, where a retry may mend what failed.
+    Partitions that fail are in the reply. Raises InsightsError where the run could not work at all.
     """
-    started = utc_now()
+    started, ends = utc_now(), time.monotonic() + context.get_remaining_time_in_millis() / 1000
     clients = _clients()
     bounds = Bounds.from_event(event, clients.config, clients.catalogue, started.date())
-    report = Export(
-        clients.config,
-        clients.catalogue,
-        bounds,
-        dataset=clients.dataset,
-        choreo=clients.choreo(bounds.requests_per_minute),
-        secrets=clients.secrets,
-        run_id=f"{started:%Y%m%dT%H%M%S%f}-{context.aws_request_id[:8]}",
-        ends=time.monotonic() + context.get_remaining_time_in_millis() / 1000,
-    ).run()
-    for failure in report.failures:
+    run = _Run(clients, bounds, started, context.aws_request_id)
+    report = run.do(ends)
+    for failure in report.reply()["failures"]:
         logger.error("partition failed", extra=failure)
     logger.info("exported", extra={**report.counts(), "kept": report.kept})
     _publish(clients.config.stack_name, report)
-    following = following_event(event, bounds, report, started)
-    if following:
-        clients.functions.invoke(
-            FunctionName=context.invoked_function_arn,
-            InvocationType="Event",
-            Payload=json.dumps(following).encode(),
-        )
-    if report.retriable:
-        raise PartitionsFailed(json.dumps(report.reply()))
     return report.reply()
 
 
-def following_event(
-    event: dict[str, Any], bounds: Bounds, report: Report, started: datetime
-) -> dict[str, Any] | None:
-    """What a fresh invocation is sent to go on with, or None where it should not.
+class _Run:
+    """One invocation: the export, then what remains is handed over, then the checks."""
 
-    It ends by itself: after a number of rounds, or after one that got nothing done. Who shares
-    the budget, a backfill, has its own rounds.
-    """
-    earlier = bounds.continued
-    rounds = earlier.round if earlier else 1
-    if not (report.remaining and report.exported) or "requests_per_minute" in event:
+    def __init__(
+        self, clients: Clients, bounds: Bounds, started: datetime, request_id: str
+    ) -> None:
+        self._clients = clients
+        self._bounds = bounds
+        self._started = started
+        self._id = f"{started:%Y%m%dT%H%M%S%f}-{request_id[:8]}"
+
+    def do(self, ends: float) -> Report:
+        """Does all of it. `ends`: when the invocation ends, by `time.monotonic`."""
+        clients, bounds = self._clients, self._bounds
+        unknown = None if bounds.part else self._look_for_catch_up()
+        export = None
+        with clients.budget.share(
+            self._id,
+            part=bounds.part,
+            most=bounds.most_per_minute,
+            until=ends - _SECONDS_FOR_EXPORT,
+        ) as share:
+            if share is None:
+                report = self._waiting()
+            else:
+                export = self._export(share, ends)
+                report = export.export()
+                report.waiting = share.is_lost
+        if unknown:
+            self._note(report, unknown)
+        if report.remaining and not (bounds.part or report.waiting):
+            self._hand_over(report)
+        if export:
+            export.check()
+        return report
+
+    def _look_for_catch_up(self) -> InsightsError | None:
+        """While a catch-up of the same bounds is running, this run exports open days only."""
+        try:
+            running = self._clients.catch_ups.running(self._bounds)
+        except InsightsError as error:
+            return error
+        if running:
+            logger.info("open days only, as a catch-up is running", extra={"catch_up": running})
+            self._bounds = msgspec.structs.replace(self._bounds, open_only=True)
         return None
-    if rounds >= MOST_ROUNDS:
-        logger.warning("no time for all", extra={"remaining": report.remaining, "round": rounds})
-        return None
-    since = earlier.since if earlier else started
-    return {**event, "continued": {"round": rounds + 1, "since": since.isoformat()}}
+
+    def _export(self, share: Share, ends: float) -> Export:
+        clients = self._clients
+        return Export(
+            clients.config,
+            clients.catalogue,
+            self._bounds,
+            dataset=clients.dataset,
+            choreo=clients.choreo(share),
+            secrets=clients.secrets,
+            run_id=self._id,
+            ends=ends,
+        )
+
+    def _waiting(self) -> Report:
+        """The report of a run that got no share: nothing was tried, not even a list.
+
+        Executions that version 0.1.0 started know nothing of waiting, but retry an error.
+        """
+        if self._bounds.most_per_minute:
+            raise Retriable("other runs have the request budget")
+        return Report(remaining=len(self._bounds.organizations), waiting=True)
+
+    def _hand_over(self, report: Report) -> None:
+        clients, bounds = self._clients, self._bounds
+        try:
+            report.catch_up = clients.catch_ups.start(
+                bounds, clients.dataset, since=self._started, today=self._started.date()
+            )
+        except InsightsError as error:
+            self._note(report, error)
+
+    def _note(self, report: Report, error: InsightsError) -> None:
+        report.count_failure(_HAND_OVER, None, None, self._started.date(), error)
 
 
 def _publish(stack: str, report: Report) -> None:

@@ -106,7 +106,7 @@ class Server:
                 self.wfile.flush()
                 return True
 
-            do_GET = do_POST = do_PUT = _respond  # noqa: N815 - the names that are called
+            do_GET = do_POST = do_PUT = do_DELETE = _respond  # noqa: N815 - the names that are called
 
         class Threads(ThreadingHTTPServer):
             request_queue_size = 256

@@ -331,7 +331,7 @@ def data() -> Iterator[Fault]:
         place,
         "another granularity than was asked for",
         "Never stored: the partition fails.",
-        [*stays("wrong_granularity", "failed", "was asked for", (HOURS, FIVES))],
+        [*stays("wrong_granularity", "failed", "was requested", (HOURS, FIVES))],
     )
     yield Fault(
         place,

@@ -25,6 +25,7 @@ from cli.stack import Stack
 from insights.catalogue import load
 from insights.dataset import VERSION_KEY
 from insights.ledger import RUNS
+from insights.partitions import day_of
 from sandbox import OrganizationSpec, SandboxServer, Settings, World
 from sandbox.world import EnvironmentSpec
 from tests.faults.proxy import AS, Proxy
@@ -395,9 +396,14 @@ class Station(AbstractContextManager["Station"]):
         return {item["Key"]: item["ETag"].strip('"') for item in mine}
 
     def ledger(self) -> list[Row]:
-        """The rows of the ledger that were written since the last reset."""
-        bodies = [s.body for s in self.proxy.stored if s.key.startswith(f"insights/{RUNS}/")]
-        return [row for body in bodies for row in found(body)]
+        """The rows of the ledger that were written since the last reset, with their days.
+
+        Runs of all stations append to the same objects, and each flush writes an object again.
+        """
+        stored = [s for s in self.proxy.stored if s.key.startswith(f"insights/{RUNS}/")]
+        rows = [{**row, "day": day_of(s.key).isoformat()} for s in stored for row in found(s.body)]
+        mine = [row for row in rows if row["organization"] == self.handle]
+        return list({tuple(row.values()): row for row in mine}.values())
 
     def overtaken(self) -> list[str]:
         """The keys that a run left to a newer one."""

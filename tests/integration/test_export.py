@@ -12,6 +12,7 @@ import pytest
 from cli import query
 from cli.errors import CommandError
 from insights.catalogue import load
+from insights.partitions import day_of
 from local import demo
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found, places
@@ -248,8 +249,12 @@ def exported_at(deployment: Deployment, place: Place, now: datetime) -> tuple[li
 
 
 def ledger(deployment: Deployment) -> list[dict[str, Any]]:
-    bodies = deployment.objects("insights/runs/").values()
-    return [row for body in bodies for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+    """The rows of the ledger, with their days."""
+    return [
+        {**row, "day": day_of(key).isoformat()}
+        for key, body in deployment.objects("insights/runs/").items()
+        for row in pq.read_table(io.BytesIO(body)).to_pylist()
+    ]
 
 
 def test_days_are_utc_days(deployment: Deployment, full: dict[str, Any]) -> None:

@@ -118,14 +118,14 @@ def test_a_renamed_column_is_read_over_all_days_after_migrating(updated: Updated
 
     assert dry == outcomes
     (outcome,) = outcomes
-    assert (outcome.objects, outcome.renamed, outcome.left) == (12, 6, 0)
+    assert (outcome.objects, outcome.rewritten, outcome.left) == (12, 6, 0)
     assert outcome.lacking == {"hit_percentage": set(updated.days[:2])}
     figures = updated.figures()
     for day in updated.days[:2]:
         hits, misses, _ = updated.expected(day)
         assert figures[day.isoformat()] == (hits, misses, None)
     (again,) = migrate(stack, catalogue, [TABLE], dry=False)
-    assert again.renamed == 0
+    assert again.rewritten == 0
 
 
 def test_what_the_source_has_still_is_fetched_and_what_it_forgot_is_kept(

@@ -9,6 +9,7 @@ import pytest
 
 from checks.audit import sorted_out
 from checks.template import Policy, Template
+from insights.budget import PREFIX
 from insights.config import ExportConfig, TokenConfig
 from insights.dataset import VERSION_KEY
 from insights.metrics import NAMESPACE
@@ -230,7 +231,9 @@ class TestFunctions:
         config = function["EventInvokeConfig"]
         destination = config["DestinationConfig"]["OnFailure"]
         assert destination == {"Type": "SQS", "Destination": {"Fn::GetAtt": ["Failures", "Arn"]}}
-        assert config["MaximumRetryAttempts"] == 2
+        # A run that completes is a success, so that a retry of the export is for one that did not.
+        again = function is properties("ExportFunction")
+        assert config["MaximumRetryAttempts"] == (1 if again else 2)
 
     def test_reserve_no_concurrency(self, function: dict[str, Any]) -> None:
         assert "ReservedConcurrentExecutions" not in function
@@ -280,6 +283,8 @@ class TestPolicies:
                     "s3:GetObject",
                     "s3:PutObject",
                     "sqs:SendMessage",
+                    "states:StartExecution",
+                    "states:ListExecutions",
                 },
             ),
             ("SchedulePolicy", {"lambda:InvokeFunction", "sqs:SendMessage"}),
@@ -335,9 +340,31 @@ class TestPolicies:
         assert statements["KnowTheVersion"]["Resource"] == (
             f"arn:aws:s3:::choreo-insights-dataset/{VERSION_KEY}"
         )
+        assert statements["ShareRequestBudget"]["Resource"] == (
+            f"arn:aws:s3:::choreo-insights-dataset/{PREFIX}*"
+        )
         assert statements["ListDataset"]["Condition"] == {
             "StringLikeIfExists": {"s3:prefix": "insights/*"}
         }
+
+    def test_the_export_calls_the_token_function_and_starts_the_backfill_alone(self) -> None:
+        """A function that invokes itself could multiply without end."""
+        statements = {each["Sid"]: each for each in policy("ExportPolicy").statements}
+        held = TEMPLATE.of_type("AWS::IAM::Policy").items()
+        assert [name for name, each in held if {"Ref": "ExportRole"} in each["Roles"]] == [
+            "ExportPolicy"
+        ]
+        assert statements["AskForTokens"]["Resource"].endswith(":choreo-insights-tokenfunction")
+        machine = TEMPLATE.rendered(properties("Backfill")["Name"])
+        assert statements["HandOverWork"]["Resource"].endswith(f":stateMachine:{machine}")
+        assert self.environment_of_export()["STATE_MACHINE_ARN"] == (
+            statements["HandOverWork"]["Resource"]
+        )
+
+    def environment_of_export(self) -> dict[str, str]:
+        variables = properties("ExportFunction")["Environment"]["Variables"]
+        rendered: dict[str, str] = TEMPLATE.rendered(variables)
+        return rendered
 
     def test_only_the_functions_decrypt_a_token_and_only_through_parameter_store(self) -> None:
         for statement in policy("TokenKey").statements:
@@ -446,13 +473,15 @@ class TestBuckets:
         assert TEMPLATE.resources["Dataset"]["DeletionPolicy"] == "Retain"
         assert TEMPLATE.resources["Dataset"]["UpdateReplacePolicy"] == "Retain"
         rules = properties("Dataset")["LifecycleConfiguration"]["Rules"]
-        versions, uploads, quarantine = rules
+        versions, uploads, quarantine, budget = rules
         assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": 30}
         assert uploads["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
         assert {versions["Status"], uploads["Status"]} == {"Enabled"}
         # A rule that expires current objects would empty the dataset.
         assert "ExpirationInDays" not in {**versions, **uploads}
         assert quarantine["Prefix"] == "quarantine/"
+        assert budget["Prefix"] == PREFIX
+        assert "ExpirationInDays" not in budget
 
     def test_results_of_queries_are_thrown_away(self) -> None:
         rules = properties("Results")["LifecycleConfiguration"]["Rules"]

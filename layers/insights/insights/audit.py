@@ -60,7 +60,6 @@ class Audit(msgspec.Struct, frozen=True):
             found,
             organization=place.organization,
             environment=place.environment,
-            day=place.day,
             now=now,
         )
         any_table = place.partition(self.catalogue.tables[0])

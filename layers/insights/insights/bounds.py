@@ -1,6 +1,6 @@
 """What a run may export: the event, checked against the settings and the catalogue."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 import msgspec
@@ -9,9 +9,12 @@ from insights.catalogue import Catalogue, Table
 from insights.config import ExportConfig
 from insights.errors import ConfigurationError
 
+# Years before Choreo existed. Without a limit an event could list two thousand years of days.
+_EARLIEST = date(2000, 1, 1)
 
-class Continued(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Says that an earlier invocation has begun: what was written from `since` on is done."""
+
+class _Continued(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`since`, as version 0.1.0 sent it."""
 
     round: Annotated[int, msgspec.Meta(ge=2)]
     since: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -24,29 +27,37 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
     to: date | None = None
     force: bool = False
     again: bool = False
-    # The function's own, for runs that follow each other or share the request budget.
-    continued: Continued | None = None
-    requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    # What the state machine adds for its parts.
+    part: bool = False
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     environments: list[str] | None = None
+    # What executions that version 0.1.0 started send in their place.
+    continued: _Continued | None = None
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Tables, organisations and UTC days, both included.
 
-    `again` asks for what is final too, and replaces no past day by less; `force` does.
-    `requests_per_minute` is this run's share of the budget. Of the environments, only those of
-    the names in `environments` are exported, where it is not None.
+    `again` exports closed days too, and replaces no past day by less; `force` does. What was
+    written from `since` on counts as done. `environments` are ids or names, None for all.
+    `part` is for a part of an execution of the state machine. `named_tables` are the tables as the
+    event names them, None where it names none. `most_per_minute` is for executions that version
+    0.1.0 started: they send no more requests than this.
     """
 
     tables: tuple[Table, ...]
     organizations: tuple[str, ...]
     first: date
     last: date
-    force: bool
-    requests_per_minute: int
-    continued: Continued | None = None
-    environments: frozenset[str] | None = None
+    force: bool = False
     again: bool = False
+    named_tables: tuple[str, ...] | None = None
+    environments: frozenset[str] | None = None
+    since: datetime | None = None
+    part: bool = False
+    most_per_minute: int | None = None
+    open_only: bool = False
 
     @classmethod
     def from_event(
@@ -61,25 +72,49 @@ class Bounds(msgspec.Struct, frozen=True):
         except msgspec.ValidationError as error:
             known = "tables, organizations, from, to (YYYY-MM-DD), again and force"
             raise ConfigurationError(f"the event is wrong: {error}. It may hold {known}") from error
-        for key in ("tables", "organizations", "environments"):
-            if getattr(wish, key) == []:
-                raise ConfigurationError(f"{key} is an empty list: leave it out to export all")
-        for handle in wish.organizations or ():
-            if handle not in config.organizations:
-                known = ", ".join(config.organizations)
-                msg = f"organizations: {handle!r} is not in the parameter Organizations ({known})"
-                raise ConfigurationError(msg)
-        first, last = wish.from_ or config.export_since, wish.to or today
-        if first > last:
-            raise ConfigurationError(f"from ({first}) lies after to ({last})")
+        _check_lists(wish, config)
+        first, last = _days(wish, config, today)
+        named = tuple(wish.tables) if wish.tables else None
         return cls(
-            catalogue.chosen(tuple(wish.tables) if wish.tables else config.tables),
-            tuple(dict.fromkeys(wish.organizations or config.organizations)),
-            first,
-            min(last, today),
-            wish.force,
-            min(config.requests_per_minute, wish.requests_per_minute or config.requests_per_minute),
-            wish.continued,
-            None if wish.environments is None else frozenset(wish.environments),
-            wish.again,
+            tables=catalogue.chosen(named or config.tables),
+            organizations=tuple(dict.fromkeys(wish.organizations or config.organizations)),
+            first=first,
+            last=last,
+            force=wish.force,
+            again=wish.again,
+            named_tables=named,
+            environments=None if wish.environments is None else frozenset(wish.environments),
+            since=wish.continued.since if wish.continued else wish.since,
+            part=wish.part or wish.requests_per_minute is not None,
+            most_per_minute=wish.requests_per_minute,
         )
+
+    def is_left_to_catch_up(self, day: date, *, stored: bool, today: date) -> bool:
+        """Whether the catch-up that is running exports this partition, so that this run need not.
+
+        While one is running (`open_only`), other runs export today, yesterday, and objects that
+        are there and open.
+        """
+        return self.open_only and not stored and day < today - timedelta(days=1)
+
+
+def _check_lists(wish: _Event, config: ExportConfig) -> None:
+    for key in ("tables", "organizations", "environments"):
+        if getattr(wish, key) == []:
+            raise ConfigurationError(f"{key} is an empty list: leave it out to export all")
+    for handle in wish.organizations or ():
+        if handle not in config.organizations:
+            known = ", ".join(config.organizations)
+            msg = f"organizations: {handle!r} is not in the parameter Organizations ({known})"
+            raise ConfigurationError(msg)
+
+
+def _days(wish: _Event, config: ExportConfig, today: date) -> tuple[date, date]:
+    first, last = wish.from_ or config.export_since, wish.to or today
+    if first > last:
+        raise ConfigurationError(f"from ({first}) lies after to ({last})")
+    if first < _EARLIEST:
+        raise ConfigurationError(f"from ({first}) lies before {_EARLIEST}, the earliest day")
+    if first > today:
+        raise ConfigurationError(f"from ({first}) lies in the future: today is {today} (UTC)")
+    return first, min(last, today)

@@ -4,6 +4,7 @@
 that starts needs neither a GraphQL parser nor the documents.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,9 +12,11 @@ import msgspec
 
 from insights.errors import ConfigurationError
 
-ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean"]
+ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean", "date"]
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 
+# In the names of fields that give the first few alone: getTopPlatforms, topSlowestAPIs.
+_TOP = re.compile(r"(^t|T)op(?=[A-Z])")
 # The column beside `api_id`.
 RESOLVED = "api_id_resolved"
 
@@ -101,6 +104,11 @@ class Table(msgspec.Struct, frozen=True):
     def resolves_apis(self) -> bool:
         """Whether its answers name APIs, which may be ids, `name - version` or null."""
         return any(column.name == RESOLVED for column in self.columns)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether its rows are a top list, in which other entries may take a place."""
+        return _TOP.search(self.field) is not None
 
     @property
     def renamed(self) -> dict[str, str]:

@@ -55,14 +55,6 @@ CHECKS_COLUMNS: tuple[Column, ...] = (
     Column("tables", "string", "The tables that were compared, with commas."),
     Column("exported_at", "timestamp", "When the row was written (UTC)."),
 )
-# In the file too, for readers that know nothing of the folder's name.
-_IN_FILE = (
-    *CHECKS_COLUMNS[:4],
-    Column("day", "string", "The UTC day."),
-    *CHECKS_COLUMNS[4:],
-)
-
-
 _COMPARED = frozenset(part.table for part in SUMS)
 
 
@@ -132,16 +124,14 @@ def file(
     *,
     organization: str,
     environment: Environment | None,
-    day: date,
     now: datetime,
 ) -> bytes:
-    """The checks of a day as Parquet."""
+    """The checks of a day as Parquet. The day is in the object's key alone."""
     values: dict[str, Sequence[Any] | Constant] = {
         "what": [check.what for check in checks],
         "organization": Constant(organization),
         "environment": Constant(environment.name if environment else None),
         "environment_id": Constant(environment.id if environment else None),
-        "day": Constant(day.isoformat()),
         "expected": [_bounded(check.expected) for check in checks],
         "found": [_bounded(check.found) for check in checks],
         "verdict": [check.verdict for check in checks],
@@ -149,7 +139,7 @@ def file(
         "tables": [",".join(check.tables) for check in checks],
         "exported_at": Constant(microseconds(now)),
     }
-    return encode(_IN_FILE, values, len(checks))
+    return encode(CHECKS_COLUMNS, values, len(checks))
 
 
 def key_columns(table: Table) -> tuple[str, ...]:

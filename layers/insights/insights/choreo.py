@@ -19,11 +19,11 @@ from insights.replies import sort_failure
 
 if TYPE_CHECKING:
     from insights.credentials import Credentials, Secrets
-    from insights.driver import Asker
     from insights.http import Http
     from insights.partitions import Environment
-    from insights.questions import Ask
+    from insights.questions import Query
     from insights.replies import Reply
+    from insights.scheduler import BatchKey
     from insights.tokens import Tokens
 
 # One re-read of the shared cache, and one new token.
@@ -55,26 +55,26 @@ class Choreo:
         self._tokens = tokens
         self._secrets = secrets
 
-    def ask(self, asker: Asker, asks: Sequence[Ask], deadline: float) -> list[Outcome]:
+    def ask(self, key: BatchKey, queries: Sequence[Query], deadline: float) -> list[Outcome]:
         """Asks all in one request; for each the root field's JSON, or why there is none.
 
         Raises Refused where the request may pass when it is smaller, Retriable, and
-        PersonMustAct or Unauthenticated where no request of the asker will pass.
+        PersonMustAct or Unauthenticated where no request of the key will pass.
         """
-        body = request_body(asks)
+        body = request_body(queries)
         try:
-            return outcomes(self._body(asker, body, deadline), len(asks))
+            return outcomes(self._body(key, body, deadline), len(queries))
         except Refused as error:
             if error.reply is None:
                 raise
         # A body that breaks off is a passing fault more often than an answer.
-        return outcomes(self._body(asker, body, deadline), len(asks))
+        return outcomes(self._body(key, body, deadline), len(queries))
 
-    def _body(self, asker: Asker, body: bytes, deadline: float) -> bytes:
-        if asker.with_on_prem_key:
-            reply = self._post(body, self._on_prem_key(asker.organization), deadline)
+    def _body(self, key: BatchKey, body: bytes, deadline: float) -> bytes:
+        if key.with_on_prem_key:
+            reply = self._post(body, self._on_prem_key(key.organization), deadline)
         else:
-            reply = self._post_with_token(asker.organization, body, deadline)
+            reply = self._post_with_token(key.organization, body, deadline)
         if reply.status in (400, 413, 422):
             raise Refused(str(sort_failure(reply)))
         if reply.status != 200:
@@ -102,22 +102,22 @@ class Choreo:
         return key
 
 
-def request_body(asks: Sequence[Ask]) -> bytes:
-    """The GraphQL request for these questions; equal values are one variable."""
+def request_body(queries: Sequence[Query]) -> bytes:
+    """The GraphQL request for these queries; equal values are one variable."""
     names: dict[tuple[str, bytes], str] = {}
     values: dict[str, Any] = {}
     fields: list[str] = []
-    for number, ask in enumerate(asks):
+    for number, query in enumerate(queries):
         mine: dict[str, str] = {}
-        for variable, kind in ask.table.variables.items():
-            value = ask.variables[variable]
+        for variable, kind in query.table.variables.items():
+            value = query.variables[variable]
             key = (kind, msgspec.json.encode(value))
             mine[variable] = names.setdefault(key, f"v{len(names)}")
             values[mine[variable]] = value
-        fields.append(f"t{number}:{_renamed(ask.table.root, mine)}")
+        fields.append(f"t{number}:{_renamed(query.table.root, mine)}")
     declared = ",".join(f"${name}:{kind}" for (kind, _), name in names.items())
-    query = f"query insights_export{f'({declared})' if declared else ''}{{{' '.join(fields)}}}"
-    return msgspec.json.encode({"query": query, "variables": values})
+    document = f"query insights_export{f'({declared})' if declared else ''}{{{' '.join(fields)}}}"
+    return msgspec.json.encode({"query": document, "variables": values})
 
 
 def _renamed(root: str, names: Mapping[str, str]) -> str:

@@ -91,6 +91,7 @@ class ExportConfig:
     requests_per_minute: int
     batch_size: int
     request_seconds: int = 65
+    state_machine_arn: str = ""
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> "ExportConfig":
@@ -112,6 +113,7 @@ class ExportConfig:
             requests_per_minute=settings.count("REQUESTS_PER_MINUTE", default="120", most=60_000),
             batch_size=settings.count("BATCH_SIZE", default="20", most=1_000),
             request_seconds=settings.count("REQUEST_SECONDS", default="65", most=300),
+            state_machine_arn=settings.text("STATE_MACHINE_ARN"),
         )
 
 

@@ -19,15 +19,15 @@ from urllib3.exceptions import HTTPError
 
 from insights.aws import aws_failure, error_code
 from insights.errors import InsightsError, PersonMustAct
-from insights.partitions import day_prefix, table_prefix
+from insights.partitions import ROOT, day_prefix, table_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 # Of the layout of keys and of what is in the objects. Raised where a release that does not know of
-# the change would do harm: such a one refuses to write.
-VERSION = 1
+# the change would do harm: such a one refuses to write. 2: a registry binds keys to ids.
+VERSION = 2
 VERSION_KEY = "dataset.json"
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
@@ -37,19 +37,26 @@ _BREAKS_OFF = (HTTPClientError, IncompleteReadError, HTTPError)
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """An object of the dataset as a listing shows it."""
+    """An object of the dataset as a listing shows it; `size` in bytes."""
 
     written: datetime
     etag: str
+    size: int = 0
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """An object of the dataset, read: when its rows were asked for, and by which run."""
+    """An object of the dataset, read.
+
+    `written` is LastModified, `asked` when its rows were requested, by the run `run`. `confirmed`
+    is False where its day was closed although its source never confirmed it.
+    """
 
     etag: str
+    written: datetime
     asked: datetime
     run: str
     body: bytes
+    confirmed: bool = True
 
 
 class Overtaken(InsightsError):  # noqa: N818 - as the errors in insights.errors
@@ -70,7 +77,7 @@ class Dataset:
         """
         with _told(f"reading {VERSION_KEY}"):
             try:
-                found = _version(self._whole(VERSION_KEY)[1])
+                found = _version(self._whole(VERSION_KEY, None)[1])
             except self._s3.exceptions.NoSuchKey:
                 found = 0
         if found > VERSION:
@@ -96,23 +103,37 @@ class Dataset:
         found: dict[str, Stored] = {}
         end = day_prefix(table, last) + "\U0010ffff"
         with _told(f"listing the table {table}"):
-            pages = self._s3.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket,
-                Prefix=table_prefix(table),
-                StartAfter=day_prefix(table, first),
-            )
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    if item["Key"] > end:
-                        return found
-                    found[item["Key"]] = Stored(item["LastModified"], item["ETag"])
+            for key, stored in self._listed(table_prefix(table), day_prefix(table, first)):
+                if key > end:
+                    break
+                found[key] = stored
         return found
+
+    def everything(self) -> Iterator[tuple[str, Stored]]:
+        """All objects of all tables with their keys, a page at a time."""
+        with _told("listing the dataset"):
+            yield from self._listed(f"{ROOT}/", "")
+
+    def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, Stored]]:
+        pages = self._s3.get_paginator("list_objects_v2").paginate(
+            Bucket=self._bucket, Prefix=prefix, StartAfter=after
+        )
+        for page in pages:
+            for item in page.get("Contents", ()):
+                yield item["Key"], Stored(item["LastModified"], item["ETag"], item["Size"])
 
     def read(self, key: str) -> Kept | None:
         """An object, or None where there is none."""
+        return self._read(key, None)
+
+    def read_version(self, key: str, version: str) -> Kept | None:
+        """An earlier object by the id of its version."""
+        return self._read(key, version)
+
+    def _read(self, key: str, version: str | None) -> Kept | None:
         with _told(f"reading {key}"):
             try:
-                answer, body = self._whole(key)
+                answer, body = self._whole(key, version)
             except self._s3.exceptions.NoSuchKey:
                 return None
         asked = answer["Metadata"].get("asked", "")
@@ -121,13 +142,21 @@ class Dataset:
         except ValueError:
             # Not written by an export: its age is all that is known.
             moment = answer["LastModified"]
-        return Kept(answer["ETag"], moment, answer["Metadata"].get("run", ""), body)
+        return Kept(
+            answer["ETag"],
+            answer["LastModified"],
+            moment,
+            answer["Metadata"].get("run", ""),
+            body,
+            confirmed=answer["Metadata"].get("confirmed") != "no",
+        )
 
-    def _whole(self, key: str) -> tuple[GetObjectOutputTypeDef, bytes]:
+    def _whole(self, key: str, version: str | None) -> tuple[GetObjectOutputTypeDef, bytes]:
+        chosen: dict[str, Any] = {"VersionId": version} if version else {}
         # The SDK asks again for an answer that does not begin, not for one that breaks off.
         for left in reversed(range(_READS)):
             try:
-                answer = self._s3.get_object(Bucket=self._bucket, Key=key)
+                answer = self._s3.get_object(Bucket=self._bucket, Key=key, **chosen)
                 return answer, answer["Body"].read()
             except _BREAKS_OFF:
                 if not left:
@@ -139,7 +168,14 @@ class Dataset:
         self._put(key, body, asked, run, {})
 
     def replace(
-        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+        self,
+        key: str,
+        body: bytes,
+        *,
+        over: str | None,
+        asked: datetime,
+        run: str,
+        confirmed: bool = True,
     ) -> None:
         """Replaces the object with the ETag `over`, or makes it where that is None.
 
@@ -147,7 +183,7 @@ class Dataset:
         one is there by now.
         """
         condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
-        self._put(key, body, asked, run, condition)
+        self._put(key, body, asked, run, condition, confirmed=confirmed)
 
     def _put(
         self,
@@ -156,7 +192,12 @@ class Dataset:
         asked: datetime,
         run: str,
         condition: dict[str, Any],
+        *,
+        confirmed: bool = True,
     ) -> None:
+        metadata = {"asked": asked.isoformat(), "run": run}
+        if not confirmed:
+            metadata["confirmed"] = "no"
         with _told(f"writing {key}"):
             try:
                 self._s3.put_object(
@@ -165,7 +206,7 @@ class Dataset:
                     Body=body,
                     ContentType="application/vnd.apache.parquet",
                     ChecksumAlgorithm="CRC32",
-                    Metadata={"asked": asked.isoformat(), "run": run},
+                    Metadata=metadata,
                     **condition,
                 )
             except ClientError as error:
@@ -173,6 +214,11 @@ class Dataset:
                 if error_code(error) in _TAKEN:
                     raise Overtaken(f"{key} was written by somebody else") from None
                 raise
+
+    def delete(self, key: str) -> None:
+        """Deletes an object. The bucket keeps its versions for a time, as it does of all."""
+        with _told(f"deleting {key}"):
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def quarantine(self, key: str, reply: bytes) -> None:
         """Keeps a reply as it came, compressed."""

@@ -27,6 +27,10 @@ class Retriable(InsightsError):
         self.retry_after = retry_after
 
 
+class Held(Retriable):
+    """The service asked to wait for longer than there is time: nothing is sent until then."""
+
+
 class Unauthenticated(InsightsError):
     """The credentials were refused: another token may help, the same one does not."""
 

@@ -1,9 +1,15 @@
-"""The export: what is missing or not final in the dataset is asked for and written."""
+"""One run of the export: queries and writes the partitions that are missing or still open.
 
+The path of a partition is straight: it is due (`plan`), is queried in requests that the scheduler
+fills (`queries`, `scheduler`), decoded, compared with what is stored and written (`files`,
+`writer`), and recorded in the ledger.
+"""
+
+import heapq
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,46 +20,61 @@ import msgspec
 from insights.audit import Audit, PlaceDay
 from insights.bounds import Bounds
 from insights.catalogue import Catalogue, Table
-from insights.checks import CHECKS, Check, mismatches, suspicious
+from insights.checks import CHECKS, mismatches
 from insights.choreo import Choreo, day_values
 from insights.config import ExportConfig
+from insights.coverage import LONGEST_RUN, closes_at
 from insights.credentials import Credentials, Secrets
-from insights.dataset import Dataset, Stored
+from insights.dataset import Dataset
 from insights.decode import Answer, Reader
-from insights.driver import Asker, Driver, Job
-from insights.errors import NEEDS_PERSON, BadAnswer, InsightsError, OutOfTime, PersonMustAct
-from insights.files import Apis, File, file_of, records
-from insights.history import Writer, Written
-from insights.ledger import RUNS, Entry, Status, objects
-from insights.partitions import (
-    Environment,
-    Partition,
-    environments,
-    is_final,
-    quarantine_key,
-    wanted,
+from insights.errors import (
+    NEEDS_PERSON,
+    BadAnswer,
+    InsightsError,
+    OutOfTime,
+    PersonMustAct,
+    Retriable,
 )
-from insights.questions import Ask, Collecting, Rows, collect
+from insights.files import file_of, records
+from insights.ledger import RUNS, Entry, Ledger, Status
+from insights.partitions import Environment, Partition, quarantine_key
+from insights.plan import Plan
+from insights.questions import Query, QueryGenerator, Rows, collect
+from insights.registry import Registry
+from insights.registry_merge import Names
 from insights.report import Report
+from insights.scheduler import BatchKey, Job, Scheduler
+from insights.writer import Known, Writer, Written
 
 log = logging.getLogger(__name__)
 
-# Left at the end of an invocation for writing the ledger, and before that, beside the time of a
-# request, for those under way.
+# Left at the end of an invocation for the ledger and the hand-over; before that, beside the time of
+# one request, for the responses under way.
 _SECONDS_FOR_LEDGER = 20.0
 _SECONDS_FOR_ANSWERS = 10.0
+# A check that has begun may wait for S3: none is begun later than this before the end.
+_SECONDS_FOR_CHECK = 15.0
+# A run that is killed loses so much of the ledger.
+_SECONDS_BETWEEN_FLUSHES = 60.0
+_CHECKS_AT_A_TIME = 4
 
 
 def utc_now() -> datetime:
-    """The time, with its zone."""
+    """The current time, with its zone."""
     return datetime.now(UTC)
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """What became of a response that could be converted."""
+
+    written: Written | None
+    dropped: int = 0
+    unknown_fields: int = 0
+    learned: Any = None
 
 
 class Export:
     """One run over the dataset. `ends` is when the invocation ends, in seconds of `clock`."""
-
-    # A simulation has one of its own, whose time is made up.
-    driver: type[Driver] = Driver
 
     def __init__(
         self,
@@ -76,21 +97,27 @@ class Export:
         self._choreo = choreo
         self._secrets = secrets
         self._run_id = run_id
+        self._ends = ends
+        self._clock = clock
         self._now = now
         self._today = now().date()
-        self._credentials: dict[str, Credentials] = {}
+        self._plan = Plan(bounds, config.settle_hours, now())
+        self._ledger = Ledger(dataset, run_id, now)
+        self._registry = Registry(dataset, run_id, now)
+        self._writer = Writer(dataset, run_id, bounds.force, config.settle_hours, now)
         self._readers: dict[str, Reader] = {}
-        self._stored: dict[str, dict[str, Stored]] = {}
-        self._apis: dict[tuple[str, Environment | None], Apis] = {}
-        # What was exported, by place and day: a set that keeps its order.
+        self._credentials: dict[str, Credentials] = {}
+        self._environments: dict[str, Sequence[Environment]] = {}
+        self._names: dict[tuple[str, str], Names | InsightsError] = {}
+        # Environments that are not listed any more, with days that are not closed yet.
+        self._gone: dict[tuple[str, str], Environment] = {}
+        # The days that were written, by place: a set that keeps its order.
         self._touched: dict[PlaceDay, None] = {}
-        self._audit = Audit(dataset, catalogue, run_id, config.tables)
-        self._entries: list[Entry] = []
-        self._writer = Writer(dataset, run_id, protect=not bounds.force)
+        self._next_flush = clock() + _SECONDS_BETWEEN_FLUSHES
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
         left = deadline - clock()
-        self._driver = self.driver(
+        self._scheduler = Scheduler(
             self._ask,
             concurrency=config.concurrency,
             batch_size=config.batch_size,
@@ -100,242 +127,183 @@ class Export:
             now=now,
         )
 
-    def run(self) -> Report:
+    def export(self) -> Report:
         """Brings the dataset up to date within the bounds. What fails is in the report.
 
-        Raises PersonMustAct, with nothing written, where the dataset is of a newer release.
+        The ledger is written as the run goes on, and at its end. Raises what makes all of it
+        impossible: PersonMustAct where the dataset is of a newer release, and what the bucket's
+        listing raises.
         """
         self._dataset.claim()
-        for table in self._bounds.tables:
-            self._stored[table.name] = self._dataset.listing(
-                table.name, self._bounds.first, self._bounds.last
-            )
-        with self._driver:
-            for organization in self._bounds.organizations:
-                self._discover(organization)
-            self._driver.run()
-            self._audit_all()
-        self.report.requests = self._driver.requests
-        self._write_ledger()
+        self._plan.load(self._dataset, self._ledger)
+        with self._scheduler:
+            self._scheduler.run(self._environment_lists())
+            self._scheduler.run(self._name_lists())
+            self._scheduler.run(self._partitions())
+        self.report.requests = self._scheduler.requests
+        self.report.settled += self._plan.settled
+        self.report.remaining += self._plan.left
+        self._record_unrecorded()
+        self._flush()
         return self.report
 
-    # Whether the numbers agree
+    # ---------------------------------------------------------------- What there is: three lists
 
-    def _audit_all(self) -> None:
-        """Checks each day that was exported, and asks once more for what does not agree."""
-        outcomes = self._checked(self._touched)
-        doubted = {
-            place: tables
-            for place, found in outcomes.items()
-            if place.day < self._today and (tables := suspicious(found))
-        }
-        if doubted and self._driver.has_time:
-            for place, names in doubted.items():
-                log.warning("%s: asked again, as these do not agree: %s", place, ", ".join(names))
-                self._ask_again(place, names)
-            self._driver.run()
-            outcomes |= self._checked(doubted)
-        for place, found in outcomes.items():
-            self.report.mismatches += len(mismatches(found))
-            self._aside(
-                place, partial(self._audit.write, place, found, self._now()), lambda _: None
-            )
-        self._driver.run()
-
-    def _checked(self, places: Iterable[PlaceDay]) -> dict[PlaceDay, list[Check]]:
-        outcomes: dict[PlaceDay, list[Check]] = {}
-        for place in places:
-            final = is_final(self._now(), place.day, self._config.settle_hours)
-            self._aside(
-                place,
-                partial(self._audit.check, place, final=final),
-                partial(outcomes.__setitem__, place),
-            )
-        self._driver.run()
-        return outcomes
-
-    def _aside(self, place: PlaceDay, do: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Does a part of the checks in a thread; what fails is a failure of `checks`."""
-
-        def finished(done: Future[Any]) -> None:
-            if error := done.exception():
-                reason = _known(error, f"the checks of {place.organization} on {place.day}")
-                name = place.environment.name if place.environment else None
-                self.report.count_failure(CHECKS, place.organization, name, place.day, reason)
-            else:
-                then(done.result())
-
-        self._driver.store(do, finished)
-
-    def _ask_again(self, place: PlaceDay, names: Iterable[str]) -> None:
-        apis = self._apis.get((place.organization, place.environment), Apis())
-        chosen = {table.name: table for table in self._bounds.tables}
-        for name in names:
-            if name in chosen:
-                self._add_partition(place.partition(chosen[name]), apis)
-
-    def _write_ledger(self) -> None:
-        now = self._now()
-        for day, key, body in objects(self._run_id, self._entries, now):
-            try:
-                self._dataset.put(key, body, asked=now, run=self._run_id)
-            except InsightsError as error:
-                self.report.count_failure(RUNS, None, None, day, error)
-
-    # What there is: environments, then their APIs
-
-    def _discover(self, organization: str) -> None:
+    def _environment_lists(self) -> Iterator[Job]:
         table = self._catalogue.table("environments")
-        partition = Partition(table, table.name, organization, None, self._today)
-        try:
-            self._credentials[organization] = self._secrets.get(organization)
-        except InsightsError as error:
-            self._fail(partition, None, error)
-            return
-
-        def found(rows: Rows) -> None:
-            self._add_organization(organization, environments(records(rows)))
-
-        self._add_list(partition, found, order=(0,))
-
-    def _add_list(
-        self,
-        partition: Partition,
-        found: Callable[[Rows], None],
-        order: tuple[int, ...],
-        lost: Callable[[InsightsError], None] = lambda _: None,
-    ) -> None:
-        """Asks for a list that others wait for, and stores it where it is wanted itself."""
-        chosen = partition.table_name in self._stored
-        store = chosen and self._bounds.first <= partition.day <= self._bounds.last
-
-        def finished(job: Job, result: Rows | InsightsError) -> None:
-            if isinstance(result, InsightsError):
-                self._fail(partition, job, result)
-                lost(result)
-                return
-            if store:
-                self._store(partition, job, result, Apis())
-            found(result)
-
-        self._driver.add(self._job(partition, Apis(), finished, order))
-
-    def _add_organization(self, organization: str, found: Sequence[Environment]) -> None:
-        for table in self._bounds.tables:
-            if table.scope == "organization" and table.name != "environments":
-                self._add(table, organization, None, Apis())
-        chosen = self._bounds.environments
-        for environment in found:
-            if chosen is not None and environment.name not in chosen:
+        for organization in self._bounds.organizations:
+            partition = Partition(table, table.name, organization, None, self._today)
+            try:
+                self._credentials[organization] = self._secrets.get(organization)
+            except InsightsError as error:
+                self._fail(partition, None, error)
                 continue
-            needing = []
-            for table in self._bounds.tables:
-                if table.needs_apis:
-                    needing.append(table)
-                elif table.scope == "environment" and table.name != "apis":
-                    self._add(table, organization, environment, Apis())
-            self._list_apis(organization, environment, needing)
+            yield self._list_job(partition, partial(self._learn_environments, organization))
 
-    def _list_apis(
-        self, organization: str, environment: Environment, needing: Sequence[Table]
-    ) -> None:
-        table = self._catalogue.table("apis")
-        if not needing and table.name not in self._stored:
-            return
+    def _learn_environments(self, organization: str, rows: Rows) -> Callable[[], None]:
+        """The listed environments, and those that are gone while days of theirs are open."""
+        found = self._registry.environments(
+            organization, records(rows), self._today, force=self._bounds.force
+        )
+        gone = []
+        for known in self._registry.known(organization):
+            each = known.environment
+            if known.listed or known.unmerged_keys or not self._plan.has_open(organization, each):
+                continue
+            names = self._registry.recalled(organization, each, "api")
+            gone.append((each, names))
 
-        def found(rows: Rows) -> None:
-            apis = self._apis[organization, environment] = Apis.listed(rows)
-            for table in needing:
-                self._add(table, organization, environment, apis)
+        def learn() -> None:
+            self._environments[organization] = list(filter(self._is_chosen, found.usable))
+            for each, names in gone:
+                if self._is_chosen(each):
+                    self._gone[organization, each.id] = each
+                    self._names[organization, each.id] = names
+            for refused in found.refused:
+                self.report.count_failure(
+                    "environments", organization, refused.name, self._today, refused.reason
+                )
 
-        def lost(error: InsightsError) -> None:
-            reason = waiting_for("the list of APIs", error)
-            for table in needing:
-                for partition in self._missing(table, organization, environment):
-                    self._fail(partition, None, reason, tried=False)
+        return learn
 
-        partition = Partition(table, table.name, organization, environment, self._today)
-        self._add_list(partition, found, (1,), lost)
+    def _is_chosen(self, environment: Environment) -> bool:
+        chosen = self._bounds.environments
+        return chosen is None or environment.id in chosen or environment.name in chosen
 
-    # Which partitions
+    def _name_lists(self) -> Iterator[Job]:
+        """APIs and applications: the registry remembers them, whichever tables are exported."""
+        for organization, environments in self._environments.items():
+            for environment in environments:
+                for table in self._catalogue.tables:
+                    if table.name in ("apis", "applications") and not table.off:
+                        partition = Partition(
+                            table, table.name, organization, environment, self._today
+                        )
+                        yield self._list_job(partition, partial(self._learn_names, partition))
 
-    def _missing(
-        self, table: Table, organization: str, environment: Environment | None
-    ) -> Iterator[Partition]:
-        """The wanted partitions that are not final."""
-        bounds = self._bounds
-        if table.on_prem_key and not self._credentials[organization].on_prem_key:
-            return
-        for partition in wanted(
-            table,
-            organization,
+    def _learn_names(self, partition: Partition, rows: Rows) -> Callable[[], None]:
+        environment = partition.environment
+        assert environment is not None  # noqa: S101 - for the type checker
+        names = self._registry.names(
+            partition.organization,
             environment,
-            first=bounds.first,
-            last=bounds.last,
-            today=self._today,
-        ):
-            stored = self._stored[table.name].get(partition.key)
-            if stored and self._is_done(partition, stored):
-                self.report.settled += 1
+            "api" if partition.table_name == "apis" else "application",
+            records(rows),
+            self._today,
+            force=self._bounds.force,
+        )
+        if partition.table_name != "apis":
+            return lambda: None
+        place = partition.organization, environment.id
+        return partial(self._names.__setitem__, place, names)
+
+    def _list_job(self, partition: Partition, learn: Callable[[Rows], Callable[[], None]]) -> Job:
+        """Queries a list that others wait for; it is stored where the bounds hold it."""
+
+        def store(job: Job, rows: Rows) -> _Stored:
+            learned = learn(rows)
+            if not self._plan.holds(partition):
+                return _Stored(None, learned=learned)
+            return msgspec.structs.replace(self._store(partition, job, rows), learned=learned)
+
+        return self._job(partition, store)
+
+    # ---------------------------------------------------------------- What is due
+
+    def _partitions(self) -> Iterator[Job]:
+        """A job for each partition that is due, newest day first, made when it is taken."""
+        due = [
+            self._plan.due(table, organization, environment)
+            for organization, environments in self._environments.items()
+            for environment in (None, *environments)
+            for table in self._tables(organization, environment)
+        ]
+        due += [
+            self._plan.due(table, organization, environment, stored_only=True)
+            for (organization, _), environment in self._gone.items()
+            for table in self._tables(organization, environment)
+        ]
+        for partition in heapq.merge(*due, key=lambda each: -each.day.toordinal()):
+            reason = self._blocked(partition)
+            if reason:
+                self._fail(partition, None, reason, tried=False)
             else:
-                yield partition
+                yield self._job(partition, partial(self._store, partition))
 
-    def _is_done(self, partition: Partition, stored: Stored) -> bool:
-        continued = self._bounds.continued
-        if continued and stored.written >= continued.since:
-            return True
-        asked_anyway = self._bounds.force or self._bounds.again
-        return not asked_anyway and self._is_final(partition, stored)
+    def _tables(self, organization: str, environment: Environment | None) -> Iterator[Table]:
+        scope = "environment" if environment else "organization"
+        for table in self._bounds.tables:
+            listed = table.name in ("environments", "apis", "applications")
+            keyless = table.on_prem_key and not self._credentials[organization].on_prem_key
+            if table.scope == scope and not listed and not keyless:
+                yield table
 
-    def _is_final(self, partition: Partition, stored: Stored) -> bool:
-        return is_final(stored.written, partition.day, self._config.settle_hours)
+    def _blocked(self, partition: Partition) -> InsightsError | None:
+        """Why a partition cannot be queried: the list of APIs that it needs has failed."""
+        if not partition.table.needs_apis:
+            return None
+        names = self._names_of(partition)
+        return waiting_for("the list of APIs", names) if isinstance(names, InsightsError) else None
 
-    def _add(
-        self, table: Table, organization: str, environment: Environment | None, apis: Apis
-    ) -> None:
-        for partition in self._missing(table, organization, environment):
-            self._add_partition(partition, apis)
+    def _names_of(self, partition: Partition) -> Names | InsightsError:
+        environment = partition.environment
+        if environment is None or not partition.table.needs_apis:
+            return Names()
+        return self._names[partition.organization, environment.id]
 
-    def _add_partition(self, partition: Partition, apis: Apis) -> None:
-        otherwise = partition.table.otherwise
+    # ---------------------------------------------------------------- The path of a partition
 
-        def finished(job: Job, result: Rows | InsightsError) -> None:
-            if not isinstance(result, InsightsError):
-                self._store(partition, job, result, apis)
-            elif otherwise and not isinstance(result, OutOfTime):
-                self._add_partition(replace(partition, table=otherwise), apis)
-            else:
-                self._fail(partition, job, result)
-
-        newest_first = (2, -partition.day.toordinal())
-        self._driver.add(self._job(partition, apis, finished, newest_first))
-
-    def _job(
-        self,
-        partition: Partition,
-        apis: Apis,
-        finished: Callable[[Job, Rows | InsightsError], None],
-        order: tuple[int, ...],
-    ) -> Job:
-        def begin() -> Collecting:
-            values = day_values(
-                partition.day,
-                self._credentials[partition.organization],
-                self._config.tenant,
-                partition.environment,
-            )
-            return collect(partition.table, values, apis.ids)
-
+    def _job(self, partition: Partition, store: Callable[[Job, Rows], _Stored]) -> Job:
         with_key = partition.table.on_prem_key == "header"
-        return Job(Asker(partition.organization, with_key), order, begin, finished)
+        return Job(
+            BatchKey(partition.organization, with_key),
+            begin=partial(self._queries, partition),
+            store=store,
+            record=partial(self._record, partition),
+        )
+
+    def _queries(self, partition: Partition) -> QueryGenerator:
+        values = day_values(
+            partition.day,
+            self._credentials[partition.organization],
+            self._config.tenant,
+            partition.environment,
+        )
+        names = self._names_of(partition)
+        assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
+        ids = names.on(partition.day)
+        listed = [each for each in ids if each in names.listed]
+        return collect(
+            partition.table, values, listed, [each for each in ids if each not in names.listed]
+        )
 
     def _ask(
-        self, asker: Asker, asks: Sequence[Ask], deadline: float
+        self, key: BatchKey, queries: Sequence[Query], deadline: float
     ) -> list[Answer | InsightsError]:
-        outcomes = self._choreo.ask(asker, asks, deadline)
+        outcomes = self._choreo.ask(key, queries, deadline)
         return [
-            found if isinstance(found, InsightsError) else self._read(ask.table, found)
-            for ask, found in zip(asks, outcomes, strict=True)
+            found if isinstance(found, InsightsError) else self._read(query.table, found)
+            for query, found in zip(queries, outcomes, strict=True)
         ]
 
     def _read(self, table: Table, raw: msgspec.Raw) -> Answer | InsightsError:
@@ -348,112 +316,199 @@ class Export:
         except BadAnswer as error:
             return error
 
-    # What became of them
-
-    def _store(self, partition: Partition, job: Job, rows: Rows, apis: Apis) -> None:
+    def _store(self, partition: Partition, job: Job, rows: Rows) -> _Stored:
+        """Converts, compares and writes; runs in a thread beside the requests."""
         asked = job.started or self._now()
-        over = self._stored.get(partition.table_name, {}).get(partition.key)
+        names = self._names_of(partition)
+        assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
+        file = file_of(partition, rows, names.resolve, asked)
+        apis = Known(names.listed, frozenset(rows.unanswered), names.resolve)
+        over = self._plan.stored(partition)
+        written = self._writer.write(partition, file, over=over, asked=asked, apis=apis)
+        return _Stored(written, file.dropped, rows.answers_with_unknown_fields)
 
-        def do() -> tuple[File, Written]:
-            file = file_of(partition, rows, apis, asked)
-            written = self._writer.write(
-                partition,
-                file.body,
-                over=over,
-                over_is_final=over is not None and self._is_final(partition, over),
-                day_is_over=partition.day < self._today,
-                asked=asked,
-            )
-            return file, written
-
-        def then(done: Future[tuple[File, Written]]) -> None:
-            if error := done.exception():
-                self._fail(partition, job, _known(error, partition.key))
-                return
-            file, written = done.result()
-            self.report.unknown_fields += rows.answers_with_unknown_fields
-            if file.dropped:
-                log.info("%s: %s rows of other days were left out", partition.key, file.dropped)
-            if written.verdict == "exported":
-                self.report.count_export(partition, file.rows, file.size)
-                if partition.table.daily:
-                    self._touched[PlaceDay.of(partition)] = None
-                self._note(partition, job, "exported", rows=file.rows, size=file.size)
-                return
+    def _record(
+        self, partition: Partition, job: Job, result: _Stored | InsightsError
+    ) -> Job | None:
+        """Counts what became of a partition, and notes it for the ledger."""
+        self._flush_now_and_then()
+        if isinstance(result, InsightsError):
+            other = self._instead(partition, job, result)
+            if other is None:
+                self._fail(partition, job, result)
+            return other
+        if result.learned:
+            result.learned()
+        written = result.written
+        if written is None:
+            return None
+        self.report.unknown_fields += result.unknown_fields
+        if result.dropped:
+            log.info("%s: %s rows of other days were left out", partition.key, result.dropped)
+        if written.verdict == "exported":
+            self.report.count_export(partition, written.rows or 0, written.size or 0)
+            if partition.table.daily:
+                self._touched[PlaceDay.of(partition)] = None
+        else:
             log.warning("%s: %s", partition.key, written.reason)
             self.report.kept += written.verdict == "kept"
+            self.report.unconfirmed += written.closed and written.verdict == "kept"
             self.report.settled += written.verdict == "overtaken"
-            self._note(partition, job, written.verdict, error=written.reason)
+        self._note(partition, job, written.verdict, written)
+        return None
 
-        self._driver.store(do, then)
+    def _instead(self, partition: Partition, job: Job, error: InsightsError) -> Job | None:
+        """Another way to an answer: another document, or none where the environment is gone."""
+        environment, otherwise = partition.environment, partition.table.otherwise
+        if isinstance(error, OutOfTime):
+            return None
+        if otherwise:
+            other = replace(partition, table=otherwise)
+            return self._job(other, partial(self._store, other))
+        is_gone = environment and (partition.organization, environment.id) in self._gone
+        if not (is_gone and job.requests) or isinstance(error, Retriable):
+            return None
+        # The service knows nothing of it any more: an answer without rows, which loses nothing.
+        empty = self._job(partition, partial(self._store, partition))
+        empty.begin = _no_queries
+        return empty
 
     def _fail(
-        self,
-        partition: Partition,
-        job: Job | None,
-        error: InsightsError,
-        *,
-        tried: bool = True,
+        self, partition: Partition, job: Job | None, error: InsightsError, *, tried: bool = True
     ) -> None:
+        environment = partition.environment
+        if environment and partition.table_name == "apis":
+            self._names[partition.organization, environment.id] = error
         if isinstance(error, OutOfTime):
             self.report.remaining += 1
             return
         reason = str(error)
         if isinstance(error, BadAnswer) and error.reply:
-            reason += f". The reply is kept under {self._quarantine(partition, error.reply)}"
-        environment = partition.environment.name if partition.environment else None
+            reason += f". The response is kept under {self._quarantine(partition, error.reply)}"
         self.report.count_failure(
             partition.table_name,
             partition.organization,
-            environment,
+            environment.name if environment else None,
             partition.day,
             error,
             reason,
         )
-        # What was not asked, because an earlier failure made that pointless, is not in the ledger.
-        if tried and (job is None or job.requests):
-            self._note(partition, job, "failed", error=reason)
+        # What was not queried, as an earlier failure made that pointless, is not in the ledger.
+        if tried:
+            self._note(partition, job, "failed", Written("kept", reason))
 
     def _quarantine(self, partition: Partition, reply: bytes) -> str:
-        """Keeps what could not be converted, beside the dataset."""
+        """Keeps a response that could not be converted, beside the dataset."""
         key = quarantine_key(partition, self._run_id)
 
-        def then(done: Future[None]) -> None:
-            if error := done.exception():
-                log.error("%s could not be written", key, exc_info=error)
+        def then(result: Any) -> None:
+            if isinstance(result, InsightsError):
+                log.error("%s could not be written: %s", key, result)
 
-        self._driver.store(lambda: self._dataset.quarantine(key, reply), then)
+        self._scheduler.background(partial(self._dataset.quarantine, key, reply), then)
         return key
 
+    # ---------------------------------------------------------------- The ledger
+
     def _note(
-        self,
-        partition: Partition,
-        job: Job | None,
-        status: Status,
-        *,
-        rows: int | None = None,
-        size: int | None = None,
-        error: str | None = None,
+        self, partition: Partition, job: Job | None, status: Status, written: Written
     ) -> None:
         now = self._now()
         started = (job.started if job else None) or now
-        environment = partition.environment
-        self._entries.append(
-            Entry(
-                table=partition.table_name,
-                organization=partition.organization,
-                environment=environment.name if environment else None,
-                environment_id=environment.id if environment else None,
-                day=partition.day,
-                status=status,
-                started=started,
+        final = written.closed or (False if status == "exported" else None)
+        entry = _entry(partition, status, started, final=final)
+        self._ledger.add(
+            msgspec.structs.replace(
+                entry,
                 seconds=max(0.0, (now - started).total_seconds()),
-                rows=rows,
-                bytes=size,
+                rows=written.rows,
+                bytes=written.size,
                 requests=job.requests if job else 0,
-                error=error,
+                error=written.reason,
             )
         )
+
+    def _record_unrecorded(self) -> None:
+        """Gives objects an entry whose run was killed before it wrote one."""
+        for found in self._plan.unrecorded:
+            # When it was requested, only the object knows: a run earlier at most.
+            started = found.stored.written - LONGEST_RUN
+            self._ledger.add(_entry(found.partition, "exported", started, final=found.closed))
+
+    def _flush_now_and_then(self) -> None:
+        if self._clock() >= self._next_flush:
+            self._next_flush = self._clock() + _SECONDS_BETWEEN_FLUSHES
+            self._scheduler.background(self._ledger.flush, self._flushed)
+
+    def _flushed(self, result: Any) -> None:
+        if isinstance(result, InsightsError):
+            log.warning("the ledger is written later: %s", result)
+
+    def _flush(self) -> None:
+        try:
+            self._ledger.flush()
+        except InsightsError as error:
+            self.report.count_failure(RUNS, None, None, self._today, error)
+
+    # ---------------------------------------------------------------- Whether the numbers agree
+
+    def check(self) -> None:
+        """Compares the tables of each day that was written, with the time that is left.
+
+        What it has no time for is checked by the next run, which sees that the day's objects are
+        newer than their checks. What fails is in the report.
+        """
+        places = dict.fromkeys(sorted((*self._touched, *self._unchecked()), key=_newest_first))
+        with ThreadPoolExecutor(_CHECKS_AT_A_TIME, "check") as threads:
+            for place, result in zip(places, threads.map(self._checked, places), strict=True):
+                if isinstance(result, InsightsError):
+                    name = place.environment.name if place.environment else None
+                    self.report.count_failure(CHECKS, place.organization, name, place.day, result)
+                else:
+                    self.report.mismatches += result
+
+    def _unchecked(self) -> Iterator[PlaceDay]:
+        for organization, environments in self._environments.items():
+            for environment in (None, *environments):
+                for day in self._plan.unchecked(organization, environment):
+                    yield PlaceDay(organization, environment, day)
+
+    def _checked(self, place: PlaceDay) -> int | InsightsError:
+        """The mismatches of a day; 0 where no time was left."""
+        if self._clock() > self._ends - _SECONDS_FOR_CHECK:
+            return 0
+        audit = Audit(self._dataset, self._catalogue, self._run_id, self._config.tables)
+        now = self._now()
+        try:
+            found = audit.check(place, final=now >= closes_at(place.day, self._config.settle_hours))
+            audit.write(place, found, now)
+        except Exception as error:
+            return _known(error, f"the checks of {place.organization} on {place.day}")
+        return len(mismatches(found))
+
+
+def _no_queries() -> QueryGenerator:
+    yield []
+    return Rows()
+
+
+def _newest_first(place: PlaceDay) -> int:
+    return -place.day.toordinal()
+
+
+def _entry(partition: Partition, status: Status, started: datetime, *, final: bool | None) -> Entry:
+    environment = partition.environment
+    return Entry(
+        table=partition.table_name,
+        organization=partition.organization,
+        environment=environment.name if environment else None,
+        environment_id=environment.id if environment else None,
+        day=partition.day,
+        status=status,
+        final=final,
+        started=started,
+        seconds=0.0,
+    )
 
 
 def waiting_for(what: str, error: InsightsError) -> InsightsError:

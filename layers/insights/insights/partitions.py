@@ -3,7 +3,7 @@
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -46,8 +46,13 @@ class Partition:
     @property
     def place(self) -> str:
         """Organisation and environment as part of a key."""
-        name = safe_name(self.organization)
-        return f"{name}.{self.environment.key_name}" if self.environment else name
+        return place_of(self.organization, self.environment)
+
+
+def place_of(organization: str, environment: Environment | None) -> str:
+    """Organisation and environment as part of a key."""
+    name = safe_name(organization)
+    return f"{name}.{environment.key_name}" if environment else name
 
 
 def quarantine_key(partition: Partition, run: str) -> str:
@@ -105,62 +110,10 @@ LEGACY_IDS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def environments(rows: Iterable[Mapping[str, str | None]]) -> tuple[Environment, ...]:
-    """The environments from the rows of the table `environments`, in the server's order.
-
-    To get all of its data, the union of an environment's ids must be asked for [Choreo].
-    """
-    found: list[Environment] = []
-    taken: set[str] = set()
-    for row in rows:
-        name, own = row["environment_name"] or "", row["environment_id"] or ""
-        ids = [own, row["external_env_id"], row["internal_env_id"], row["sandbox_env_id"]]
-        if row["type"] == "CHOREO":
-            ids += LEGACY_IDS.get(name, ())
-        key_name = safe_name(name)
-        if key_name in taken:
-            # Two environments of one name: the later keeps apart by its id.
-            key_name = f"{key_name}-{hashlib.sha256(own.encode()).hexdigest()[:8]}"
-        taken.add(key_name)
-        union = tuple(dict.fromkeys(filter(None, ids)))
-        found.append(Environment(own, name, row["type"] or "", union, key_name))
-    return tuple(found)
-
-
 def days(first: date, last: date) -> Iterator[date]:
     """The days from `last` back to `first`, both included: newest first."""
     for back in range((last - first).days + 1):
         yield last - timedelta(days=back)
-
-
-def wanted(
-    table: Table,
-    organization: str,
-    environment: Environment | None,
-    *,
-    first: date,
-    last: date,
-    today: date,
-) -> Iterator[Partition]:
-    """The partitions of a table that should exist for these days, newest first.
-
-    A list is known for today alone. What the service keeps for some days only is wanted for
-    those; what it has only for some types of environment, for these.
-    """
-    types = table.environment_types
-    if environment and types and environment.type not in types:
-        return
-    if not table.daily:
-        first = max(first, today)
-    elif table.kept_days is not None:
-        first = max(first, today - timedelta(days=table.kept_days))
-    for day in days(first, min(last, today)):
-        yield Partition(table, table.name, organization, environment, day)
-
-
-def is_final(written: datetime, day: date, settle_hours: float) -> bool:
-    """Whether an object written then holds all that will ever come late for its day."""
-    return written >= day_end(day) + timedelta(hours=settle_hours)
 
 
 def day_start(day: date) -> datetime:

@@ -1,29 +1,35 @@
-"""A budget of requests a minute that all threads of a run share."""
+"""Paces the requests of all threads of a run."""
 
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 from insights.errors import OutOfTime
 
-_WINDOW = 60.0
+_MINUTE = 60.0
 
 
 class Throttle:
-    """Lets at most `per_minute` requests pass in any minute; a 429 holds all of them back."""
+    """Spreads requests evenly over each minute; a 429 holds all of them back."""
 
     def __init__(
         self,
-        per_minute: int,
+        rate_per_minute: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._sent: deque[float] = deque(maxlen=per_minute)
-        self._not_before = 0.0
+        self._rate = rate_per_minute
+        self._last = -math.inf
+        self._not_before = -math.inf
         self._lock = threading.Lock()
         self._clock = clock
         self._sleep = sleep
+
+    def set_rate(self, rate_per_minute: float) -> None:
+        """Holds for the very next request: its distance to the last one is that of the new rate."""
+        with self._lock:
+            self._rate = rate_per_minute
 
     def hold(self, seconds: float) -> None:
         """Nothing is sent for so long: what a 429 asks for."""
@@ -39,16 +45,14 @@ class Throttle:
             self._sleep(seconds)
 
     def _take(self, deadline: float | None) -> float:
-        """0 where a request was taken from the budget, else the seconds to wait."""
+        """0 where a request may be sent now, else the seconds to wait."""
         with self._lock:
             now = self._clock()
-            free = self._not_before
-            if len(self._sent) == self._sent.maxlen:
-                free = max(free, self._sent[0] + _WINDOW)
+            free = max(self._not_before, self._last + _MINUTE / self._rate)
             if deadline is not None and free > deadline:
                 msg = f"the request budget is used up for {free - now:.0f} s, more than is left"
                 raise OutOfTime(msg)
             if free <= now:
-                self._sent.append(now)
+                self._last = now
                 return 0.0
             return free - now

@@ -125,4 +125,7 @@ def test_glue_takes_what_is_written():
         comments = [c.get("Comment", "") for c in described["StorageDescriptor"]["Columns"]]
         assert max(map(len, comments)) <= 255
         assert len(described["Description"]) <= 2048
+        partitioned = not described["Name"].startswith("registry_")
+        assert [key["Name"] for key in described["PartitionKeys"]] == ["day"] * partitioned
+        assert ("projection.enabled" in described["Parameters"]) == partitioned
     assert len(resources) <= 500

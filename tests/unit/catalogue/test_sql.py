@@ -105,6 +105,8 @@ def test_athena_can_decode_a_view():
     for view, properties in zip(made, resources(athena.render_views(made)), strict=True):
         described = properties["TableInput"]
         assert described["TableType"] == "VIRTUAL_VIEW"
+        # Without the list, even an empty one, Athena fails on the view.
+        assert described["PartitionKeys"] == []
         # Trino, and with it Athena, knows a view by these.
         assert described["Parameters"] == {"presto_view": "true", "comment": "Presto View"}
         assert described["Description"] == "Presto View"

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -19,7 +20,7 @@ from cli.backfill.plan import Part, Place, Plan, Span, spans
 from cli.errors import CommandError, WrongUsage
 from insights.catalogue import Column
 from insights.dataset import Dataset
-from insights.ledger import Entry, objects
+from insights.ledger import Entry, Ledger
 from insights.parquet import encode
 from tests.fakes import states as fake
 from tests.unit.export.memory import MemoryDataset
@@ -336,12 +337,15 @@ def entry(**changes: Any) -> Entry:
 
 def ledger(*runs: tuple[datetime, list[Entry]]) -> Dataset:
     """A dataset with the ledger of these runs."""
-    dataset = MemoryDataset()
+    memory = MemoryDataset()
+    dataset = cast("Dataset", memory)
     for number, (at, entries) in enumerate(runs):
-        dataset.now = at
-        for _, key, body in objects(f"run-{number}", entries, at):
-            dataset.put(key, body, asked=at, run="r")
-    return cast("Dataset", dataset)
+        memory.now = at
+        run = Ledger(dataset, f"run-{number}", partial(datetime.fromtimestamp, at.timestamp(), UTC))
+        for each in entries:
+            run.add(each)
+        run.flush()
+    return dataset
 
 
 def reported(dataset: Dataset, *failures: Failure, since: datetime = NOW) -> list[str]:

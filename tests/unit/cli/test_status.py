@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +21,13 @@ from cli.status.reading import gather, settings
 from cli.status.standing import Place, Settings
 from insights import checks
 from insights.catalogue import Catalogue, load
-from insights.ledger import Entry, Status, objects
+from insights.coverage import wanted
+from insights.ledger import Entry, Ledger, Status
 from insights.parquet import encode
-from insights.partitions import Environment, Partition, environments, wanted
+from insights.partitions import Environment, Partition
+from insights.registry_merge import environments_of
 from tests.unit.export.memory import MemoryDataset
+from tests.unit.export.older import runs_object
 
 if TYPE_CHECKING:
     from insights.checks import Verdict
@@ -45,7 +49,7 @@ ROWS: list[dict[str, str | None]] = [
     }
     for number, name in enumerate(("Production", "Hall, Süd", "Production"))
 ]
-ENVIRONMENTS = environments(ROWS)
+ENVIRONMENTS = environments_of(ROWS, TODAY)
 
 
 def chosen(*tables: str, organizations: Iterable[str] = ("acme",)) -> Settings:
@@ -91,30 +95,34 @@ class Store(MemoryDataset):
         error: str | None = None,
     ) -> None:
         """Writes a run's rows of the ledger."""
-        entries = [
-            Entry(
-                partition.table_name,
-                partition.organization,
-                partition.environment.name if partition.environment else None,
-                partition.environment.id if partition.environment else None,
-                partition.day,
-                status,
-                at,
-                1.0,
-                rows=rows,
-                error=error,
-            )
-            for partition in partitions
-        ]
         self.runs += 1
         self.now = at
-        for _, key, body in objects(f"{at:%Y%m%dT%H%M%S}-{self.runs}", entries, at):
-            self.put(key, body, asked=at, run="a")
+        run = Ledger(cast("Dataset", self), f"{at:%Y%m%dT%H%M%S}-{self.runs}", lambda: at)
+        for partition in partitions:
+            run.add(tried(partition, at, status=status, rows=rows, error=error))
+        run.flush()
 
     def status(
         self, given: Settings, now: datetime = NOW, *, everything: bool = False
     ) -> reading.Status:
         return gather("a-stack", given, cast("Dataset", self), now, everything=everything)
+
+
+def tried(partition: Partition, at: datetime, **changes: Any) -> Entry:
+    """What a run tells of a partition."""
+    environment = partition.environment
+    entry = Entry(
+        partition.table_name,
+        partition.organization,
+        environment.name if environment else None,
+        environment.id if environment else None,
+        partition.day,
+        "exported",
+        at,
+        1.0,
+        exported_at=at,
+    )
+    return msgspec.structs.replace(entry, **changes)
 
 
 @pytest.fixture
@@ -138,8 +146,8 @@ def counts(standing: Any) -> tuple[int, int, int, int]:
 def test_final_open_missing_and_failed(store: Store) -> None:
     four = [store.partition("success_summary", "acme", ENVIRONMENTS[0], day) for day in days()]
     final, open_, _, failed = four
-    store.write(final, at=datetime(2026, 3, 10, 0, 0, tzinfo=UTC))
-    store.write(open_, at=datetime(2026, 3, 10, 23, 59, tzinfo=UTC))
+    store.write(final, at=datetime(2026, 3, 10, 0, 15, tzinfo=UTC))
+    store.write(open_, at=datetime(2026, 3, 11, 0, 14, tzinfo=UTC))
     store.tell(final, open_, rows=7)
     store.tell(failed, status="failed", rows=None, error="it said no")
 
@@ -167,6 +175,22 @@ def test_the_newest_entry_counts_and_the_rows_of_the_newest_export(store: Store)
 
     assert (counts(failed), failed.rows) == ((0, 0, 3, 1), 4)
     assert (counts(mended), mended.rows, mended.failures) == ((0, 1, 3, 0), 6, [])
+
+
+def test_the_ledgers_of_0_1_0_and_of_today_are_read(store: Store) -> None:
+    old, both = (store.partition("success_summary", "acme", e, TODAY) for e in ENVIRONMENTS[:2])
+    for partition in (old, both):
+        store.write(partition)
+    before = NOW - timedelta(hours=2)
+    entries = [tried(each, before, rows=3, run="20260311T103000-a") for each in (old, both)]
+    store.put(*runs_object(entries), asked=before, run="a")
+    store.tell(both, at=NOW - timedelta(hours=1), status="unchanged", rows=6)
+    store.tell(both, status="failed", rows=None, error="no")
+
+    status = store.status(chosen("success_summary"))
+
+    assert [of(status, "success_summary", number).rows for number in (0, 1)] == [3, 6]
+    assert counts(of(status, "success_summary", 1)) == (0, 0, 3, 1)
 
 
 def test_a_final_day_stays_final_when_it_is_forced_in_vain(store: Store) -> None:
@@ -255,7 +279,9 @@ def test_why_the_very_first_run_failed_is_told() -> None:
 def test_without_a_list_the_objects_tell_the_environments() -> None:
     store = Store()
     partition = store.partition("success_summary", "acme", ENVIRONMENTS[1], TODAY)
-    store.write(partition)
+    place = {"organization": "acme", "environment": "Hall, Süd", "environment_id": "id-1"}
+    columns = {name: [value] for name, value in place.items()}
+    store.write(partition, body=encode(partition.table.columns, columns, 1))
     store.tell(partition, rows=8)
 
     status = store.status(chosen("success_summary"))
@@ -269,7 +295,7 @@ def test_what_is_gone_from_the_settings_is_history(store: Store) -> None:
 
     status = store.status(chosen("success_summary"))
 
-    assert counts(of(status, "success_summary", 3)) == (1, 0, 0, 0)
+    assert counts(of(status, "success_summary", 3)) == (0, 1, 0, 0)
 
 
 def test_the_age_is_that_of_the_data_not_of_the_file(store: Store) -> None:
@@ -322,6 +348,7 @@ def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
                 for e in ENVIRONMENTS
             ]
             store.tell(*told, at=NOW - timedelta(hours=hour))
+    store.read_keys.clear()
     status = store.status(given)
 
     assert sum(standing.rows for standing in status.standings.values()) == 31 * 3 * 5
@@ -331,7 +358,7 @@ def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
 def checked(store: Store, day: date, *verdicts: Verdict) -> None:
     """Writes the checks of a day."""
     found = [checks.Check("a = b", ("total_traffic",), verdict, 1200, 1234) for verdict in verdicts]
-    body = checks.file(found, organization="acme", environment=None, day=day, now=NOW)
+    body = checks.file(found, organization="acme", environment=None, now=NOW)
     store.put(checks.key(day, "acme"), body, asked=NOW, run="a")
 
 

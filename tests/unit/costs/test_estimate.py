@@ -1,7 +1,9 @@
 """The estimate: what it follows from, and what it never does."""
 
 import json
+import re
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import costs
 from costs import Counts, Estimate, Inputs
 from insights.errors import ConfigurationError
 
+ROOT = Path(__file__).parents[3]
 PRICES = costs.load()
 # What may run or not: it costs the same.
 FIXED = {"kms-keys", "secrets", "alarms", "query-alarms", "glue"}
@@ -219,3 +222,18 @@ def test_every_price_is_used_and_sourced():
         assert price.source, price.id
         assert price.what, price.id
     assert asdict(Inputs())["region"] in PRICES.regions
+
+
+def test_the_readme_and_the_page_say_what_the_model_does():
+    readme = (ROOT / "README.md").read_text()
+    one = bill(Inputs())
+    (whole, after_free) = re.search(
+        r"about \*\*(\d+) US dollars\s+a month\*\*.*?about (\d+) where", readme, re.DOTALL
+    ).groups()
+    assert (int(whole), int(after_free)) == (round(one.usd), round(one.usd_after_free))
+    (hundred,) = re.search(r"A hundred APIs\s+cost (\d+)", readme).groups()
+    assert int(hundred) == round(bill(Inputs(apis=100)).usd)
+    (more,) = re.search(r"a further organisation adds\s+(?:about )?(\d+)", readme).groups()
+    assert int(more) == round(bill(Inputs(organizations=2)).usd - one.usd)
+    page = (ROOT / "docs/scaling.md").read_text()
+    assert f"**{one.usd:.2f} US dollars**, {one.usd_after_free:.2f} where" in page

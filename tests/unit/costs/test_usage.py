@@ -1,10 +1,9 @@
-"""The model counts what the exporter does: against the simulation, the sandbox and the template."""
+"""The model counts what the exporter does: against the sandbox and the template."""
 
 import importlib.util
 import io
 import json
 import tracemalloc
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +16,15 @@ from costs import quantities
 from costs.asking import object_bytes, questions, rows, rules
 from costs.inputs import Inputs
 from costs.limits import LISTED_BYTES
-from costs.quantities import DATA_SETS, LEDGER_READ, LEDGERS, LISTS_READ, TABLES_READ, VIEWS
-from costs.simulation import NOON, Simulation
+from costs.quantities import (
+    DATA_SETS,
+    ENVIRONMENTS_READ,
+    LEDGER_READ,
+    NAMES_READ,
+    OWN_TABLES,
+    TABLES_READ,
+    VIEWS,
+)
 from costs.usage import INVOCATION_SECONDS, MOST_ROUNDS, Usage
 from dashboard.data import needed_tables
 from dashboard.panels import SHEETS
@@ -28,7 +34,8 @@ from insights.choreo import request_body
 from insights.config import ExportConfig
 from insights.dataset import Stored
 from insights.partitions import safe_name
-from insights.questions import Ask
+from insights.questions import Query
+from insights.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, UNPARTITIONED
 from insights.report import Report
 from sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
 from tests.unit.export.test_export import TODAY, Place
@@ -37,56 +44,6 @@ from views.duckdb import all_views, tables_of
 ROOT = Path(__file__).parents[3]
 TEMPLATE = Template(ROOT / "template.yaml")
 CATALOGUE = load()
-MIDNIGHT = NOON - timedelta(hours=12)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"apis": 2, "environments": 2, "settle_hours": 24},
-        {"apis": 1, "environments": 1, "settle_hours": 3, "on_prem_key": True},
-        {"apis": 4, "environments": 1, "settle_hours": 0, "organizations": 2},
-        {"apis": 2, "tables": ("latency", "apis", "alert_summary", "error_summary")},
-    ],
-)
-def test_a_day_of_runs_is_what_the_exporter_does(given: dict):
-    """Every six hours: the runs of a day when those of the days before have been."""
-    inputs = Inputs(**{"history_days": 0, "runs_a_day": 4, **given})
-    simulation = Simulation(inputs, begin=MIDNIGHT)
-    calls: Counter[str] = Counter()
-    asked = written = 0
-    for number in range(12):
-        simulation.wait_until(number * 6 * 3_600)
-        found = simulation.run()
-        assert not found.remaining
-        if number >= 8:
-            calls += Counter(found.calls)
-            asked += found.questions
-            written += found.exported
-    usage = Usage(inputs, CATALOGUE)
-    assert usage.questions == asked
-    assert usage.written == written
-    assert usage.puts == calls["PUT"]
-    assert usage.gets == calls["GET"]
-    assert usage.pages * 4 == calls["LIST"]
-
-
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        Inputs(apis=10),
-        Inputs(apis=60, organizations=2, history_days=800),
-        Inputs(apis=40, seconds_a_request=4),
-        Inputs(apis=100, environments=2, requests_per_minute=20),
-        Inputs(apis=150, environments=2, batch_size=10, concurrency=12),
-    ],
-)
-def test_a_run_takes_as_long_as_the_exporter_does(inputs: Inputs):
-    found, run = Simulation(inputs).run(), Usage(inputs, CATALOGUE).run
-    assert run.requests == pytest.approx(found.requests, rel=0.1)
-    # The model's run is one in the mean, which now and then has a third day.
-    assert run.seconds == pytest.approx(found.seconds, rel=0.15)
-    assert abs(run.rounds - found.rounds) <= 1
 
 
 def test_rows_questions_and_bytes_are_those_of_synthetic_traffic():
@@ -123,8 +80,8 @@ def test_questions_take_as_many_bytes_as_is_counted():
         "time": {"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-02T00:00:00.000Z"},
         "data": {"orgId": "x" * 36, "environmentIds": ["x" * 36] * 4, "tenant": "carbon.super"},
     }
-    asks = [Ask(table, {**given, "apiIds": [f"{n:036d}"] * 5}, {}) for n in range(20)]
-    each = len(request_body(asks)) / 20
+    queries = [Query(table, {**given, "apiIds": [f"{n:036d}"] * 5}, {}) for n in range(20)]
+    each = len(request_body(queries)) / 20
     assert each == pytest.approx(quantities._BYTES_A_QUESTION, rel=0.5)
 
 
@@ -171,16 +128,17 @@ def test_glue_and_quicksight_have_what_is_counted():
         for name in ("tables.yaml", "views.yaml")
         for resource in yaml.safe_load((ROOT / name).read_text())["Resources"].values()
     ]
-    assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + LEDGERS
+    assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + OWN_TABLES
     sets = data_sets(SHEETS, all_views().values())
-    lists = {table.name for table in CATALOGUE.chosen(None) if not table.daily}
     read = [(each.by_day, tables_of(each.name)) for each in sets]
     assert len(sets) == DATA_SETS
-    assert sum(len(tables & lists) for _, tables in read) == LISTS_READ
+    assert sum(REGISTRY_NAMES in tables for _, tables in read) == NAMES_READ
+    assert sum(REGISTRY_ENVIRONMENTS in tables for _, tables in read) == ENVIRONMENTS_READ
     assert sum("runs" in tables for by_day, tables in read if by_day) == LEDGER_READ
-    assert sum(len(tables - lists - {"runs"}) for by_day, tables in read if by_day) == TABLES_READ
+    daily = [tables - UNPARTITIONED - {"runs"} for by_day, tables in read if by_day]
+    assert sum(map(len, daily)) == TABLES_READ
     assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
-    assert len(needed_tables(SHEETS)) == 33
+    assert len(needed_tables(SHEETS) - UNPARTITIONED) == 30
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,23 @@
 """What the file holds of the dataset."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from dashboard.data import coverage, environments, filled, frames, panels_of, unknown_columns
+import duckdb
+
+from dashboard.data import (
+    coverage,
+    environments,
+    filled,
+    frames,
+    panels_of,
+    unknown_columns,
+    values_of,
+)
+from dashboard.description import Colour, Filter
 from dashboard.panels import SHEETS
+from dashboard.panels.shared import REQUESTS, percent
 from tests.unit.dashboard.conftest import NOW, SINCE, Dataset
 
 PANELS = panels_of(SHEETS)
@@ -31,8 +44,13 @@ def test_a_frame_holds_all_of_its_view(dataset: Dataset) -> None:
             else:
                 there = [row[value] for row in rows if row[value] is not None]
                 found = {"sum": sum, "max": max, "min": min}[function](there) if there else None
+            # A part and a whole of a percentage are of the rows that have both.
+            column, *others = column.split("&")
             star = "*" if column == "*" else f'"{column}"'
-            told = dataset.database.execute(f'SELECT {function}({star}) FROM "{frame.view}"')
+            known = "".join(f' AND "{name}" IS NOT NULL' for name in others)
+            told = dataset.database.execute(
+                f'SELECT {function}({star}) FROM "{frame.view}" WHERE true{known}'
+            )
             wanted = told.fetchall()[0][0]
             if not hasattr(wanted, "year"):
                 assert found == (wanted or (found if not found else wanted)), (frame.name, value)
@@ -60,3 +78,20 @@ def test_environments_have_their_type(dataset: Dataset) -> None:
     kinds = {e["environment"]: e["type"] for e in environments(dataset.database)}
     assert kinds["Headquarters, Zürich"] == "ON_PREM"
     assert kinds["Production"] == "CHOREO"
+
+
+def test_a_percentage_is_of_rows_that_have_all_of_its_figures() -> None:
+    """Three days: one without errors, one without requests, and one with both."""
+    database = duckdb.connect()
+    database.execute(
+        "CREATE TABLE traffic_daily AS SELECT * FROM (VALUES"
+        " (DATE '2026-03-06', 'acme', 100, NULL), (DATE '2026-03-07', 'acme', NULL, 9),"
+        " (DATE '2026-03-08', 'acme', 50, 5)) AS t(day, organization, requests, errors)"
+    )
+    rate = percent("Error rate", "errors", ("requests",), Colour.VERMILION)
+    panel = replace(PANELS[0], view="traffic_daily", measures=(rate, REQUESTS))
+    panel = replace(panel, x=None, filters=(Filter.ORGANIZATION,))
+    (frame,) = frames([panel]).values()
+    (row,) = rows_of(filled(database, frame))
+    part, whole = values_of(rate)
+    assert (row[part], row[whole], row["sum:requests"]) == (5, 50, 150)

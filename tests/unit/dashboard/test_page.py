@@ -307,7 +307,7 @@ def test_names_are_text_and_never_code(chromium: Browser, dataset: Dataset, tmp_
     with dataset.database.cursor() as database:
         database.begin()
         database.execute("UPDATE top_user_agents SET user_agent = ?", [hostile])
-        database.execute("UPDATE apis SET api_name = ?", [hostile])
+        database.execute("UPDATE registry_names SET name = ?", [hostile])
         page = tmp_path / "page.html"
         page.write_text(draw(database, About(hostile, NOW)), "utf-8")
         database.rollback()

@@ -370,7 +370,8 @@ class TestNames:
             assert columns
             assert all(COLUMNS[data_set][each] == "INTEGER" for each in columns)
         assert CALCULATED["traffic_daily", "errors in percent of requests"] == (
-            "ifelse((sum({requests})) > 0, 100.0 * sum({errors}) / (sum({requests})), null)"
+            "ifelse((sumIf({requests}, isNotNull({errors}))) > 0, 100.0 * sumIf({errors},"
+            " isNotNull({requests})) / (sumIf({requests}, isNotNull({errors}))), null)"
         )
         # Only such a field is a measure without a function of its own.
         for each in found(DEFINITION, "NumericalMeasureField"):

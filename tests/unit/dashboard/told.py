@@ -57,8 +57,12 @@ def _measure(measure: Measure) -> str:
     column = f'"{measure.column}"'
     match measure.aggregation:
         case Aggregation.PERCENT:
-            whole = " + ".join(f'coalesce(sum("{name}"), 0)' for name in measure.whole)
-            return f"100e0 * sum({column}) / nullif({whole}, 0)"
+            whole = " + ".join(f'"{name}"' for name in measure.whole)
+            # A sum of columns is null where one of them is.
+            return (
+                f"100e0 * sum(CASE WHEN {whole} IS NOT NULL THEN {column} END)"
+                f" / nullif(sum(CASE WHEN {column} IS NOT NULL THEN {whole} END), 0)"
+            )
         case Aggregation.COUNT:
             return "count(*)"
         case Aggregation.GIVEN:

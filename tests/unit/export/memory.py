@@ -23,6 +23,7 @@ class Object:
     asked: datetime
     run: str
     etag: str
+    confirmed: bool = True
 
 
 class MemoryDataset:
@@ -45,29 +46,49 @@ class MemoryDataset:
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
         start, end = day_prefix(table, first), day_prefix(table, last) + "~"
         return {
-            key: Stored(found.written, found.etag)
-            for key, found in self.objects.items()
+            key: stored
+            for key, stored in self.everything()
             if key.startswith(table_prefix(table)) and start <= key <= end
         }
 
+    def everything(self) -> Iterator[tuple[str, Stored]]:
+        for key, found in sorted(self.objects.items()):
+            yield key, Stored(found.written, found.etag, len(found.body))
+
     def read(self, key: str) -> Kept | None:
         found = self.objects.get(key)
-        return Kept(found.etag, found.asked, found.run, found.body) if found else None
+        if not found:
+            return None
+        return Kept(
+            found.etag, found.written, found.asked, found.run, found.body, confirmed=found.confirmed
+        )
 
-    def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
+    def put(
+        self, key: str, body: bytes, *, asked: datetime, run: str, confirmed: bool = True
+    ) -> None:
         if any(key.startswith(prefix) for prefix in self.broken):
             raise Retriable("no space")
         etag = f'"{next(self._etags)}"'
-        self.objects[key] = Object(self.now, body, asked, run, etag)
+        self.objects[key] = Object(self.now, body, asked, run, etag, confirmed)
 
     def replace(
-        self, key: str, body: bytes, *, over: str | None, asked: datetime, run: str
+        self,
+        key: str,
+        body: bytes,
+        *,
+        over: str | None,
+        asked: datetime,
+        run: str,
+        confirmed: bool = True,
     ) -> None:
         self.before(key)
         found = self.objects.get(key)
         if (found.etag if found else None) != over:
             raise Overtaken(key)
-        self.put(key, body, asked=asked, run=run)
+        self.put(key, body, asked=asked, run=run, confirmed=confirmed)
+
+    def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
 
     def quarantine(self, key: str, reply: bytes) -> None:
         self.quarantined[key] = reply

@@ -504,16 +504,15 @@ def test_the_file_holds_a_row_for_each_check() -> None:
         Check("c <= d", ("c", "d"), "skipped", explanation="there is no data of c"),
         Check("e = f", ("e", "f"), "mismatch", 2**70, -(2**70), "very many fewer"),
     ]
-    body = file(checks, organization="acme", environment=ZURICH, day=DAY, now=LATER)
+    body = file(checks, organization="acme", environment=ZURICH, now=LATER)
     rows = decode(body)
     assert list(rows) == [
-        "what", "organization", "environment", "environment_id", "day", "expected", "found",
+        "what", "organization", "environment", "environment_id", "expected", "found",
         "verdict", "explanation", "tables", "exported_at",
     ]  # fmt: skip
-    assert [name for name in rows if name != "day"] == [c.name for c in CHECKS_COLUMNS]
+    assert list(rows) == [c.name for c in CHECKS_COLUMNS]
     assert rows["environment"] == ["Headquarters, Zürich"] * 3
     assert rows["environment_id"] == ["id-1"] * 3
-    assert rows["day"] == ["2026-03-09"] * 3
     assert rows["expected"] == [3, None, 2**63 - 1]
     assert rows["found"] == [2, None, -(2**63 - 1)]
     assert rows["verdict"] == ["mismatch", "skipped", "mismatch"]
@@ -522,7 +521,7 @@ def test_the_file_holds_a_row_for_each_check() -> None:
 
 
 def test_the_file_of_an_organisation_names_no_environment() -> None:
-    rows = decode(file([], organization="acme", environment=None, day=DAY, now=LATER))
+    rows = decode(file([], organization="acme", environment=None, now=LATER))
     assert all(values == [] for values in rows.values())
 
 

@@ -14,21 +14,21 @@ from insights.choreo import day_values, outcomes, request_body
 from insights.credentials import Credentials
 from insights.errors import InsightsError, Refused
 from insights.partitions import Environment
-from insights.questions import Ask
+from insights.questions import Query
 
 PRODUCTION = Environment("e1", "Production", "CHOREO", ("e1", "e2"), "Production")
 CREDENTIALS = Credentials("acme", "org-uuid", "key", "secret")
 
 
-def asks(*tables, **more):
+def queries(*tables, **more):
     values = day_values(date(2026, 11, 20), CREDENTIALS, "carbon.super", PRODUCTION)
-    return [Ask(table, {**values, **more}, {}) for table in tables]
+    return [Query(table, {**values, **more}, {}) for table in tables]
 
 
 @given(st.lists(st.sampled_from(["hourly", "by_api", "paged"]), min_size=1, max_size=6))
 def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
     tables = [request.getfixturevalue(name) for name in names]
-    body = json.loads(request_body(asks(*tables, apiIds=["a"], limit=20, offset=0)))
+    body = json.loads(request_body(queries(*tables, apiIds=["a"], limit=20, offset=0)))
     assert not validate(schema(), parse(body["query"]))
     assert all(body["query"].count(f"t{i}:") == 1 for i in range(len(names)))
     values = list(map(json.dumps, body["variables"].values()))
@@ -41,7 +41,7 @@ def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
 
 
 def test_ids_of_two_questions_stay_apart(by_api):
-    one, other = asks(by_api, apiIds=["a"])[0], asks(by_api, apiIds=["b"])[0]
+    one, other = queries(by_api, apiIds=["a"])[0], queries(by_api, apiIds=["b"])[0]
     body = json.loads(request_body([one, other]))
     assert [v for v in body["variables"].values() if isinstance(v, list)] == [["a"], ["b"]]
 

@@ -15,6 +15,7 @@ import requests
 from catalogue.compiler import schema
 from insights.bounds import Bounds
 from insights.catalogue import RESOLVED, Table, load
+from insights.checks import CHECKS
 from insights.choreo import Choreo
 from insights.config import ExportConfig
 from insights.credentials import Credentials
@@ -22,7 +23,8 @@ from insights.errors import ConfigurationError, PersonMustAct, Unauthenticated
 from insights.export import Export
 from insights.http import Http, Timeouts
 from insights.ledger import RUNS
-from insights.partitions import safe_name, table_prefix
+from insights.partitions import day_of, safe_name, table_prefix
+from insights.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES
 from insights.report import Report
 from sandbox import SandboxServer, Settings, World
 from sandbox.expected import expected_rows
@@ -31,6 +33,8 @@ from tests.unit.export.memory import MemoryDataset
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 TODAY = NOW.date()
 CATALOGUE = load()
+# The exporter's own tables.
+OWN = tuple(map(table_prefix, (RUNS, CHECKS, REGISTRY_ENVIRONMENTS, REGISTRY_NAMES)))
 
 
 class PlainTokens:
@@ -96,6 +100,7 @@ class Place:
         self.tokens = PlainTokens(sandbox)
         self.now = NOW
         self.seconds = 600.0
+        self.choreo = Choreo
         self.catalogue = CATALOGUE
         self.config = ExportConfig(
             organizations=organizations,
@@ -114,21 +119,25 @@ class Place:
             batch_size=20,
         )
 
-    def run(self, event: dict[str, Any] | None = None) -> Report:
+    def run(self, event: dict[str, Any] | None = None, *, check: bool = True) -> Report:
         self.dataset.now = self.now
         self.sandbox.settings.update({"now": self.now.isoformat()})
         http = Http(Timeouts(), retries=3, sleep=lambda _: None)
-        return Export(
+        run = Export(
             self.config,
             self.catalogue,
             Bounds.from_event(event or {}, self.config, self.catalogue, self.now.date()),
             dataset=self.dataset,
-            choreo=Choreo(http, self.sandbox.insights_url, self.tokens, self.secrets),
+            choreo=self.choreo(http, self.sandbox.insights_url, self.tokens, self.secrets),
             secrets=self.secrets,
             run_id=f"run-{self.now:%d%H%M}",
             ends=time.monotonic() + self.seconds,
             now=lambda: self.now,
-        ).run()
+        )
+        report = run.export()
+        if check:
+            run.check()
+        return report
 
     def expected(self, table: str, organization: str, environment: str | None, day: date) -> list:
         world = self.sandbox.world
@@ -156,9 +165,7 @@ def canonical(rows: list[dict[str, Any]]) -> list[str]:
 def bodies(place: Place) -> dict[str, bytes]:
     """The data, without the exporter's own tables."""
     return {
-        key: found.body
-        for key, found in place.dataset.objects.items()
-        if "/runs/" not in key and "/checks/" not in key
+        key: found.body for key, found in place.dataset.objects.items() if not key.startswith(OWN)
     }
 
 
@@ -226,7 +233,7 @@ def test_the_ledger_has_a_row_for_each_partition(whole: Place):
     assert {row["status"] for row in rows} == {"exported"}
     for row in rows:
         assert row["run"] == "run-201030"
-        assert date.fromisoformat(row["day"]) in [TODAY - timedelta(days=n) for n in range(3)]
+        assert "day" not in row
         assert row["requests"] >= 1
         assert row["bytes"] > 0
         assert row["error"] is None
@@ -391,7 +398,7 @@ UNREADABLE = {
     "huge_int": "requestCount",
     "null_item": "got `null`",
     "wrong_time": "time",
-    "wrong_granularity": "where 1h was asked for",
+    "wrong_granularity": "where 1h was requested",
     "field_null": "getSuccessSummary is null",
     "field_error": "GraphQL says: ",
 }
@@ -539,15 +546,39 @@ def test_a_past_day_is_not_replaced_by_less(place: Place):
     assert bodies(place) == written
     kept = [row for row in place.dataset.table("runs") if row["status"] == "kept"]
     assert len(kept) == len(written)
-    assert all("it was kept as it is" in row["error"] for row in kept)
-    # What was kept is final by now, and nobody asks again.
+    assert all("the stored data stays" in row["error"] for row in kept)
+    assert not any(row["final"] for row in kept)
+    # The day has settled: it is queried once a day.
     assert place.run(day).settled == len(written)
-    place.now += timedelta(hours=1)
+    place.now += timedelta(days=1)
+    assert place.run(day).kept == len(written)
+    # A week after settling it is closed, unconfirmed.
+    place.now = NOW + timedelta(days=9)
+    assert (place.run(day).unconfirmed, bodies(place)) == (len(written), written)
+    place.now += timedelta(days=1)
+    assert place.run(day).settled == len(written)
     again = place.run({**day, "again": True})
-    assert (again.exported, again.kept) == (0, len(written))
+    assert (again.exported, again.kept, again.unconfirmed) == (0, len(written), 0)
     assert bodies(place) == written
     assert place.run({**day, "force": True}).exported == len(written)
     assert bodies(place) != written
+
+
+def test_a_source_that_recovers_within_a_week_completes_the_day(place: Place):
+    day = {"tables": [TABLE], "organizations": ["acme"], "from": str(TODAY), "to": str(TODAY)}
+    place.run(day)
+    place.sandbox.faults.add("forgotten", field=FIELD, times=None)
+    for days in (1, 2, 3):
+        place.now = NOW + timedelta(days=days)
+        assert place.run(day).exported == 0
+    place.sandbox.faults.clear()
+    place.now += timedelta(days=1)
+    assert (place.run(day).exported, place.run(day).settled) == (3, 3)
+    key = only_key(place, TABLE)
+    name = key.split("acme.")[1].removesuffix(".parquet")
+    (environment,) = (n for n in environment_names(place, "acme") if safe_name(n) == name)
+    expected = place.expected(TABLE, "acme", environment, TODAY)
+    assert canonical(place.dataset.rows(key)) == canonical(expected)
 
 
 @pytest.mark.parametrize("event", [{}, {"force": True}])
@@ -568,7 +599,7 @@ def test_two_runs_at_once_leave_the_newer_answer(place: Place, event: dict[str, 
     assert place.dataset.objects[key] is newer
     assert (report.exported, report.settled, report.failed) == (2, 1, 0)
     rows = [row for row in place.dataset.table("runs") if row["status"] == "overtaken"]
-    assert [row["error"] for row in rows] == ["a newer run has written it"]
+    assert [row["error"] for row in rows] == ["another run has written a newer response"]
 
 
 def test_an_older_answer_of_another_run_is_replaced(place: Place):
@@ -602,7 +633,8 @@ def test_a_run_that_goes_on_leaves_what_its_predecessor_wrote(place: Place):
 def test_the_numbers_are_checked(whole: Place):
     checks = list(whole.dataset.table("checks"))
     assert {row["verdict"] for row in checks} <= {"ok", "lower", "open"}
-    assert {row["day"] for row in checks} == {str(TODAY - timedelta(days=n)) for n in range(3)}
+    days = {day_of(key) for key in whole.dataset.objects if key.startswith(table_prefix(CHECKS))}
+    assert days == {TODAY - timedelta(days=n) for n in range(3)}
     assert {row["organization"] for row in checks} == {"acme", "lotus"}
     assert whole.report.mismatches == 0
 
@@ -616,18 +648,19 @@ CHECKED = {
 }
 
 
-@pytest.mark.parametrize("fault", ["duplicate_rows", "missing_rows", "forgotten"])
-def test_a_day_that_does_not_agree_is_asked_for_again_once(place: Place, fault: str):
-    place.sandbox.faults.add(fault, field=FIELD, times=1)
-    report = place.run(CHECKED)
+def test_a_day_that_does_not_agree_is_queried_by_the_next_run_alone(place: Place):
+    yesterday = str(TODAY - timedelta(days=1))
+    event = {**CHECKED, "from": yesterday, "to": yesterday}
+    place.sandbox.faults.add("forgotten", field=FIELD, times=1)
+    report = place.run(event)
+    assert report.mismatches > 0
+    assert (report.failed, report.exported) == (0, 12)
+    report = place.run(event)
     assert (report.mismatches, report.failed, report.exported) == (0, 0, 12)
     for name in environment_names(place, "acme"):
-        key = f"insights/{TABLE}/day={YESTERDAY}/acme.{safe_name(name)}.parquet"
-        expected = place.expected(TABLE, "acme", name, date.fromisoformat(YESTERDAY))
+        key = f"insights/{TABLE}/day={yesterday}/acme.{safe_name(name)}.parquet"
+        expected = place.expected(TABLE, "acme", name, date.fromisoformat(yesterday))
         assert canonical(place.dataset.rows(key)) == canonical(expected)
-    assert report.rows == sum(
-        len(place.dataset.rows(key)) for key in place.dataset.objects if key in bodies(place)
-    )
 
 
 def test_a_day_that_never_agrees_is_reported(place: Place):

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insights.catalogue import Column
-from insights.parquet import Constant, decode, encode, names, under_todays_names
+from insights.parquet import (
+    Constant,
+    appended,
+    batches,
+    decode,
+    encode,
+    names,
+    under_todays_names,
+    without,
+)
 
 COLUMNS = (
     Column("text", "string"),
@@ -119,3 +128,69 @@ def test_instants_are_utc():
 def test_a_column_of_another_length_is_refused():
     with pytest.raises(ValueError, match="count has 1 values for 2 rows"):
         encode(COLUMNS, {"count": [1]}, 2)
+
+
+@given(st.lists(st.none() | st.dates()))
+def test_a_date_is_a_date_for_every_reader(days):
+    body = encode([Column("day", "date"), Column("same", "date")], {"day": days}, len(days))
+    assert read(body).column("day").to_pylist() == days
+    assert decode(body)["day"] == days
+    constant = encode([Column("day", "date")], {"day": Constant(date(2026, 11, 20))}, 2)
+    assert decode(constant)["day"] == [date(2026, 11, 20)] * 2
+
+
+PARTS = st.lists(
+    st.lists(st.sampled_from(range(len(COLUMNS))), unique=True, min_size=1), min_size=2
+)
+
+
+@given(PARTS, st.lists(st.lists(ROW, max_size=4), min_size=2, max_size=2))
+def test_appended_rows_are_the_rows_of_both_under_the_columns_of_both(parts, rows):
+    """A column that one file lacks is null in its rows."""
+    files, expected = [], {}
+    for own, part in zip(parts, rows, strict=False):
+        columns = [COLUMNS[:5][place % 5] for place in dict.fromkeys(p % 5 for p in own)]
+        values = {c.name: [row[COLUMNS.index(c)] for row in part] for c in columns}
+        files.append(encode(columns, values, len(part)))
+    found = decode(appended(*files))
+    first, second = map(decode, files)
+    sizes = [len(part) for part in rows]
+    for name in {**second, **first}:
+        expected[name] = [
+            *first.get(name, [None] * sizes[0]),
+            *second.get(name, [None] * sizes[1]),
+        ]
+    assert found == expected
+    assert list(found)[: len(second)] == list(second)
+
+
+def test_a_column_of_two_types_is_not_appended():
+    text = encode([Column("a", "string")], {"a": ["1"]}, 1)
+    number = encode([Column("a", "bigint")], {"a": [1]}, 1)
+    with pytest.raises(ValueError, match="the column a has another type"):
+        appended(text, number)
+
+
+@given(st.lists(ROW, max_size=9), st.integers(1, 4))
+def test_batches_are_the_file_bit_by_bit(rows, size):
+    columns = COLUMNS[:5]
+    values = {c.name: [row[i] for row in rows] for i, c in enumerate(columns)}
+    parts = list(batches(encode(columns, values, len(rows)), ["count", "none", "text"], size))
+    assert all(len(part["text"]) <= size for part in parts)
+    for name in ("count", "text"):
+        assert [value for part in parts for value in part[name]] == values[name]
+    assert all(list(part) == ["count", "text"] for part in parts)
+
+
+def test_a_file_without_some_columns():
+    file = encode(COLUMNS[:3], {"text": ["a"], "count": [1], "ms": [0.5]}, 1)
+    found = without(file, {"count", "none"})
+    assert found is not None
+    assert decode(found) == {"text": ["a"], "ms": [0.5]}
+    assert without(file, {"none"}) is None
+
+
+@pytest.mark.parametrize("function", [lambda b: appended(b, b), lambda b: list(batches(b, ["a"]))])
+def test_what_is_no_file_is_refused(function):
+    with pytest.raises(ValueError, match="no whole Parquet file"):
+        function(b"PAR1 and no more")

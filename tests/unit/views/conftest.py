@@ -11,11 +11,13 @@ import pytest
 
 from insights.catalogue import load
 from insights.export import Report
+from insights.registry import REGISTRY_ENVIRONMENTS, Registry
 from sandbox import SandboxServer, Settings, World
 from sandbox.expected import expected_rows
 from sandbox.world import Api, Environment
 from tests.unit.export.memory import MemoryDataset
 from tests.unit.export.test_export import NOW, TODAY, Place
+from tests.unit.views.literal import Literal
 from views.duckdb import connect
 
 Row = dict[str, Any]
@@ -105,13 +107,61 @@ def sandbox() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture(scope="session")
-def views(sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory) -> Views:
-    """Three days, all of them exported."""
+def exported(
+    sandbox: SandboxServer, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Report, list[Path]]:
+    """The files of three days, all of them exported."""
     place = Place(sandbox)
     report = place.run()
     assert report.failures == []
-    files = written(place.dataset, tmp_path_factory.mktemp("dataset"))
+    register(place)
+    return report, written(place.dataset, tmp_path_factory.mktemp("dataset"))
+
+
+def register(place: Place) -> None:
+    """Writes the registry, until the run does so itself."""
+    registry = Registry(place.dataset, "r1", lambda: NOW)  # type: ignore[arg-type]
+
+    def listed(table: str, name: str) -> list[Row]:
+        return place.dataset.rows(f"insights/{table}/day={TODAY}/{name}.parquet")
+
+    for handle in place.config.organizations:
+        found = registry.environments(handle, listed("environments", handle), TODAY)
+        for each in found.usable:
+            name = f"{handle}.{each.key_name}"
+            registry.names(handle, each, "api", listed("apis", name), TODAY)
+            registry.names(handle, each, "application", listed("applications", name), TODAY)
+
+
+@pytest.fixture(scope="session")
+def views(sandbox: SandboxServer, exported: tuple[Report, list[Path]]) -> Views:
+    """The views over them."""
+    report, files = exported
     return Views(sandbox.world, connect(files, NOW), report)
+
+
+@pytest.fixture(scope="session")
+def renamed(
+    sandbox: SandboxServer,
+    exported: tuple[Report, list[Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Views:
+    """The same, after all environments were renamed."""
+    report, files = exported
+    kept = [path for path in files if path.parent.name != REGISTRY_ENVIRONMENTS]
+    assert len(kept) < len(files)
+    registry = Literal(tmp_path_factory.mktemp("renamed"))
+    for handle, organization in sandbox.world.organizations.items():
+        for each in organization.environments:
+            registry.environments(
+                {
+                    "organization": handle,
+                    "environment_id": each.id,
+                    "type": each.type,
+                    "name": f"New {each.id}",
+                }
+            )
+    return Views(sandbox.world, connect([*kept, *registry.files], NOW), report)
 
 
 @pytest.fixture
