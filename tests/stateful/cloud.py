@@ -5,10 +5,13 @@ Only the wire is left out: an SDK's request is answered before it would be sent.
 
 import io
 import json
+import zlib
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import Message
+from email.utils import format_datetime
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -22,7 +25,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
 
 from sandbox.service import INSIGHTS_PATH, Service
-from tests.fakes.s3 import BUCKET, FakeS3
+from tests.fakes.s3 import BUCKET, FakeS3, Object
 from tests.fakes.server import Answer, Received
 
 ADDRESS = "http://127.0.0.1:9"
@@ -124,39 +127,33 @@ class Version:
 
 
 class VersionedS3(FakeS3):
-    """A bucket that keeps every version, and takes LastModified from a clock."""
+    """A bucket whose versions say who wrote them, and whose clock is another one."""
 
     def __init__(self, now: Callable[[], datetime], writer: Callable[[], Any]) -> None:
         super().__init__()
+        self.clock = now
         self.versions: list[Version] = []
-        self._now = now
         self._writer = writer
 
-    def _put(self, key: str, received: Received) -> Answer:
-        answer = super()._put(key, received)
-        if answer.status == 200:
-            made = self.objects[key]
-            # S3 keeps whole seconds.
-            made.written = self._now().replace(microsecond=0)
-            self._keep(key)
-        return answer
+    def respond(self, received: Received) -> Answer:
+        """Answers one request, with the time in it."""
+        answer = super().respond(received)
+        assert isinstance(answer, Answer)
+        date = format_datetime(self.clock().replace(microsecond=0), usegmt=True)
+        return Answer(answer.status, answer.body, {**answer.headers, "Date": date})
 
-    def _keep(self, key: str) -> None:
-        made = self.objects[key]
-        metadata = {
-            name.removeprefix("x-amz-meta-"): text
-            for name, text in made.headers.items()
-            if name.startswith("x-amz-meta-")
-        }
-        self.versions.append(
-            Version(key, made.body, made.etag, metadata, made.written, self._writer())
-        )
+    def _remember(self, bucket: str, key: str, made: Object | None, at: datetime) -> str:
+        if made is not None:
+            metadata = {
+                name.removeprefix("x-amz-meta-"): text
+                for name, text in made.headers.items()
+                if name.startswith("x-amz-meta-")
+            }
+            self.versions.append(Version(key, made.body, made.etag, metadata, at, self._writer()))
+        return super()._remember(bucket, key, made, at)
 
     def store(self, key: str, body: bytes, metadata: Mapping[str, str] | None = None) -> None:
         """Writes an object past the client, as somebody else did."""
-        import zlib
-        from base64 import b64encode
-
         headers: Message[str, str] = Message()
         headers["x-amz-checksum-crc32"] = b64encode(zlib.crc32(body).to_bytes(4)).decode()
         for name, text in (metadata or {}).items():

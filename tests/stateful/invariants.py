@@ -86,6 +86,8 @@ class Watcher:
             assert version.body == before.body, f"I2: {version.key}: given up, but changed"
             return
         moment = asked(version)
+        stamps = {row["exported_at"] for row in model.rows_of(version.body)}
+        assert stamps <= {moment}, f"I2: {version.key} is closed with rows of {stamps}"
         assert moment >= settled, f"I2: {version.key} is closed, but was asked for at {moment}"
         answered = any(
             sent.run is version.writer and sent.status == 200 and sent.time >= moment.timestamp()

@@ -13,7 +13,7 @@ from sandbox import EnvironmentSpec, OrganizationSpec, Settings, World, changes
 from sandbox.lapses import Lapse
 from sandbox.world import Environment
 from tests.fakes.s3 import BUCKET
-from tests.stateful import cloud, model
+from tests.stateful import cloud, model, step_functions
 from tests.stateful.invariants import Watcher
 from tests.stateful.rig import PREFIX, Kill, Run, Stack, installed, plugged
 from tests.stateful.truth import Truth, in_the_end
@@ -142,6 +142,7 @@ class Days(RuleBasedStateMachine):
             "STACK_NAME": "synthetic",
             "INSIGHTS_URL": cloud.INSIGHTS_URL,
             "TENANT": "carbon.super",
+            "STATE_MACHINE_ARN": step_functions.ARN,
             "TOKEN_FUNCTION_NAME": "token-function",
             "DATASET_BUCKET": BUCKET,
             "EXPORT_SINCE": self.since.isoformat(),

@@ -7,6 +7,7 @@ import json
 import logging
 import pkgutil
 import sys
+import threading
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -24,15 +25,16 @@ import requests
 
 import insights
 from insights.catalogue import load
+from insights.scheduler import Scheduler
 from insights.tokens import Token, instant
 from sandbox import Settings, World
 from sandbox.service import TOKEN_PATH, Service
 from tests.fakes.aws import FakeAws
 from tests.fakes.s3 import BUCKET, refusal
 from tests.fakes.server import Answer, Received
-from tests.fakes.states import FakeStates
 from tests.stateful import cloud
 from tests.stateful.simulation import Killed, Simulation, Task
+from tests.stateful.step_functions import Failed, StepFunctions
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "functions/export/app.py"
@@ -143,6 +145,16 @@ class Plug:
         """Sleeps in it."""
         self.plugged.sleep(seconds)
 
+    def start(self, do: Callable[[], None]) -> Callable[[], None]:
+        """A thread of its invocation."""
+        return self.plugged.start_beside(do)
+
+    def pause(self, ended: threading.Event, seconds: float) -> bool:
+        """Waits for an event."""
+        if not ended.is_set():
+            self.plugged.sleep(seconds)
+        return ended.is_set()
+
     def random(self) -> float:
         """Its random numbers."""
         return self.plugged.simulation.random.random()
@@ -155,7 +167,7 @@ PLUG = Plug()
 def installed() -> Iterator[None]:
     """Puts simulated time, threads that are none and clients without a wire into the function."""
     values = {"clock": PLUG.clock, "wall": PLUG.clock, "now": PLUG.now, "sleep": PLUG.sleep,
-              "random": PLUG.random}  # fmt: skip
+              "random": PLUG.random, "start": PLUG.start, "pause": PLUG.pause}  # fmt: skip
     logging.disable(logging.CRITICAL)
     with ExitStack() as stack:
 
@@ -175,6 +187,8 @@ def installed() -> Iterator[None]:
         for module in _MODULES:
             if hasattr(module, "ThreadPoolExecutor"):
                 put(module, "ThreadPoolExecutor", Inline)
+        defaults = Scheduler.__init__.__kwdefaults__
+        stack.enter_context(patch.dict(defaults, random=PLUG.random))
         session = importlib.import_module("insights.http")._session
 
         def without_wire() -> requests.Session:
@@ -200,7 +214,9 @@ class Stack:
         self.choreo_service = Service(world, settings, self.simulation.clock)
         self.s3 = cloud.VersionedS3(self.simulation.now, lambda: self.run)
         self.parameters = FakeAws()
-        self.states = FakeStates()
+        self.states = StepFunctions(
+            self._call_part, self.simulation.start, self.simulation.sleep, self.simulation.now
+        )
         self.environment = dict(environment)
         self.sent: list[Sent] = []
         self.runs: list[Run] = []
@@ -230,11 +246,8 @@ class Stack:
         with self._call(service, kind):
             if service == "s3":
                 return self._bucket(received)
-            if service == "sfn":
-                return self.states.respond(received)
-            if service == "lambda" and "export" in cloud.function_name(received):
-                self.start(cloud.json_of(received), after=0.1)
-                return Answer(202)
+            if service == "stepfunctions":
+                return self.states.respond(operation, received)
             found = self.parameters.respond(received)
             assert isinstance(found, Answer)
             return found
@@ -324,6 +337,34 @@ class Stack:
 
     # Invocations
 
+    def start_beside(self, do: Callable[[], None]) -> Callable[[], None]:
+        """Starts a thread of the invocation that has the turn; gives what waits for its end."""
+        run = self.run
+        assert run
+
+        def work() -> None:
+            self._running[self.simulation.current] = run
+            try:
+                do()
+            finally:
+                del self._running[self.simulation.current]
+
+        task = self.simulation.start(work)
+
+        def join() -> None:
+            self.simulation.wake(task)
+            while not task.done:
+                self.sleep(0.01)
+
+        return join
+
+    def _call_part(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Invokes the function for the state machine."""
+        run = self._invoke(event, INVOCATION_SECONDS, None)
+        if run.reply is not None:
+            return run.reply
+        raise Failed(type(run.error).__name__ if run.error else "Lambda.Unknown")
+
     def container(self) -> Any:
         """The container of the invocation that has the turn."""
         run = self.run
@@ -380,9 +421,11 @@ class Stack:
         try:
             run.reply = app.handler(event, self._context(run))
         except Killed:
-            run.container = None
+            pass
         except Exception as error:
             run.error = error
+        if run.killed:
+            run.reply = run.container = None
         if run.container is not None:
             self._idle.append(run.container)
         run.finished = self.simulation.time

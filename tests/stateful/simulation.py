@@ -96,6 +96,10 @@ class Simulation:
             return
         task.pause(self._back)
 
+    def wake(self, task: Task) -> None:
+        """Ends a task's sleep."""
+        task.wake, task.order = self.time, next(self._orders)
+
     def run(self, until: float | None = None) -> None:
         """Runs the tasks until none is left, or none wakes before `until`."""
         while self._tasks:
