@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 Row = Mapping[str, Any]
 LISTS = ("environments", "apis", "applications")
-# Per daily table: what tells its rows apart, and its counts. None: the largest few only.
-SHAPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]] | None] = {
+# Per daily table: what tells its rows apart, and its counts. One without counts loses only by
+# becoming empty: percentiles move, and others may become the largest few.
+SHAPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "success_summary": (("time_span",), ("request_count",)),
     "total_traffic_by_api": (("api_id",), ("total_traffic_by_api",)),
     "api_usage_over_time": (("api_id", "time_span"), ("count",)),
@@ -24,7 +25,7 @@ SHAPES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]] | None] = {
         ("api_id", "time_span", "application_id", "application_name", "reason"),
         ("count",),
     ),
-    "top_platforms": None,
+    "top_platforms": (("platform",), ()),
 }
 TABLES = (*LISTS, *SHAPES)
 PER_API = ("total_traffic_by_api", "api_usage_over_time", "latency")
@@ -81,8 +82,7 @@ def rows_of(body: bytes) -> tuple[Row, ...]:
 
 def keyed(table: str, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
     """Rows by what tells them apart. Raises AssertionError where two are the same."""
-    shape = SHAPES[table]
-    names = shape[0] if shape else ("platform",)
+    names, _ = SHAPES[table]
     found: dict[tuple[Any, ...], Row] = {}
     for row in rows:
         key = tuple(row.get(name) for name in names)
@@ -94,13 +94,13 @@ def keyed(table: str, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
 def lost(table: str, old: Iterable[Row], new: Iterable[Row]) -> str | None:
     """What `new` has less of than `old`, or None."""
     before, after = keyed(table, old), keyed(table, new)
-    shape = SHAPES[table]
-    if shape is None:
+    _, counts = SHAPES[table]
+    if not counts:
         return "all rows" if before and not after else None
     for key, row in before.items():
         if key not in after:
             return f"row {key}"
-        for name in shape[1]:
+        for name in counts:
             if (after[key][name] or 0) < (row[name] or 0):
                 return f"{name} of {key}: {after[key][name]} in place of {row[name]}"
     return None

@@ -51,10 +51,9 @@ class Truth:
         changes.multiply(self.stack.world, handle, environment, day, quarters)
         self.corrected.append((self.stack.simulation.time, environment, day))
 
-    def is_known(self, field: str) -> bool:
-        """Whether an empty list would be a surprise: a run got one that was not."""
-        del field
-        return any(run.reply is not None and not run.reply["failures"] for run in self.stack.runs)
+    def is_known(self) -> bool:
+        """Whether a run has seen all environments, so that an empty list would be a surprise."""
+        return any(map(_is_whole, self.stack.runs))
 
     def is_excused(self, table: str, environment: str, day: date, version: Version) -> bool:
         """Whether what is stored may differ: the source gave less when it was closed, or was
