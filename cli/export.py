@@ -67,6 +67,8 @@ def command(
             click.echo(line)
     if reply["failed"]:
         raise BadNews(f"{reply['failed']} partitions failed; the others are written.")
+    if reply.get("waiting"):
+        raise BadNews("Not everything was exported: other runs have the request budget.")
 
 
 def event(text: str) -> dict[str, Any]:
@@ -93,5 +95,18 @@ def lines(reply: dict[str, Any]) -> Iterator[str]:
         yield f"{where} {alike[0]['day']}{more}: {reason}"
     if len(kinds) > _SHOWN_FAILURES:
         yield f"and {len(kinds) - _SHOWN_FAILURES} other kinds: --json shows them"
-    if reply["remaining"]:
-        yield "What remains is exported by the next invocations; `insights status` tells how far."
+    # A function that is not deployed anew yet replies without these.
+    if retriable := reply.get("retriable"):
+        yield f"{retriable:,} of the failures may pass by themselves: the next run tries again."
+    if catch_up := reply.get("catch_up"):
+        yield (
+            f"What remains is left to the backfill {catch_up} (insights backfill --attach"
+            f" {catch_up}), or where that has ended, to the next runs of the schedule."
+        )
+    elif reply.get("waiting"):
+        yield (
+            "Other runs have the request budget (RequestsPerMinute). What remains is exported by"
+            " the next runs of the schedule, or by this command when they have ended."
+        )
+    elif reply["remaining"]:
+        yield "What remains is exported by the next runs of the schedule."

@@ -51,6 +51,8 @@ def command(
     names = options.names(tables or "") or None
     if names and rebuild_registry:
         raise WrongUsage("--rebuild-registry is of the whole dataset: leave --tables out.")
+    if not dry_run:
+        Machine.of(stack).refuse_while_repeating("migrate")
     catalogue, brought = places.catalogue(), environments.Outcomes((), ())
     if names is None:
         brought = merge(stack, catalogue, dry=dry_run, rebuild=rebuild_registry)

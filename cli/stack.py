@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -96,8 +95,6 @@ class Stack:
     def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Calls the function that an output names, and gives its reply.
 
-        An export that fails because some partitions did has its reply as the error's text.
-
         Raises CommandError when it failed.
         """
         reply = self.functions.invoke(
@@ -106,9 +103,6 @@ class Stack:
         payload: dict[str, Any] = json.load(reply["Payload"])
         if "FunctionError" in reply:
             reason = payload.get("errorMessage", "no reason given")
-            with suppress(ValueError):
-                partly: dict[str, Any] = json.loads(reason)
-                return partly
             raise CommandError(f"{self.outputs[function]} failed: {reason}")
         return payload
 

@@ -161,7 +161,7 @@ LIMITS = (
         "small files of a question over the whole ledger, for a minute",
         "objects",
         _MINUTE * _OBJECTS_A_SECOND,
-        lambda usage: usage.days_touched * usage.inputs.history_days,
+        lambda usage: usage.ledger_objects * usage.inputs.history_days,
         f"A question with a day, as the views ask that look back {LEDGER_DAYS} days.",
     ),
     Limit(

@@ -130,7 +130,9 @@ def _refreshes(usage: Usage) -> dict[str, float]:
         of_places = TABLES_READ * days + NAMES_READ
         folders += often * (of_places + of_ledger + ENVIRONMENTS_READ)
         of_registry = ENVIRONMENTS_READ * inputs.organizations
-        opened += often * (of_places * inputs.places + of_ledger * usage.days_touched + of_registry)
+        opened += often * (
+            of_places * inputs.places + of_ledger * usage.ledger_objects + of_registry
+        )
         scanned += often * days * usage.bytes_a_day
     return {
         "athena": max(queries * _LEAST_SCANNED, scanned) / _TB,

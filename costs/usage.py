@@ -132,6 +132,15 @@ class Usage:
         return max((self.asked(t).runs for t in self.tables if self.copies(t)), default=0)
 
     @cached_property
+    def ledger_objects(self) -> float:
+        """Objects of the ledger of a day: one for each UTC date on which runs write any of it."""
+        return min(self.days_touched, 2 + math.ceil(self.inputs.settle_hours / 24))
+
+    @property
+    def _ledger_bytes(self) -> float:
+        return _LEDGER_BYTES * self.ledger_objects + _LEDGER_ROW_BYTES * self.written
+
+    @cached_property
     def _places_checked(self) -> dict[str, float]:
         """Days of environments and of organisations whose tables are compared, by scope."""
         scopes = {table.scope: table for table in self.daily if self.copies(table)}
@@ -183,10 +192,14 @@ class Usage:
 
     @cached_property
     def gets(self) -> float:
-        """Objects read: before a day that is over is replaced, and to compare tables."""
+        """Objects read: before a day that is over is replaced, to compare tables, and the ledger.
+
+        A run reads that of its open days when it begins, and each object before it appends to it.
+        """
         before = sum(self.asked(table).again * self.copies(table) for table in self.daily)
         checks = sum(times * self.checked[scope] for scope, times in self._places_checked.items())
-        return before + checks
+        ledger = self.days_touched * (1 + (self.ledger_objects + 1) / 2)
+        return before + checks + ledger
 
     @cached_property
     def checked(self) -> Counter[str]:
@@ -225,7 +238,7 @@ class Usage:
         if self.counts.objects is not None:
             return self.counts.objects
         of_tables = sum(map(self.objects_of, self.tables))
-        others = self.inputs.places * bool(self.daily) + self.days_touched
+        others = self.inputs.places * bool(self.daily) + self.ledger_objects
         return of_tables + others * self.inputs.history_days
 
     @cached_property
@@ -235,8 +248,7 @@ class Usage:
             self._bytes(self.daily)
             + self._bytes(table for table in self.tables if not table.daily)
             + _CHECKS_BYTES * self.inputs.places * bool(self.daily)
-            + _LEDGER_BYTES * self.days_touched
-            + _LEDGER_ROW_BYTES * self.written
+            + self._ledger_bytes
         )
 
     def _bytes(self, tables: Iterable[Table]) -> float:
@@ -258,8 +270,12 @@ class Usage:
             for table in self.tables
         )
         checks = _CHECKS_BYTES * max(0, self.places_checked - self.inputs.places)
+        # Every run's rows make an older version of what was there, which grew from nothing.
+        ledger = self._ledger_bytes / max(1, self.ledger_objects) * self.days_touched / 2
         old_days = min(_OLD_DAYS, self.inputs.history_days)
-        return self.bytes_a_day * self.inputs.history_days + (rewritten + checks) * old_days
+        return (
+            self.bytes_a_day * self.inputs.history_days + (rewritten + checks + ledger) * old_days
+        )
 
     @cached_property
     def rows_a_day(self) -> float:

@@ -99,7 +99,7 @@ class _Job:
         secrets: Any = self._sandbox
         catalogue = load()
         event = {"from": self._given.first.isoformat(), "to": self._given.last.isoformat()}
-        report = Export(
+        run = Export(
             self._config,
             catalogue,
             Bounds.from_event(event, self._config, catalogue, NOW.date()),
@@ -109,7 +109,9 @@ class _Job:
             run_id="bench",
             ends=time.monotonic() + _SECONDS,
             now=lambda: NOW,
-        ).run()
+        )
+        report = run.export()
+        run.check()
         if report.failures or report.remaining:
             sys.exit(f"the export failed: {report.counts()} {report.failures[:3]}")
         return report.rows

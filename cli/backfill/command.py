@@ -9,20 +9,17 @@ import click
 from rich.console import Console
 
 from cli import options
-from cli.backfill import plan, report, screen
+from cli.backfill import report, screen
 from cli.backfill.machine import PARTS_FAILED, Execution, Failure, Machine
-from cli.backfill.plan import Place, Plan
 from cli.errors import DONE, INTERRUPTED, BadNews, CommandError, WrongUsage
 from cli.places import catalogue
 from cli.stack import Stack
+from insights import parts
+from insights.catchup import places
 from insights.dataset import Dataset
 from insights.errors import ConfigurationError
-from insights.parquet import decode
-from insights.partitions import safe_name
-
-_ENVIRONMENTS = "environments"
-_BEGINNING = date(2000, 1, 1)
-
+from insights.parts import Backfill, TooManyParts
+from insights.registry import Registry
 
 _EXAMPLES = """\b
 Examples:
@@ -93,7 +90,7 @@ def _named(name: str, help_text: str) -> Callable[[options.Command], options.Com
     "--span",
     type=click.IntRange(1, 9999),
     metavar="DAYS",
-    help=f"Days of a part; left out: {plan.USUAL_SPAN}, more for very long histories.",
+    help=f"Days of a part; left out: {parts.USUAL_SPAN}, more for very long histories.",
 )
 @click.option("--again", is_flag=True, help="Ask for final days too; less replaces none.")
 @_named("attach", "Show a backfill that runs.")
@@ -140,15 +137,14 @@ class _Command:
         self._console = Console(stderr=as_json, highlight=False)
         self._machine = Machine.of(stack)
         self._dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+        self._registry = Registry(self._dataset, "backfill", lambda: datetime.now(UTC))
 
     def _chosen(self, name: str) -> Execution:
         return self._machine.execution(name) if name else self._machine.running()
 
     def start(self, wish: Wish) -> int:
         parameters = self._stack.parameters
-        execution = self._machine.start(
-            planned(wish, parameters, self._dataset, self._machine.workers())
-        )
+        execution = self._machine.start(divided(wish, parameters, self._registry))
         self._say(f"Backfill {execution.name}: {wish.first} to {wish.last}.")
         if wish.first < (since := date.fromisoformat(parameters["ExportSince"])):
             self._say(
@@ -212,8 +208,14 @@ class _Command:
 
     def _report(self, failures: Sequence[Failure], ended: Execution) -> None:
         ledger = report.tried(self._dataset, failures, ended.started, datetime.now(UTC))
-        for line in report.lines(failures, ledger):
+        for line in report.lines(failures, ledger, self._names(failures)):
             self._say(line)
+
+    def _names(self, failures: Sequence[Failure]) -> dict[str, str]:
+        """The names of environments by id, for people."""
+        organizations = {failure.part.place.organization for failure in failures}
+        known = (each for handle in organizations for each in self._registry.known(handle))
+        return {each.id: each.name for each in known}
 
     def _tell(self, execution: Execution, failures: Sequence[Failure] = ()) -> None:
         """Prints the backfill as JSON where that is wanted."""
@@ -238,24 +240,30 @@ class _Command:
         self._console.print(text, markup=False, soft_wrap=True)
 
 
-def planned(wish: Wish, parameters: Mapping[str, str], dataset: Dataset, workers: int) -> Plan:
-    """The plan for a wish. Raises WrongUsage for an organisation or a table that there is not."""
+def divided(wish: Wish, parameters: Mapping[str, str], registry: Registry) -> Backfill:
+    """The parts of a wish.
+
+    Raises WrongUsage for an organisation or a table that there is not, CommandError for too many.
+    """
     known = tuple(part.strip() for part in parameters["Organizations"].split(","))
     for handle in wish.organizations or ():
         if handle not in known:
             raise WrongUsage(f"--org {handle} is not exported. Those are: {', '.join(known)}.")
     if wish.tables:
         _check_tables(wish.tables)
-    return plan.plan(
-        places(dataset, wish.organizations or known),
-        wish.first,
-        wish.last,
-        span=wish.span,
-        tables=wish.tables,
-        requests_per_minute=int(parameters["RequestsPerMinute"]),
-        workers=workers,
-        again=wish.again,
-    )
+    try:
+        return parts.divide(
+            places(registry, wish.organizations or known),
+            wish.first,
+            wish.last,
+            span=wish.span,
+            tables=wish.tables,
+            again=wish.again,
+        )
+    except TooManyParts as error:
+        raise CommandError(
+            f"{error}. Give a larger --span, fewer organisations (--org), or fewer days."
+        ) from error
 
 
 def _check_tables(names: tuple[str, ...]) -> None:
@@ -263,30 +271,3 @@ def _check_tables(names: tuple[str, ...]) -> None:
         catalogue().chosen(names)
     except ConfigurationError as error:
         raise WrongUsage(f"--tables: {error}") from error
-
-
-def places(dataset: Dataset, organizations: Sequence[str]) -> list[Place]:
-    """The environments of each organisation, as the newest list in the dataset has them.
-
-    An organisation without a list, or with an environment that has no name, is one place.
-    """
-    listed = dataset.listing(_ENVIRONMENTS, _BEGINNING, date.max)
-    found = []
-    for organization in organizations:
-        end = f"/{safe_name(organization)}.parquet"
-        keys = [key for key in listed if key.endswith(end)]
-        names = _environments(dataset, max(keys)) if keys else []
-        if names and all(names):
-            found += [Place(organization, name) for name in names]
-        else:
-            found.append(Place(organization, None))
-    return found
-
-
-def _environments(dataset: Dataset, key: str) -> list[str | None]:
-    kept = dataset.read(key)
-    try:
-        columns = decode(kept.body, ("environment_name",)) if kept else {}
-    except ValueError as error:
-        raise CommandError(f"{key} cannot be read: {error}") from error
-    return list(dict.fromkeys(columns.get("environment_name", ())))

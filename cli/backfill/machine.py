@@ -2,16 +2,16 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from cli.backfill.plan import Part, Plan
 from cli.errors import CommandError
 from cli.stack import Stack
+from insights.parts import Backfill, Part
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -99,18 +99,13 @@ class Machine:
                 f"The stack {stack.name} has no state machine for backfills yet: deploy it anew."
             ) from None
 
-    def workers(self) -> int:
-        """How many parts it exports at a time."""
-        definition = self._states.describe_state_machine(stateMachineArn=self.arn)["definition"]
-        return int(json.loads(definition)["States"]["Parts"]["MaxConcurrency"])
-
-    def start(self, plan: Plan) -> Execution:
+    def start(self, backfill: Backfill) -> Execution:
         """Starts a backfill, or finds the one that does the same already."""
         for number in range(1, _MOST_NAMES):
-            name = plan.name if number == 1 else f"{plan.name}_{number}"
+            name = backfill.name if number == 1 else f"{backfill.name}_{number}"
             try:
                 started = self._states.start_execution(
-                    stateMachineArn=self.arn, name=name, input=plan.input
+                    stateMachineArn=self.arn, name=name, input=backfill.input
                 )
             except self._states.exceptions.ExecutionAlreadyExists:
                 if (earlier := self.execution(name)).under_way:
@@ -118,7 +113,7 @@ class Machine:
             else:
                 return self._appeared(started["executionArn"])
         raise CommandError(
-            f"There were {_MOST_NAMES} backfills named {plan.name}: give another --span."
+            f"There were {_MOST_NAMES} backfills named {backfill.name}: give another --span."
         )
 
     def _appeared(self, arn: str) -> Execution:
@@ -237,7 +232,6 @@ class Machine:
         if execution.error != PARTS_FAILED and (redriven := self._redriven(execution)):
             return redriven
         given: dict[str, Any] = json.loads(execution.input)
-        tables, budget = given["tables"], given["requests_per_minute"]
         if execution.error == PARTS_FAILED:
             failed = [failure.part for failure in self.failures(execution)]
             parts = tuple(sorted(failed, key=lambda part: part.span.last, reverse=True))
@@ -246,8 +240,7 @@ class Machine:
                 Part.of_event({**part, "organizations": [part["organization"]]})
                 for part in given["parts"]
             )
-        chosen = None if tables is None else tuple(tables)
-        return self.start(Plan(parts, chosen, budget, given.get("again", False)))
+        return self.start(_as_before(given, parts, execution.started))
 
     def _redriven(self, execution: Execution) -> Execution | None:
         """The execution under way again, or None where it cannot be redriven."""
@@ -263,3 +256,15 @@ class Machine:
                 return now
             self._sleep(0.5)
         return self._described(execution.arn)
+
+
+def _as_before(given: Mapping[str, Any], parts: tuple[Part, ...], started: datetime) -> Backfill:
+    """What an execution with this input did, for these parts: what it has written is done."""
+    since = given.get("since")
+    return Backfill(
+        parts,
+        None if given.get("tables") is None else tuple(given["tables"]),
+        given.get("again", False),
+        given.get("force", False),
+        datetime.fromisoformat(since) if since else started,
+    )

@@ -3,22 +3,23 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from typing import NamedTuple
 
 from cli.backfill.machine import Failure
-from cli.backfill.plan import Part, Span
 from cli.errors import CommandError
 from insights.dataset import Dataset, Stored
 from insights.ledger import RUNS, Entry, read_entries
 from insights.partitions import day_of
+from insights.parts import Part, Span
 
 _THREADS = 16
 _LONGEST_REASON = 400
 # What an export asks for first, on its own day: when that fails, nothing else is tried.
-_LISTS = ("environments", "apis")
+_LISTS = ("environments", "apis", "applications")
 
 
 class Partition(NamedTuple):
@@ -27,6 +28,7 @@ class Partition(NamedTuple):
     table: str
     organization: str
     environment: str | None
+    environment_id: str | None
     day: date
 
 
@@ -83,18 +85,26 @@ def _entries(dataset: Dataset, key: str, since: datetime) -> list[Entry]:
 
 
 def _partition(entry: Entry) -> Partition:
-    return Partition(entry.table, entry.organization, entry.environment, entry.day)
+    return Partition(
+        entry.table, entry.organization, entry.environment, entry.environment_id, entry.day
+    )
 
 
-def lines(failures: Iterable[Failure], ledger: Mapping[Partition, Tried]) -> Iterator[str]:
-    """The report for a reader: the parts of an organisation that failed alike, and the reasons."""
+def lines(
+    failures: Iterable[Failure], ledger: Mapping[Partition, Tried], names: Mapping[str, str]
+) -> Iterator[str]:
+    """The report for a reader: the parts of an organisation that failed alike, and the reasons.
+
+    `names` are those of environments by id.
+    """
     alike: dict[tuple[str, ...], list[Part]] = {}
     for failure in sorted(failures, key=_order):
         organization = failure.part.place.organization
         alike.setdefault((organization, *_reasons(failure, ledger)), []).append(failure.part)
     for (organization, *reasons), parts in alike.items():
-        environments = dict.fromkeys(part.place.environment for part in parts)
-        name = " ".join(filter(None, (organization, ", ".join(filter(None, environments)))))
+        ids = filter(None, (part.place.environment for part in parts))
+        environments = dict.fromkeys(names.get(each, each) for each in ids)
+        name = " ".join(filter(None, (organization, ", ".join(environments))))
         days = [day for part in parts for day in _days(part.span)]
         yield f"{name}, {_ranges(days)} ({_parts(len(parts))}):"
         yield from (f"  {reason}" for reason in reasons)
@@ -122,7 +132,10 @@ def _failed(part: Part, partition: Partition, ledger: Mapping[Partition, Tried])
     return (
         ledger[partition].status == "failed"
         and partition.organization == place.organization
-        and partition.environment in (place.environment, None)
+        and (
+            partition.environment is None
+            or place.environment in (None, partition.environment_id, partition.environment)
+        )
         and (partition.table in _LISTS or span.first <= partition.day <= span.last)
     )
 
@@ -161,13 +174,8 @@ def _ranges(days: Sequence[date]) -> str:
 def reason_of(failure: Failure) -> str:
     """What the state machine saw: for what the ledger does not tell, as of a killed function."""
     message = failure.cause
-    try:
-        # The error of a function is JSON, and that of failed partitions holds the reply.
+    with suppress(ValueError, TypeError, KeyError):
+        # The error of a function is JSON.
         message = json.loads(message)["errorMessage"]
-        named = json.loads(message)["failures"]
-        reasons = list(dict.fromkeys(str(each["reason"]) for each in named))
-        message = "; ".join(reasons[:3]) or message
-    except (ValueError, TypeError, KeyError):
-        pass
     text = f"{failure.error}: {message}" if failure.error not in message else message
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."

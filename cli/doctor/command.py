@@ -31,8 +31,9 @@ from insights.errors import BadAnswer, InsightsError
 from insights.files import records
 from insights.http import Http
 from insights.partitions import Environment, safe_name
+from insights.redaction import redact
 from insights.registry_merge import environments_of
-from insights.replies import Reply, parse_object, redact
+from insights.replies import Reply, parse_object
 from insights.throttle import Throttle
 
 # As much as the exporter's own default.

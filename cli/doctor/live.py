@@ -15,7 +15,8 @@ from insights.decode import Answer, Reader
 from insights.errors import BadAnswer, InsightsError
 from insights.http import Http
 from insights.questions import Query
-from insights.replies import Reply, parse_object, read_complaint, redact
+from insights.redaction import redact
+from insights.replies import Reply, parse_object, read_complaint
 from insights.scheduler import BatchKey
 from insights.tokens import Tokens
 

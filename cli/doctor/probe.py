@@ -9,7 +9,7 @@ from cli.doctor.findings import Finding
 from insights.catalogue import Table
 from insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
 from insights.partitions import Environment
-from insights.replies import redact
+from insights.redaction import redact
 
 # So many in a row without an answer, and the rest is not asked.
 _GIVE_UP_AFTER = 3

@@ -1,10 +1,10 @@
 """`insights restore`: the command."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import click
@@ -20,6 +20,7 @@ from insights.catalogue import Catalogue
 from insights.dataset import Dataset
 from insights.ledger import Ledger
 from insights.partitions import ROOT, table_prefix
+from insights.registry import Registry
 
 # For how long the bucket keeps an object that was overwritten or deleted; as in template.yaml.
 KEPT_DAYS = 30
@@ -61,7 +62,7 @@ def command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Bring objects of the dataset back, as they were at a time or as a copy has them.
+    """Bring objects back as they were, or from a copy of the bucket.
 
     Nothing is deleted, and what is overwritten stays as an older version for 30 days. Days that
     were restored as they were before they had settled are closed as unconfirmed, and the commands
@@ -84,8 +85,10 @@ def command(
     else:
         for line in lines(outcomes, again, dry=dry_run):
             click.echo(line)
-    bad = any(outcome.counts.keys() & {"overtaken", "unreadable"} for outcome in outcomes)
-    return BAD_NEWS if bad else DONE
+    bad = {"overtaken", "unreadable"}
+    if any(outcome.moved or outcome.counts.keys() & bad for outcome in outcomes):
+        return BAD_NEWS
+    return DONE
 
 
 @dataclass(frozen=True)
@@ -145,10 +148,19 @@ def _work(
         Ledger(dataset, f"{now():%Y%m%dT%H%M%S%f}-restore", now),
         now,
         float(stack.parameters["SettleHours"]),
+        _bound_keys(Registry(dataset, "restore", now)),
         frozenset(table.name for table in catalogue.tables if not table.daily),
         from_copy=chosen.copy is not None,
         dry=chosen.dry,
     )
+
+
+def _bound_keys(registry: Registry) -> Callable[[str, str], str | None]:
+    @cache
+    def keys(organization: str) -> Mapping[str, str]:
+        return {known.id: known.key for known in registry.known(organization)}
+
+    return lambda organization, environment_id: keys(organization).get(environment_id)
 
 
 def _sources(stack: Stack, chosen: Options) -> Iterator[Iterator[Found]]:
@@ -176,8 +188,9 @@ def _shown(restored: Iterable[Restored], change: Callable[[str], None]) -> Itera
 
 def lines(outcomes: Iterable[Outcome], again: Sequence[str], *, dry: bool) -> Iterator[str]:
     """What was done, line by line, and what a person should do next."""
-    nothing = True
+    nothing, moved = True, 0
     for outcome in outcomes:
+        moved += outcome.moved
         restored = outcome.counts.get("restore", 0)
         nothing = nothing and not restored
         what = "to be restored" if dry else "restored"
@@ -190,6 +203,12 @@ def lines(outcomes: Iterable[Outcome], again: Sequence[str], *, dry: bool) -> It
         yield f"{outcome.table}: {'; '.join(found)}."
     if nothing:
         yield "There is nothing to restore."
+    if moved:
+        yield (
+            f"{moved:,} of these lie under a former key of their environment, and their rows count"
+            " twice until this is run:"
+        )
+        yield "  insights migrate"
     if again:
         yield (
             "Some of these days are restored as they were before they had settled. They are closed"
@@ -206,6 +225,7 @@ def as_dict(
         {
             "table": outcome.table,
             **outcome.counts,
+            "moved": outcome.moved,
             "unconfirmed": [*map(str, sorted(outcome.unconfirmed))],
         }
         for outcome in outcomes

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -11,7 +12,7 @@ from cli.restore.sources import Found, Verdict, is_partition, table_of
 from insights.checks import CHECKS
 from insights.coverage import LONGEST_RUN, closes_at, is_closed
 from insights.dataset import Dataset, Kept, Overtaken
-from insights.ledger import RUNS, Entry, Ledger, Status
+from insights.ledger import RUNS, Entry, Ledger
 from insights.parquet import names
 from insights.partitions import day_end, day_of
 from updates.changes import backfill
@@ -33,12 +34,14 @@ Became = Verdict | Literal["overtaken", "unreadable"]
 class Outcome:
     """What became of a table's objects, in counts by verdict.
 
-    `unconfirmed` are days whose restored object was requested before the day had settled.
+    `unconfirmed` are days whose restored object was requested before the day had settled. `moved`
+    counts the restored objects under a former key of their environment.
     """
 
     table: str
     counts: dict[Became, int] = field(default_factory=dict)
     unconfirmed: set[date] = field(default_factory=set)
+    moved: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ class Restored:
     found: Found
     became: Became
     unconfirmed: bool = False
+    moved: bool = False
 
 
 @dataclass(frozen=True)
 class Restore:
     """Brings objects from `source` to `dataset`, which may be the same bucket.
 
+    `bound_key` gives the part of keys that an organisation's environment is bound to, by its id.
     `lists` are the tables that runs never query for past days. `from_copy`: the source's
     LastModified says nothing. With `dry` nothing is written.
     """
@@ -63,6 +68,7 @@ class Restore:
     ledger: Ledger
     now: Callable[[], datetime]
     settle_hours: float
+    bound_key: Callable[[str, str], str | None]
     lists: Collection[str]
     from_copy: bool
     dry: bool
@@ -99,7 +105,7 @@ class Restore:
         closes = self._closes(found.key)
         unconfirmed = closes and kept.confirmed and not self._was_closed(found, kept)
         confirmed = kept.confirmed and not unconfirmed
-        entry = self._entry(found.key, kept, confirmed=confirmed, closes=closes)
+        entries = self._entries(found.key, kept, confirmed=confirmed, closes=closes)
         if not self.dry:
             self.dataset.replace(
                 found.key,
@@ -109,17 +115,29 @@ class Restore:
                 run=kept.run,
                 confirmed=confirmed,
             )
-            if entry:
+            for entry in entries:
                 self.ledger.add(entry)
-        return Restored(found, "restore", unconfirmed)
+        moved = bool(entries) and self._is_moved(entries[0], found.key)
+        return Restored(found, "restore", unconfirmed, moved)
 
-    def _entry(self, key: str, kept: Kept, *, confirmed: bool, closes: bool) -> Entry | None:
+    def _entries(self, key: str, kept: Kept, *, confirmed: bool, closes: bool) -> list[Entry]:
+        """The rows that are there now, and then that no source confirmed them, if so."""
         if not is_partition(key) or table_of(key) in _OWN:
             names(kept.body)
-            return None
-        status: Status = "exported" if confirmed else "kept"
-        error = None if confirmed else _UNCONFIRMED
-        return entry_of(key, kept.body, kept.asked, status, final=closes, error=error)
+            return []
+        of_object = partial(entry_of, key, kept.body, kept.asked)
+        entries = [of_object("exported", final=closes and confirmed)]
+        if not confirmed:
+            entries.append(of_object("kept", final=closes, error=_UNCONFIRMED))
+        return entries
+
+    def _is_moved(self, entry: Entry, key: str) -> bool:
+        """Whether the environment's objects have another key by now, as migrate merged them."""
+        if entry.environment_id is None:
+            return False
+        bound = self.bound_key(entry.organization, entry.environment_id)
+        name = key.rpartition("/")[2].removesuffix(".parquet")
+        return bound is not None and bound != name.partition(".")[2]
 
     def _closes(self, key: str) -> bool:
         """Whether writing the object now closes its day, however early it was requested."""
@@ -144,6 +162,7 @@ def counted(restored: Iterable[Restored]) -> list[Outcome]:
         table = table_of(each.found.key)
         outcome = outcomes.setdefault(table, Outcome(table))
         outcome.counts[each.became] = outcome.counts.get(each.became, 0) + 1
+        outcome.moved += each.moved
         if each.unconfirmed:
             outcome.unconfirmed.add(day_of(each.found.key))
     return [outcomes[table] for table in sorted(outcomes)]

@@ -214,10 +214,13 @@ class _Reader:
             for entry in self._entries(each):
                 rows = entry.rows if entry.status in ("exported", "unchanged") else None
                 key = key_of(entry)
-                if key not in found:
-                    found[key] = Tried(entry.exported_at, entry.status, entry.error, rows)
-                elif found[key].rows is None:
-                    found[key] = replace(found[key], rows=rows)
+                known = found.get(key) or Tried(entry.exported_at, entry.status, entry.error)
+                if known.rows is None:
+                    known = replace(known, rows=rows)
+                if known.unconfirmed is None and entry.status not in ("failed", "overtaken"):
+                    unconfirmed = entry.status == "kept" and bool(entry.final)
+                    known = replace(known, unconfirmed=unconfirmed)
+                found[key] = known
             if all(
                 key in found and not (wants_rows and found[key].rows is None)
                 for key, wants_rows in looked_for.items()

@@ -42,6 +42,8 @@ def as_dict(status: Status) -> dict[str, Any]:
         "organizations_without_data": list(status.unknown),
         "tables": tables,
         "errors": [_error(failure) for failure in _newest_first(total.failures)],
+        "kept_days": [_error(kept) for kept in _newest_first(total.kept)],
+        "unconfirmed_days": [_error(kept) for kept in _newest_first(total.unconfirmed)],
         "checks": _checks_as_dict(status.checks) if status.checks else None,
     }
 
@@ -55,6 +57,8 @@ def _figures(standing: Standing, now: datetime) -> dict[str, Any]:
         "open": standing.open,
         "missing": standing.missing,
         "failed": standing.failed,
+        "kept": len(standing.kept),
+        "unconfirmed": len(standing.unconfirmed),
         "rows": standing.rows,
         "objects_without_known_rows": standing.rows_unknown,
         "reaches": reaches.isoformat() if reaches else None,
@@ -95,7 +99,12 @@ def lines(status: Status, *, everything: bool) -> Iterable[Text]:
     for organization in status.unknown:
         text = f"{organization}: nothing was exported yet, so what is missing is not counted"
         yield Text(text, style="yellow")
-    yield from _errors(total.failures, status.now, most=None if everything else _ERRORS)
+    for heading, found in (
+        ("last errors", total.failures),
+        ("kept, as Choreo gives less than is stored", total.kept),
+        ("closed as unconfirmed, as Choreo never gave as much again", total.unconfirmed),
+    ):
+        yield from _errors(heading, found, status.now, most=None if everything else _ERRORS)
     if status.checks:
         yield Text()
         yield _checks(status.checks)
@@ -165,7 +174,9 @@ def _newest_first(failures: Iterable[Failure]) -> list[Failure]:
     return sorted(failures, key=lambda failure: (failure.at, failure.day), reverse=True)
 
 
-def _errors(failures: Sequence[Failure], now: datetime, most: int | None) -> Iterable[Text]:
+def _errors(
+    heading: str, failures: Sequence[Failure], now: datetime, most: int | None
+) -> Iterable[Text]:
     """The last error of each kind, with how many partitions it stands for."""
     kinds: dict[tuple[str, str, str], list[Failure]] = {}
     for failure in _newest_first(failures):
@@ -174,7 +185,7 @@ def _errors(failures: Sequence[Failure], now: datetime, most: int | None) -> Ite
     if not kinds:
         return
     yield Text()
-    yield Text("last errors", style="bold")
+    yield Text(heading, style="bold")
     for (table, organization, error), alike in list(kinds.items())[:most]:
         newest = alike[0]
         where = " ".join(filter(None, (table, organization, newest.place.environment)))

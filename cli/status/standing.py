@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 
 from insights.catalogue import Table
 from insights.coverage import is_closed, wanted
@@ -27,13 +26,15 @@ class Settings:
 class Tried:
     """What the ledger tells of a partition: its newest entry, and the rows last written.
 
-    `rows` is None where no entry says so.
+    `rows` is None where no entry says so. `unconfirmed` says whether the newest entry that decided
+    anything closed the day although its source never confirmed it; None where none did.
     """
 
     at: datetime
     status: str
     error: str | None = None
     rows: int | None = None
+    unconfirmed: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Failure:
-    """A partition whose newest try failed."""
+    """A partition whose newest try failed, or gave less than is stored."""
 
     place: Place
     day: date
@@ -67,6 +68,8 @@ class Standing:
     final: there, and not asked for again. failed: not final, and the newest try failed. open:
     there, and asked for again, as more may come. missing: not there. `rows_unknown` counts
     objects of which the ledger says nothing. `reaches` is the instant to which the data goes.
+    Of the open ones `kept` are those of which the source gave less at the newest try; of the final
+    ones `unconfirmed` are those that it never confirmed.
     """
 
     oldest: date | None = None
@@ -79,6 +82,8 @@ class Standing:
     rows_unknown: int = 0
     reaches: datetime | None = None
     failures: list[Failure] = field(default_factory=list)
+    kept: list[Failure] = field(default_factory=list)
+    unconfirmed: list[Failure] = field(default_factory=list)
 
     def add(self, other: "Standing") -> None:
         """Takes another one in."""
@@ -88,6 +93,8 @@ class Standing:
         for name in ("final", "open", "missing", "failed", "rows", "rows_unknown"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures += other.failures
+        self.kept += other.kept
+        self.unconfirmed += other.unconfirmed
 
 
 class Listings:
@@ -127,10 +134,12 @@ class Dataset:
         self.now = now
         self._listings = listings
         self.environments = environments
-        # What is not listed now is not exported any more, but for its days that are open.
+        # What is not listed now is not exported any more, but for its days that are open. Where
+        # nothing is, there was no list yet.
         self._gone = {
             (organization, known.id)
             for organization, each in environments.items()
+            if any(known.listed for known in each)
             for known in each
             if not known.listed
         }
@@ -139,15 +148,13 @@ class Dataset:
         young = now - day_start(today) < timedelta(hours=settings.stale_after_hours)
         # The first run of a day comes when the schedule says: until then nothing is missing.
         self._may_be_absent = {today} if young else set()
+        # The days that runs query while they are open: of what is gone too, if they are stored.
+        self._queried: dict[tuple[str, str], frozenset[date]] = {}
         self.places: dict[Place, frozenset[date]] = dict(self._places())
 
     def is_wanted(self, table: str, key_name: str, day: date) -> bool:
         """Whether a run queries the partition as long as its day is open."""
-        return day in self._wanted_days.get((table, key_name), ())
-
-    @cached_property
-    def _wanted_days(self) -> dict[tuple[str, str], frozenset[date]]:
-        return {(place.table, place.key_name): days for place, days in self.places.items()}
+        return day in self._queried.get((table, key_name), ())
 
     def unknown(self) -> list[str]:
         """The organisations of which there is nothing: what should be there cannot be told."""
@@ -199,11 +206,15 @@ class Dataset:
                     standing.rows += entry.rows
             if stored and (self._is_final(stored, day) or not (is_daily or day in days)):
                 standing.final += 1
+                if entry and entry.unconfirmed:
+                    standing.unconfirmed.append(_failure(place, day, entry))
             elif entry and entry.status == "failed":
                 standing.failed += 1
-                standing.failures.append(Failure(place, day, entry.at, entry.error or ""))
+                standing.failures.append(_failure(place, day, entry))
             elif stored or day in self._may_be_absent:
                 standing.open += 1
+                if entry and entry.status == "kept":
+                    standing.kept.append(_failure(place, day, entry))
             else:
                 standing.missing += 1
         return standing
@@ -218,9 +229,10 @@ class Dataset:
             for organization in self.settings.organizations:
                 for environment in self._of(table, organization):
                     days = self._wanted(table, organization, environment)
+                    place = _place(table.name, organization, environment)
+                    self._queried[table.name, place.key_name] = days
                     if environment and (organization, environment.id) in self._gone:
                         days = frozenset()
-                    place = _place(table.name, organization, environment)
                     if days or self._listings.days(table.name, place.key_name):
                         seen.add(place.key_name)
                         yield place, days
@@ -254,6 +266,10 @@ class Dataset:
             today=self._today,
         )
         return frozenset(partition.day for partition in partitions)
+
+
+def _failure(place: Place, day: date, entry: Tried) -> Failure:
+    return Failure(place, day, entry.at, entry.error or "")
 
 
 def _place(table: str, organization: str, environment: Environment | None) -> Place:

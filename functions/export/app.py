@@ -24,6 +24,7 @@ from insights.errors import InsightsError, Retriable
 from insights.export import Export, utc_now
 from insights.http import Http, Timeouts
 from insights.metrics import emit
+from insights.registry import Registry
 from insights.report import Report
 from insights.tokens import Tokens
 
@@ -184,8 +185,9 @@ class _Run:
     def _hand_over(self, report: Report) -> None:
         clients, bounds = self._clients, self._bounds
         try:
+            registry = Registry(clients.dataset, self._id, utc_now)
             report.catch_up = clients.catch_ups.start(
-                bounds, clients.dataset, since=self._started, today=self._started.date()
+                bounds, registry, since=self._started, today=self._started.date()
             )
         except InsightsError as error:
             self._note(report, error)

@@ -16,14 +16,16 @@ class Clock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Moves the time on."""
+        """Moves the time on, never back."""
+        if not seconds >= 0:
+            raise ValueError(f"{seconds} s is no time to wait")
         with self._lock:
             self._now += seconds
 
     def sleep(self, seconds: float) -> None:
         """Moves the time on and remembers by how much."""
-        self.sleeps.append(seconds)
         self.advance(seconds)
+        self.sleeps.append(seconds)
 
 
 class RealClock(Clock):

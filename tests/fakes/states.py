@@ -6,7 +6,8 @@ may not be known at once.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -60,12 +61,18 @@ class Run:
 
 
 class FakeStates:
-    """State and client. `redrives` is whether this AWS knows how to redrive."""
+    """State and client. `redrives` is whether this AWS knows how to redrive.
+
+    `started` is called with each new execution, `refuses` has the operations that are denied.
+    """
 
     def __init__(self) -> None:
         self.runs: dict[str, Run] = {}
         self.redrives = True
         self.unseen = 0
+        self.started: Callable[[Run], None] = lambda _: None
+        self.refuses: set[str] = set()
+        self.calls: Counter[str] = Counter()
         self.url = ""
 
     def client(self) -> "SFNClient":
@@ -80,6 +87,9 @@ class FakeStates:
     def respond(self, received: Received) -> Answer:
         """Answers one request."""
         operation = received.headers["X-Amz-Target"].rpartition(".")[2]
+        self.calls[operation] += 1
+        if operation in self.refuses:
+            return Answer.of({"__type": "AccessDeniedException", "message": "synthetic"}, 400)
         try:
             handler = getattr(self, f"_{operation}")
             return Answer.of(handler(json.loads(received.body)))
@@ -105,6 +115,7 @@ class FakeStates:
             self.runs[body["name"]] = Run(
                 body["name"], body["input"], unseen=self.unseen, children=children
             )
+            self.started(self.runs[body["name"]])
         return {"executionArn": _arn(body["name"]), "startDate": _BEGAN}
 
     def _DescribeExecution(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802

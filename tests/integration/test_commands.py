@@ -237,3 +237,29 @@ def test_a_secret_that_is_of_no_use_is_not_stored(
     assert "hush" not in done.stdout + done.stderr
     listed = deployment.stack.secrets.list_secrets()["SecretList"]
     assert "choreo-insights/hooli" not in {secret["Name"] for secret in listed}
+
+
+def test_restore_brings_back_what_was_overwritten_and_deleted(deployment: Deployment) -> None:
+    shell = settings(deployment.folder.env)
+    deployment.complete()
+    folder = "insights/success_summary/"
+    there = deployment.objects(folder)
+    overwritten, deleted, *_ = sorted(there)
+    at = datetime.now(UTC).isoformat()
+    stack, other = deployment.stack, next(iter(deployment.objects("insights/latency/").values()))
+    bucket = stack.outputs["DatasetBucketName"]
+    stack.s3.put_object(Bucket=bucket, Key=overwritten, Body=other)
+    stack.s3.delete_object(Bucket=bucket, Key=deleted)
+    chosen = ("restore", "--before", at, "--tables", "success_summary")
+
+    listed = insights(deployment.folder, *chosen, "--dry-run", **shell)
+    done = insights(deployment.folder, *chosen, "--json", **shell)
+    again = insights(deployment.folder, *chosen, **shell)
+
+    assert [line.split(" as of ")[0] for line in listed.stdout.splitlines()[:2]] == [
+        *(overwritten, deleted)
+    ]
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tables"][0]["restore"] == 2
+    assert deployment.objects(folder) == there
+    assert "There is nothing to restore." in again.stdout

@@ -287,9 +287,23 @@ def test_a_lease_holds_for_a_clock_that_is_less_than_a_minute_ahead(stack: Stack
 def test_who_has_no_time_to_wait_says_so(stack: Stack) -> None:
     lease = stack.lease()
     assert lease.claim("acme", lease.read("acme"))
+    began = stack.clock()
     with pytest.raises(Retriable, match="another mint is under way"):
         stack.minter().ensure("acme", 10.0)
     assert stack.choreo.requests == []
+    # It waits as long as there is time, and not a moment longer.
+    assert began + 5 < stack.clock() <= began + 10
+
+
+def test_a_pause_may_end_with_the_callers_time_and_not_after_it(stack: Stack) -> None:
+    minter = stack.minter(sleep=stack.clock.sleep)
+    minter._random = lambda: 0.5
+    now = stack.clock()
+    minter._pause("acme", 0, now + 0.2)
+    assert stack.clock.sleeps == [pytest.approx(0.2)]
+    with pytest.raises(Retriable):
+        minter._pause("acme", 0, stack.clock() + 0.199)
+    assert len(stack.clock.sleeps) == 1
 
 
 def test_a_late_claim_over_a_finished_one_holds(stack: Stack) -> None:
@@ -444,6 +458,43 @@ def test_a_missing_secret_is_not_remembered(stack: Stack) -> None:
     assert stack.minter().ensure("acme", SECONDS).status == "minted"
 
 
+def old_failure(stack: Stack, age: float) -> None:
+    failure = {"error": "refused long ago", "retriable": False,
+               "until": stack.clock() - age, "secret_version": "1"}  # fmt: skip
+    stack.ssm.put_parameter(
+        Name=f"{STATES}/acme", Type="String", Value=json.dumps({"failure": failure})
+    )
+
+
+@pytest.mark.parametrize("age", [1.0, 7 * 86_400.0])
+def test_an_old_refusal_is_not_raised_because_a_claim_had_to_wait(stack: Stack, age: float) -> None:
+    old_failure(stack, age)
+    claims = iter([True])
+
+    def throttle(body: dict[str, str]) -> None:
+        if body["Name"] == f"{STATES}/acme" and next(claims, False):
+            raise Refused("ThrottlingException")
+
+    stack.aws.faults["PutParameter"] = throttle
+    assert stack.minter().ensure("acme", SECONDS).status == "minted"
+    assert len(stack.choreo.requests) == 1
+
+
+def test_a_failure_that_came_while_it_waited_is_raised(stack: Stack) -> None:
+    old_failure(stack, 7 * 86_400.0)
+    lease = stack.lease()
+    held = lease.claim("acme", lease.read("acme"))
+    assert held
+
+    def sleep(seconds: float) -> None:
+        stack.clock.sleep(seconds)
+        lease.release("acme", held, Failure("refused just now", retriable=False))
+
+    with pytest.raises(PersonMustAct, match="refused just now"):
+        stack.minter(sleep=sleep).ensure("acme", SECONDS)
+    assert stack.choreo.requests == []
+
+
 # A token service in trouble
 
 OUT = Answer.of({"error": "server_error"}, 503)
@@ -539,7 +590,56 @@ def test_other_refusals_say_what_to_check(
     assert len(stack.choreo.requests) == 1
 
 
+BASIC = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+
+
+@pytest.mark.parametrize("secret", [KEY, SECRET, BASIC])
+def test_what_it_repeats_is_not_shown(stack: Stack, secret: str) -> None:
+    """In the scope, the type of the token, the content type, and a refusal's parts."""
+    escaped = "".join(f"&#{ord(character)};" for character in secret)
+    shown = []
+    for said in (secret, escaped):
+        stack.choreo.extra = {"scope": f"for {said}", "token_type": f"type {said}"}
+        outcome = stack.minter().renew("acme", SECONDS)
+        assert outcome.token
+        shown += [outcome.note, outcome.token.scope, outcome.token.token_type]
+        shown.append(str(stack.aws.value(f"{PREFIX}/acme")))
+        for answer in (
+            Answer(200, b"", {"Content-Type": said}),
+            Answer.of({"error": said, "error_description": said}, 400),
+            Answer.of({"error": "invalid_client", "error_description": said}, 401),
+            Answer(403, b"", {"Content-Type": said}),
+        ):
+            stack.clock.advance(100)
+            stack.choreo.script = [answer]
+            with pytest.raises(InsightsError) as raised:
+                stack.minter().renew("acme", SECONDS)
+            shown += [str(raised.value), str(stack.aws.value(f"{STATES}/acme"))]
+            stack.clock.advance(100)
+    assert not [text for text in shown if secret in text or escaped in text]
+    assert "for ***" in shown
+
+
+def test_the_scope_does_not_repeat_the_new_token(stack: Stack) -> None:
+    stack.choreo.extra = {"access_token": "synthetic-token", "scope": "for synthetic-token"}
+    outcome = stack.minter().ensure("acme", SECONDS)
+    assert outcome.token
+    assert outcome.token.scope == "for ***"
+
+
 # AWS in trouble
+
+
+def test_a_mint_state_that_cannot_be_read_is_not_taken_for_free(stack: Stack) -> None:
+    def refuse(body: dict[str, str]) -> None:
+        if body["Name"].startswith(STATES):
+            raise Refused("AccessDeniedException", "not authorized")
+
+    stack.aws.faults["GetParameter"] = refuse
+    with pytest.raises(PersonMustAct, match="reading '/synthetic/mint/acme'"):
+        stack.minter().ensure("acme", SECONDS)
+    assert stack.choreo.requests == []
+    assert f"{STATES}/acme" not in stack.aws.parameters
 
 
 def test_a_refused_put_does_not_quote_the_token(stack: Stack) -> None:

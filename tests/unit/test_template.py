@@ -357,8 +357,9 @@ class TestPolicies:
         assert statements["AskForTokens"]["Resource"].endswith(":choreo-insights-tokenfunction")
         machine = TEMPLATE.rendered(properties("Backfill")["Name"])
         assert statements["HandOverWork"]["Resource"].endswith(f":stateMachine:{machine}")
-        assert self.environment_of_export()["STATE_MACHINE_ARN"] == (
-            statements["HandOverWork"]["Resource"]
+        assert (
+            self.environment_of_export()["STATE_MACHINE_ARN"]
+            == (statements["HandOverWork"]["Resource"])
         )
 
     def environment_of_export(self) -> dict[str, str]:

@@ -192,6 +192,26 @@ def test_a_store_that_shows_the_token_late_is_waited_for(stack: Stack) -> None:
     assert stack.reader().get("acme") == token
 
 
+@pytest.mark.parametrize(("later", "served"), [(-1, False), (0, False), (1, True)])
+def test_a_token_newer_than_the_one_named_serves_too(
+    stack: Stack, later: float, *, served: bool
+) -> None:
+    """Between the token function's answer and the read another mint may have ended."""
+
+    def answer(_: object) -> object:
+        newer = put(stack, "newer")
+        named = {"status": "minted", "fingerprint": "0123456789abcdef",
+                 "expires_at": instant(newer.expires_at - later)}  # fmt: skip
+        return {"organizations": {"acme": named}}
+
+    stack.aws.functions["token-function"] = answer
+    if served:
+        assert stack.reader().get("acme").access_token == "newer"
+    else:
+        with pytest.raises(Retriable, match="is not in"):
+            stack.reader().get("acme")
+
+
 def test_a_store_that_stays_empty(stack: Stack) -> None:
     answer = {"status": "minted", "fingerprint": "0123456789abcdef"}
     stack.aws.functions["token-function"] = lambda _: {"organizations": {"acme": answer}}

@@ -4,7 +4,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from urllib3.exceptions import HTTPError
 
 from insights.errors import InsightsError, PersonMustAct, Retriable
-from insights.replies import redact
+from insights.redaction import redact
 
 _PASSING = {
     "InternalFailure",

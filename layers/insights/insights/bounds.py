@@ -1,6 +1,6 @@
 """What a run may export: the event, checked against the settings and the catalogue."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated
 
 import msgspec
@@ -43,7 +43,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     written from `since` on counts as done. `environments` are ids or names, None for all.
     `part` is for a part of an execution of the state machine. `named_tables` are the tables as the
     event names them, None where it names none. `most_per_minute` is for executions that version
-    0.1.0 started: they send no more requests than this.
+    0.1.0 started: they send no more requests than this. With `open_only` what is missing is left to
+    the catch-up that is running, except of days that are open.
     """
 
     tables: tuple[Table, ...]
@@ -88,14 +89,6 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             part=wish.part or wish.requests_per_minute is not None,
             most_per_minute=wish.requests_per_minute,
         )
-
-    def is_left_to_catch_up(self, day: date, *, stored: bool, today: date) -> bool:
-        """Whether the catch-up that is running exports this partition, so that this run need not.
-
-        While one is running (`open_only`), other runs export today, yesterday, and objects that
-        are there and open.
-        """
-        return self.open_only and not stored and day < today - timedelta(days=1)
 
 
 def _check_lists(wish: _Event, config: ExportConfig) -> None:

@@ -212,20 +212,21 @@ class Share:
         """Whether requests may be sent."""
         return self._clock() < self._valid_until
 
-    def wait(self, deadline: float | None = None) -> None:
+    def wait(self, deadline: float | None = None, sender: str = "") -> None:
         """Returns when one more request may be sent.
 
-        Raises OutOfTime where the share is lost, or that would be after `deadline`.
+        Raises OutOfTime where the share is lost, or that would be after `deadline`, and Held where
+        the service asked this sender to wait for longer.
         """
         while True:
             self._await_turn(deadline)
-            self._throttle.wait(deadline)
+            self._throttle.wait(deadline, sender)
             if self.is_valid:
                 return
 
-    def hold(self, seconds: float) -> None:
-        """Nothing is sent for so long: what a 429 asks for."""
-        self._throttle.hold(seconds)
+    def hold(self, seconds: float, sender: str = "") -> None:
+        """Sends nothing of this sender for so long: what a 429 asks for."""
+        self._throttle.hold(seconds, sender)
 
     def _await_turn(self, deadline: float | None) -> None:
         while not self.is_valid or self._clock() < self._ready:

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 from contextlib import suppress
-from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,52 +19,33 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights import parts
 from insights.aws import aws_failure, error_code
-from insights.errors import InsightsError
-from insights.parquet import decode
-from insights.partitions import safe_name
-from insights.parts import Place, Plan, TooManyParts
+from insights.parts import Backfill, Place, TooManyParts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
+    from datetime import date, datetime
 
     from mypy_boto3_stepfunctions import SFNClient
 
     from insights.bounds import Bounds
-    from insights.dataset import Dataset
+    from insights.registry import Registry
 
 log = logging.getLogger(__name__)
 
 _PREFIX = "catchup-"
-_ENVIRONMENTS = "environments"
-_BEGINNING = date(2000, 1, 1)
 
 
-def places(dataset: Dataset, organizations: Sequence[str]) -> list[Place]:
-    """The environments of each organisation, as the newest list in the dataset has them.
+def places(registry: Registry, organizations: Sequence[str]) -> list[Place]:
+    """The environments of each organisation that its newest list has, by id.
 
-    An organisation without a list, or with an environment that has no id, is one place.
-    Raises InsightsError for a list that cannot be read, and what `dataset` does.
+    An organisation of which none is known is one place. Raises what `Registry.known` does.
     """
-    listed = dataset.listing(_ENVIRONMENTS, _BEGINNING, date.max)
     found: list[Place] = []
     for organization in organizations:
-        end = f"/{safe_name(organization)}.parquet"
-        newest = max((key for key in listed if key.endswith(end)), default=None)
-        ids = _environment_ids(dataset, newest) if newest else []
-        if not ids or not all(ids):
-            ids = [None]
-        found += [Place(organization, each) for each in ids]
+        known = registry.known(organization)
+        ids = [each.id for each in known if each.listed and not each.unmerged_keys]
+        found += [Place(organization, each) for each in ids or (None,)]
     return found
-
-
-def _environment_ids(dataset: Dataset, key: str) -> list[str | None]:
-    kept = dataset.read(key)
-    try:
-        columns = decode(kept.body, ("environment_id",)) if kept else {}
-    except ValueError as error:
-        raise InsightsError(f"{key} cannot be read: {error}") from error
-    return list(dict.fromkeys(columns.get("environment_id", ())))
 
 
 class CatchUps:
@@ -91,7 +71,7 @@ class CatchUps:
         ours = (name for name in names if name.startswith(_PREFIX) and name.endswith(end))
         return next(ours, None)
 
-    def start(self, bounds: Bounds, dataset: Dataset, *, since: datetime, today: date) -> str:
+    def start(self, bounds: Bounds, registry: Registry, *, since: datetime, today: date) -> str:
         """Starts the catch-up of these bounds, unless there was one today or one is running.
 
         Gives its name. Raises what `aws_failure` gives, and what `places` does.
@@ -100,7 +80,7 @@ class CatchUps:
             log.info("%s goes on with what remains", running)
             return running
         name = f"{_PREFIX}{today.isoformat()}-{key(bounds)}"
-        text = _planned(bounds, dataset, since).input
+        text = _divided(bounds, registry, since).input
         try:
             self._states.start_execution(stateMachineArn=self._machine, name=name, input=text)
         except (ClientError, BotoCoreError) as error:
@@ -126,11 +106,11 @@ def key(bounds: Bounds) -> str:
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
 
 
-def _planned(bounds: Bounds, dataset: Dataset, since: datetime) -> Plan:
+def _divided(bounds: Bounds, registry: Registry, since: datetime) -> Backfill:
     chosen = [None] if bounds.environments is None else sorted(bounds.environments)
     whole = [Place(handle, each) for handle in bounds.organizations for each in chosen]
-    plan = partial(
-        parts.plan,
+    divide = partial(
+        parts.divide,
         first=bounds.first,
         last=bounds.last,
         tables=bounds.named_tables,
@@ -140,5 +120,5 @@ def _planned(bounds: Bounds, dataset: Dataset, since: datetime) -> Plan:
     )
     if bounds.environments is None:
         with suppress(TooManyParts):
-            return plan(places(dataset, bounds.organizations))
-    return plan(whole)
+            return divide(places(registry, bounds.organizations))
+    return divide(whole)

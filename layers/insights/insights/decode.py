@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from insights.catalogue import Node, Table
-from insights.errors import BadAnswer, SchemaDiffers
+from insights.errors import MAX_REPLY, BadAnswer, SchemaDiffers
 from insights.runs import Known, Series, distinct, mapped, unfold
 
 # What repeats in several rows is kept as `Runs`, the instants of series as `Series`.
@@ -161,7 +161,7 @@ class Reader:
         try:
             return self._read(raw)
         except BadAnswer as error:
-            error.reply = bytes(raw)
+            error.reply = bytes(raw)[:MAX_REPLY]
             raise
 
     def _read(self, raw: bytes | memoryview | msgspec.Raw) -> Answer:
@@ -190,10 +190,17 @@ class Reader:
                 raise self._bad(error) from error
         except msgspec.DecodeError as error:
             raise self._bad(error) from error
+        except RecursionError:
+            raise self._too_deep() from None
         try:
             return self._lenient.decode(raw), True
         except msgspec.MsgspecError as error:
             raise self._bad(error) from error
+        except RecursionError:
+            raise self._too_deep() from None
+
+    def _too_deep(self) -> BadAnswer:
+        return BadAnswer(f"{self._table.field}: the answer is nested too deeply to be read")
 
     def _bad(self, error: Exception) -> BadAnswer:
         kind = SchemaDiffers if isinstance(error, msgspec.ValidationError) else BadAnswer

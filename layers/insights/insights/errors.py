@@ -2,14 +2,22 @@
 
 # ruff: noqa: N818 - the names say what to do; that they are errors, their base says
 
+# A reply may quote megabytes, and a run's failures are kept, logged and sent together.
+MAX_TEXT = 700
+# Of a reply that cannot be read so much is kept for a person to look at.
+MAX_REPLY = 1_000_000
+
 
 class InsightsError(Exception):
     """The base of all errors of this project.
 
-    `status` is the HTTP status that the error was made from, None where there was none.
+    A long message loses its middle: its beginning says what failed, its end what to do. `status`
+    is the HTTP status that the error was made from, None where there was none.
     """
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
+        if len(message) > MAX_TEXT:
+            message = f"{message[: MAX_TEXT - 203]} … {message[-200:]}"
         super().__init__(message)
         self.status = status
 
@@ -46,14 +54,14 @@ class ConfigurationError(PersonMustAct):
 class BadAnswer(InsightsError):
     """The other side answered what cannot be used, or refused this very request.
 
-    `reply` is what it answered, for the quarantine.
+    `reply` is what it answered, for the quarantine: its first `MAX_REPLY` bytes.
     """
 
     def __init__(
         self, message: str, *, status: int | None = None, reply: bytes | None = None
     ) -> None:
         super().__init__(message, status=status)
-        self.reply = reply
+        self.reply = reply[:MAX_REPLY] if reply else reply
 
 
 class SchemaDiffers(BadAnswer):

@@ -180,6 +180,8 @@ class Export:
                     self._gone[organization, each.id] = each
                     self._names[organization, each.id] = names
             for refused in found.refused:
+                if not self._is_chosen_by(refused.environment_id, refused.name):
+                    continue
                 self.report.count_failure(
                     "environments", organization, refused.name, self._today, refused.reason
                 )
@@ -187,8 +189,11 @@ class Export:
         return learn
 
     def _is_chosen(self, environment: Environment) -> bool:
+        return self._is_chosen_by(environment.id, environment.name)
+
+    def _is_chosen_by(self, *names: str | None) -> bool:
         chosen = self._bounds.environments
-        return chosen is None or environment.id in chosen or environment.name in chosen
+        return chosen is None or not chosen.isdisjoint(names)
 
     def _name_lists(self) -> Iterator[Job]:
         """APIs and applications: the registry remembers them, whichever tables are exported."""

@@ -21,16 +21,19 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import HTTPResponse
 
-from insights.errors import BadAnswer, InsightsError, PersonMustAct, Retriable
-from insights.replies import Reply, is_retriable, retry_after, used_up
+from insights.errors import InsightsError, PersonMustAct, Refused, Retriable
+from insights.replies import Reply, is_retriable, is_throttled, retry_after, used_up
 
 Form = tuple[tuple[str, str], ...]
 
 MAX_BODY = 64 * 1024 * 1024
-# Longer waits than this are the caller's to plan: a function that sleeps is paid for.
+# Lambda bills for sleep: the caller reschedules what has to wait longer.
 LONGEST_WAIT = 120.0
 _BACKOFF_BASE = 0.5
 _BACKOFF_CAP = 20.0
+# Throttling that does not say how long it lasts: so many seconds, twice as many each time. All
+# attempts of a request together outlast a limit that is counted by the minute.
+_THROTTLE_BASE = 4.0
 
 
 class Timeouts(NamedTuple):
@@ -55,9 +58,10 @@ DEFAULT_TIMEOUTS = Timeouts()
 class Http:
     """A pooled client for threads to share.
 
-    `retries` counts further attempts after the first. `on_throttle` gets the seconds to wait
-    whenever the server says that it is asked too often, so that others can hold back as well;
-    `before_attempt` is called with the deadline and may wait, so that a budget covers retries too.
+    `retries` counts further attempts after the first. `on_throttle` gets the seconds to wait and
+    the sender whenever the server throttles, so that its other requests hold back as well;
+    `before_attempt` gets the deadline and the sender and may wait, so that a budget covers retries
+    too.
     """
 
     def __init__(
@@ -70,8 +74,8 @@ class Http:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         random: Callable[[], float] = random.random,
-        on_throttle: Callable[[float], None] | None = None,
-        before_attempt: Callable[[float | None], None] | None = None,
+        on_throttle: Callable[[float, str], None] | None = None,
+        before_attempt: Callable[[float | None, str], None] | None = None,
     ) -> None:
         self._timeouts = timeouts
         self._retries = retries
@@ -92,15 +96,19 @@ class Http:
         json_body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
+        sender: str = "",
+        throttled: Callable[[Reply], bool] = is_throttled,
     ) -> Reply:
         """Posts a form or JSON and gives the last reply, whatever its status.
 
-        429, 408, 5xx and failures of the transport are tried again, with full jitter or after
-        what the server asks for, never beyond `deadline` (on the clock of `clock`).
+        429, 408, 5xx and failures of the transport are tried again, after a back-off with full
+        jitter or what the server asks for, whichever is longer, never beyond `deadline` (on the
+        clock of `clock`). `throttled` says which replies mean the same as a 429. `sender` names
+        who is throttled together.
 
-        Raises Retriable where no reply came, BadAnswer for one that is too large, PersonMustAct
-        for a certificate that is not trusted. For a reply without success see
-        `insights.replies.sort_failure`.
+        Raises Retriable where no reply came, Refused for one that is too large, PersonMustAct
+        for a certificate that is not trusted, and what `before_attempt` raises. For a reply
+        without success see `insights.replies.sort_failure`.
         """
         body: Form | bytes | None = data if json_body is None else json_body
         sent = dict(headers or {})
@@ -110,13 +118,19 @@ class Http:
             reply: Reply | None = None
             failure: Retriable | None = None
             if self._before_attempt:
-                self._before_attempt(deadline)
+                self._before_attempt(deadline, sender)
             try:
                 reply = self._exchange(url, body, sent, deadline)
             except Retriable as error:
                 failure = error
-            wait = self._wait(attempt, reply)
-            if wait is None or not self._has_time(wait, attempt, deadline):
+            wait = self._backoff(attempt)
+            if reply:
+                asked = self._asked_wait(attempt, reply, sender, is_throttled=throttled(reply))
+                if asked is None:
+                    break
+                # Jitter: clients that are told the same second must not all come back in it.
+                wait = max(wait, asked + self._random() * min(1.0, asked))
+            if not self._has_time(wait, attempt, deadline):
                 break
             self._sleep(wait)
         if failure:
@@ -124,26 +138,29 @@ class Http:
         assert reply is not None  # noqa: S101 - for the type checker: one of both is there
         return reply
 
-    def _wait(self, attempt: int, reply: Reply | None) -> float | None:
-        """The seconds before the next attempt, None where there should be none."""
-        asked = None
-        if reply:
-            self._tell_throttled(reply)
-            if not is_retriable(reply.status):
-                return None
-            asked = retry_after(reply, self._wall())
-        if asked is not None:
-            # Not all who were told the same second come back in it.
-            return asked + self._random() * min(1.0, asked)
+    def _backoff(self, attempt: int) -> float:
         return self._random() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
 
-    def _tell_throttled(self, reply: Reply) -> None:
-        if self._on_throttle is None:
-            return
-        if reply.status == 429:
-            self._on_throttle(retry_after(reply, self._wall()) or 1.0)
-        elif (pause := used_up(reply, self._wall())) is not None:
-            self._on_throttle(pause)
+    def _asked_wait(
+        self, attempt: int, reply: Reply, sender: str, *, is_throttled: bool
+    ) -> float | None:
+        """The least number of seconds before the next attempt, None where there should be none."""
+        now = self._wall()
+        if is_throttled:
+            asked = retry_after(Reply(429, reply.headers, reply.body), now)
+            if asked is None:
+                asked = _THROTTLE_BASE * 2.0**attempt
+            self._hold(asked, sender)
+            return asked
+        if reply.status != 429 and is_retriable(reply.status):
+            return retry_after(reply, now) or 0.0
+        if (pause := used_up(reply, now)) is not None:
+            self._hold(pause, sender)
+        return None
+
+    def _hold(self, seconds: float, sender: str) -> None:
+        if self._on_throttle:
+            self._on_throttle(seconds, sender)
 
     def _has_time(self, wait: float, attempt: int, deadline: float | None) -> bool:
         if attempt >= self._retries or wait > LONGEST_WAIT:
@@ -192,7 +209,7 @@ class Http:
             body += piece
             if len(body) > self._max_body:
                 msg = f"{host} answered with more than {self._max_body} bytes: ask for less at once"
-                raise BadAnswer(msg, status=response.status_code)
+                raise Refused(msg, status=response.status_code)
         return bytes(body)
 
 

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from insights.aws import aws_failure, error_code
 from insights.errors import BadAnswer, ConfigurationError, InsightsError, PersonMustAct, Retriable
 from insights.lease import LEASE_SECONDS, Failure
+from insights.redaction import hide, redact
 from insights.replies import parse_object, read_complaint, sort_failure
 from insights.tokens import Token, TokenStore, instant, is_sendable
 
@@ -38,6 +39,7 @@ _LONGEST_PAUSE = 900.0
 _FALLBACK_LIFETIME = 300
 _LONGEST_LIFETIME = 30 * 86_400
 _MOST_BYTES = 8_192
+_MAX_SCOPE = 2_000
 REVOKED_NOTE = (
     "The cached token is deleted, and the token service was asked to revoke it. A token that is "
     "a JWT may go on working at the gateway until it expires"
@@ -90,8 +92,14 @@ class TokenService:
             raise _refusal(reply, credentials)
         answer = parse_object(reply.body)
         access_token = answer.get("access_token")
+        hidden = (*credentials.secrets, _encoded(credentials), str(access_token or ""))
+
+        def shown(value: object) -> str:
+            """What is stored beside the token and shown: without secrets."""
+            return hide(value[:100_000], hidden)[:_MAX_SCOPE] if isinstance(value, str) else ""
+
         if not isinstance(access_token, str) or not is_sendable(access_token):
-            kind = reply.headers.get("Content-Type", "no content type")[:60]
+            kind = redact(reply.headers.get("Content-Type", "no content type"), hidden, most=60)
             msg = (
                 f"{credentials.org_handle}: the token service answered HTTP {reply.status} without "
                 f"an access_token ({kind}, {len(reply.body)} bytes): check the setting TokenUrl"
@@ -101,8 +109,8 @@ class TokenService:
             access_token=access_token,
             expires_at=minted_at + _lifetime(answer.get("expires_in")),
             minted_at=minted_at,
-            token_type=str(answer.get("token_type") or "Bearer"),
-            scope=str(answer.get("scope") or self._scope),
+            token_type=shown(answer.get("token_type")) or "Bearer",
+            scope=shown(answer.get("scope")) or self._scope,
         )
 
     def scope_note(self, token: Token) -> str:
@@ -131,8 +139,12 @@ class TokenService:
 
 
 def _basic(credentials: Credentials) -> str:
+    return f"Basic {_encoded(credentials)}"
+
+
+def _encoded(credentials: Credentials) -> str:
     pair = f"{credentials.consumer_key}:{credentials.consumer_secret}"
-    return "Basic " + base64.b64encode(pair.encode()).decode()
+    return base64.b64encode(pair.encode()).decode()
 
 
 def _lifetime(expires_in: object) -> float:
@@ -148,7 +160,7 @@ def _lifetime(expires_in: object) -> float:
 
 def _refusal(reply: Reply, credentials: Credentials, *more_secrets: str) -> InsightsError:
     handle = credentials.org_handle
-    hidden = (*credentials.secrets, _basic(credentials), *more_secrets)
+    hidden = (*credentials.secrets, _encoded(credentials), *more_secrets)
     complaint = read_complaint(reply.body, hidden)
     if reply.status == 401 or (reply.status == 400 and complaint.code == "invalid_client"):
         msg = (
@@ -280,13 +292,17 @@ class Minter:
     ) -> Outcome:
         end = self._clock() + seconds
         pauses = 0
+        first: State | None = None
         seen: State | None = None
         seen_at = self._clock()
         while True:
             if (token := self._vault.read(organization)) and serves(token):
                 return Outcome("cached", token)
             state = self._lease.read(organization)
-            self._heed(organization, state.failure, waited=pauses > 0)
+            first = first or state
+            # A failure that was there from the beginning is of an earlier mint, not of the one
+            # that was waited for.
+            self._heed(organization, state.failure, waited=state.version != first.version)
             now = self._clock()
             if seen is None or seen.version != state.version:
                 seen, seen_at = state, now

@@ -22,7 +22,7 @@ MOST_PARTS = 1_500
 
 
 class TooManyParts(InsightsError):  # noqa: N818 - as the errors in insights.errors
-    """One execution cannot hold the plan."""
+    """One execution cannot hold them."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Backfill:
     """An execution's input. `tables` is None for those that the stack exports.
 
     `again` and `force` are the export's. What was written from `since` on counts as done; None is
@@ -88,7 +88,7 @@ class Plan:
 
     @property
     def input(self) -> str:
-        """The plan as JSON; the same plan is the same text."""
+        """It as JSON; the same backfill is the same text."""
         given: dict[str, Any] = {
             "parts": [part.as_dict() for part in self.parts],
             "tables": None if self.tables is None else list(self.tables),
@@ -101,7 +101,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """An execution's name, which follows from the plan."""
+        """An execution's name, which follows from the input."""
         first = min(part.span.first for part in self.parts)
         last = max(part.span.last for part in self.parts)
         return f"{first}_{last}_{hashlib.sha256(self.input.encode()).hexdigest()[:8]}"
@@ -120,7 +120,7 @@ def spans(first: date, last: date, days: int) -> Iterator[Span]:
         last = begin - timedelta(days=1)
 
 
-def plan(
+def divide(
     places: Sequence[Place],
     first: date,
     last: date,
@@ -130,7 +130,7 @@ def plan(
     again: bool = False,
     force: bool = False,
     since: datetime | None = None,
-) -> Plan:
+) -> Backfill:
     """Every place over every span, the newest days first.
 
     Where `span` is None the spans are as long as it takes for one execution to hold them.
@@ -139,7 +139,7 @@ def plan(
     days = span or USUAL_SPAN
     while True:
         parts = [Part(place, each) for each in spans(first, last, days) for place in places]
-        made = Plan(tuple(parts), tables, again, force, since)
+        made = Backfill(tuple(parts), tables, again, force, since)
         if made.fits:
             return made
         if span is not None or days > (last - first).days:

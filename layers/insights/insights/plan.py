@@ -88,8 +88,10 @@ class Plan:
         return place_of(organization, environment) in self._open_places
 
     def holds(self, partition: Partition) -> bool:
-        """Whether the bounds cover a partition."""
-        bounds = self._bounds
+        """Whether a list is stored: the bounds cover it, and no earlier round has written it."""
+        bounds, stored = self._bounds, self.stored(partition)
+        if bounds.since and stored and stored.written >= bounds.since:
+            return False
         return partition.table_name in self._stored and bounds.first <= partition.day <= bounds.last
 
     def stored(self, partition: Partition) -> Stored | None:

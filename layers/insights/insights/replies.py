@@ -10,8 +10,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from insights.errors import BadAnswer, InsightsError, PersonMustAct, Retriable, Unauthenticated
+from insights.redaction import redact
 
 _MOST_COMPLAINT = 100_000
+# The gateway limits how deep and how complex a query is with the status of throttling.
+_TOO_COMPLEX = frozenset({"900820", "900821"})
+# Seconds, or an instant? As seconds these are more than 31 years, as instants later than 2001.
+_MIN_EPOCH = 1e9
+_MIN_EPOCH_MS = 1e12
 
 
 @dataclass(frozen=True)
@@ -73,23 +79,6 @@ def _graphql_message(value: Mapping[str, Any]) -> str:
     return ""
 
 
-_JWT = re.compile(r"eyJ[\w-]*(\.[\w-]*)*", re.ASCII)
-_OPAQUE = re.compile(r"(?=[\w+/=.~-]*\d)(?=[\w+/=.~-]*[A-Za-z])[\w+/=.~-]{16,}", re.ASCII)
-
-
-def redact(text: str, secrets: Iterable[str] = (), most: int = 300) -> str:
-    """A foreign text made fit for a log: no secrets, nothing that looks like one, one short line.
-
-    The token service names the consumer key in its refusals, and a gateway may repeat a token.
-    """
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    text = text[:2_000]
-    text = _OPAQUE.sub("***", _JWT.sub("***", text))
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= most else text[:most] + "…"
-
-
 def sort_failure(
     reply: Reply, secrets: Iterable[str] = (), what: str = "Insights"
 ) -> InsightsError:
@@ -98,7 +87,8 @@ def sort_failure(
     `what` names the other side in the message. The error's `status` is the reply's.
     """
     complaint = read_complaint(reply.body, secrets)
-    said = " ".join(filter(None, (complaint.code, complaint.text))) or _kind_of_body(reply)
+    said = " ".join(filter(None, (complaint.code, complaint.text)))
+    said = said or _kind_of_body(reply, secrets)
     head = f"{what} answered HTTP {reply.status} ({said})"
     status = reply.status
     if status == 401:
@@ -107,10 +97,10 @@ def sort_failure(
             f"subscription and the setting Scope",
             status=status,
         )
+    if status == 400 or complaint.code in _TOO_COMPLEX:
+        return BadAnswer(f"{head}: the request itself was refused", status=status)
     if is_retriable(status):
         return Retriable(head, retry_after=retry_after(reply, time.time()), status=status)
-    if status == 400:
-        return BadAnswer(f"{head}: the request itself was refused", status=status)
     if 200 <= status < 300:
         return BadAnswer(f"{head}, which cannot be used", status=status)
     return PersonMustAct(f"{head}: {_remedy(status)}", status=status)
@@ -131,12 +121,12 @@ def _remedy(status: int) -> str:
     return "check the address and the credentials in the settings"
 
 
-def _kind_of_body(reply: Reply) -> str:
-    kind = redact(reply.headers.get("Content-Type", "no content type"), most=60)
+def _kind_of_body(reply: Reply, secrets: Iterable[str]) -> str:
+    kind = redact(reply.headers.get("Content-Type", "no content type"), secrets, most=60)
     return f"{kind}, {len(reply.body)} bytes, without a known error in it"
 
 
-# Waiting as asked
+# Throttling, and how long to wait
 
 
 def is_retriable(status: int) -> bool:
@@ -144,26 +134,33 @@ def is_retriable(status: int) -> bool:
     return status in (408, 429) or 500 <= status < 600
 
 
-def retry_after(reply: Reply, now: float) -> float | None:
-    """The seconds that a refusal asks to wait, None where it does not say.
+def is_too_complex(reply: Reply) -> bool:
+    """Whether the gateway refuses a query that is too deep or too complex, whatever its status."""
+    return reply.status >= 400 and read_complaint(reply.body).code in _TOO_COMPLEX
 
-    Read from `Retry-After` (seconds or an HTTP date), then the body's `nextAccessTime`, then
-    `x-ratelimit-reset`. Dates are compared with the server's own clock where it sends `Date`;
-    `now` (epoch seconds) is for where it does not.
+
+def is_throttled(reply: Reply) -> bool:
+    """Whether the same request may succeed later, if fewer are sent."""
+    return reply.status == 429 and not is_too_complex(reply)
+
+
+def retry_after(reply: Reply, now: float) -> float | None:
+    """The seconds that a refusal asks to wait, None where it does not say so.
+
+    Read from `Retry-After` (seconds, an HTTP date, or an instant since 1970 in seconds or
+    milliseconds), then the body's `nextAccessTime`, then `x-ratelimit-reset`. Instants are
+    compared with the server's own clock where it sends `Date`; `now` (epoch seconds) is for where
+    it does not. What has passed already does not count.
     """
-    if not is_retriable(reply.status):
-        return None
     now = _server_time(reply, now)
     header = reply.headers.get("Retry-After", "").strip()
-    if _is_number(header):
-        return float(header)
-    for instant in (
-        _http_date(header),
-        _next_access(read_complaint(reply.body).next_access_time),
-    ):
-        if instant is not None:
-            return max(0.0, instant - now)
-    return _reset(reply, now) if reply.status == 429 else None
+    found = [
+        _seconds_until(header, now),
+        _http_date(header, now),
+        _next_access(read_complaint(reply.body).next_access_time, now),
+        _reset(reply, now) if reply.status == 429 else None,
+    ]
+    return next((seconds for seconds in found if seconds), None)
 
 
 def used_up(reply: Reply, now: float) -> float | None:
@@ -177,14 +174,18 @@ def used_up(reply: Reply, now: float) -> float | None:
 
 
 def _reset(reply: Reply, now: float) -> float | None:
-    """`x-ratelimit-reset`: whether seconds or an instant is not documented; the size tells."""
-    header = reply.headers.get("x-ratelimit-reset", "").strip()
-    if not _is_number(header):
+    """`x-ratelimit-reset`: whether seconds or an instant is not documented."""
+    return _seconds_until(reply.headers.get("x-ratelimit-reset", "").strip(), now)
+
+
+def _seconds_until(text: str, now: float) -> float | None:
+    """Seconds from seconds, or from an instant since 1970 in seconds or milliseconds."""
+    if not _is_number(text):
         return None
-    value = float(header)
-    if value > 1e11:
+    value = float(text)
+    if value >= _MIN_EPOCH_MS:
         value /= 1000
-    return max(0.0, value - now) if value > 1e8 else value
+    return max(0.0, value - now) if value >= _MIN_EPOCH else value
 
 
 def _is_number(text: str) -> bool:
@@ -192,21 +193,26 @@ def _is_number(text: str) -> bool:
 
 
 def _server_time(reply: Reply, now: float) -> float:
-    date = _http_date(reply.headers.get("Date", ""))
-    return now if date is None else date
+    since_1970 = _http_date(reply.headers.get("Date", ""), 0.0)
+    return now if since_1970 is None else since_1970
 
 
-def _http_date(text: str) -> float | None:
+def _http_date(text: str, now: float) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return _left(moment if moment.tzinfo else moment.replace(tzinfo=UTC), now)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
-def _next_access(text: str) -> float | None:
+def _next_access(text: str, now: float) -> float | None:
     """Reads `2026-Feb-10 16:20:00+0000 UTC`."""
     try:
-        return datetime.strptime(text.removesuffix(" UTC"), "%Y-%b-%d %H:%M:%S%z").timestamp()
+        moment = datetime.strptime(text.removesuffix(" UTC"), "%Y-%b-%d %H:%M:%S%z")
+        return _left(moment, now)
     except (ValueError, OverflowError):
         return None
+
+
+def _left(moment: datetime, now: float) -> float:
+    return max(0.0, moment.timestamp() - now)

@@ -34,12 +34,11 @@ from insights.questions import Query, QueryGenerator, QueryKind, Rows
 
 log = logging.getLogger(__name__)
 
-# A batch key is given up after so many requests in a row that the service throttled, or that
-# failed alone although the same kind of query was answered before.
-_GIVE_UP_AFTER = 4
-# Kinds that were never answered may be bad by themselves, as all tables of an environment may be:
-# so many have to fail alone in a row.
-_GIVE_UP_UNKNOWN = 100
+# After so many failures in a row, of one kind of query or of kinds that were answered before, more
+# of them are sent by chance only, the less likely the more have failed.
+_DOUBT_AFTER = 4
+# Kinds that were never answered may be bad by themselves, as all tables of an environment may be.
+_DOUBT_UNKNOWN_AFTER = 100
 # Requests of the present size that must succeed before a larger one is tried: it doubles with
 # each larger one that fails.
 _MAX_PATIENCE = 64
@@ -102,7 +101,7 @@ class _Suspect(msgspec.Struct):
 class _Queue:
     """The waiting queries of a batch key, and what was learned about sending them."""
 
-    def __init__(self, batch_size: int, random: Callable[[], float]) -> None:
+    def __init__(self, batch_size: int, concurrency: int, random: Callable[[], float]) -> None:
         self.jobs: deque[Job] = deque()  # pulled, but not begun yet
         self.waiting = 0
         self.last_sent = 0
@@ -114,9 +113,14 @@ class _Queue:
         self._suspects: dict[QueryKind, _Suspect] = {}
         # Hashes of the kinds that were answered.
         self._answered: set[int] = set()
-        # Since the last success: requests that were throttled, and queries that failed alone,
-        # of kinds that were answered before and of others.
-        self._throttled = self._failed_known = self._failed_unknown = 0
+        # Since the last success: queries that failed alone, of kinds that were answered before
+        # and of others, and the last error.
+        self._failed_known = self._failed_unknown = 0
+        self._last_error: InsightsError | None = None
+        # In a row; those that were under way together count once more.
+        self._throttled = 0
+        self._max_throttled = _DOUBT_AFTER + concurrency
+        # The size of a batch. It was smaller until `grown_from`, if that was not confirmed yet.
         self._batch_size = batch_size
         self._limit = batch_size
         self._grown_from = 0
@@ -132,22 +136,23 @@ class _Queue:
                 self._fresh.append(item)
             self.waiting += 1
 
-    def take(self) -> tuple[list[_Item], InsightsError | None]:
-        """The next batch, empty where nothing waits; with an error, it is not worth sending."""
+    def take(self) -> tuple[list[_Item], list[tuple[_Item, InsightsError]]]:
+        """The next batch, empty where nothing waits, and the queries that are not worth sending."""
         batch: list[_Item] = []
+        given_up: list[tuple[_Item, InsightsError]] = []
         while not batch and (self._parts or self._fresh):
             items = self._parts.popleft() if self._parts else self._next_fresh()
             self.waiting -= len(items)
             items = [item for item in items if not item.job.over]
-            if len(items) == 1:
-                return items, self._given_up(items[0].query)
             for item in items:
-                if item.query.kind in self._suspects:
+                if len(items) > 1 and item.query.kind in self._suspects:
                     self._put_back([item], last=True)
+                elif error := self._given_up(item.query):
+                    given_up.append((item, error))
                 else:
                     batch.append(item)
         self._put_back(batch[self._limit :])
-        return batch[: self._limit], None
+        return batch[: self._limit], given_up
 
     def _next_fresh(self) -> list[_Item]:
         return [self._fresh.popleft() for _ in range(min(self._limit, len(self._fresh)))]
@@ -187,14 +192,14 @@ class _Queue:
             self.broken = error
         elif isinstance(error, Retriable) and error.status == 429:
             self._throttled += 1
-            if self._throttled >= _GIVE_UP_AFTER:
+            if self._throttled >= self._max_throttled:
                 self.broken = error
         elif not isinstance(error, OutOfTime):
             if len(batch) > 1:
                 self._split(batch)
                 return []
             failures = self._isolate(batch[0].query, error)
-            if failures == 1 and _may_pass(error) and not self.broken:
+            if failures == 1 and _may_pass(error):
                 # The service or the query? Later, after the others, the same shows which.
                 self._put_back(batch, last=True)
                 return []
@@ -206,17 +211,23 @@ class _Queue:
             self.waiting += len(items)
 
     def _given_up(self, query: Query) -> InsightsError | None:
-        """Why not to send a query whose kind failed again and again, or None.
+        """Why not to send a query: its kind, or all that was sent, failed again and again.
 
-        It is still tried now and then: what fails for the newest days may work for older ones.
+        What fails for the newest days may work for older ones, and a service may come back. So
+        some are sent all the same, and the first success ends the doubt.
         """
+        failures, error = 0, self._last_error
+        if self._failed_known >= _DOUBT_AFTER:
+            failures = self._failed_known
+        elif self._failed_unknown >= _DOUBT_UNKNOWN_AFTER:
+            failures = self._failed_unknown
         suspect = self._suspects.get(query.kind)
-        if suspect is None or query.optional or suspect.failures < _GIVE_UP_AFTER:
+        if suspect and suspect.failures > max(failures, _DOUBT_AFTER) and not query.optional:
+            failures, error = suspect.failures, suspect.error
+        if not failures or self._random() < _DOUBT_AFTER / failures:
             return None
-        if self._random() < _GIVE_UP_AFTER / suspect.failures:
-            return None
-        text = f"not queried, as this failed {suspect.failures} times in a row: {suspect.error}"
-        return Retriable(text) if isinstance(suspect.error, Retriable) else BadAnswer(text)
+        text = f"not queried, as {failures} queries failed in a row: {error}"
+        return Retriable(text) if isinstance(error, Retriable) else BadAnswer(text)
 
     def _split(self, batch: list[_Item]) -> None:
         """Puts the batch back in two parts, and makes the next batches smaller.
@@ -249,14 +260,12 @@ class _Queue:
         kind = query.kind
         suspect = self._suspects.setdefault(kind, _Suspect(0, error))
         suspect.failures += 1
-        suspect.error = error
-        # What fails again and again says nothing new.
+        suspect.error = self._last_error = error
+        # A kind that fails again and again says nothing new of the service.
         if suspect.failures <= 2:
             known = hash(kind) in self._answered
             self._failed_known += known
             self._failed_unknown += not known
-        if self._failed_known >= _GIVE_UP_AFTER or self._failed_unknown >= _GIVE_UP_UNKNOWN:
-            self.broken = error
         return suspect.failures
 
 
@@ -387,7 +396,7 @@ class Scheduler:
 
     def _queue(self, key: BatchKey) -> _Queue:
         if key not in self._queues:
-            self._queues[key] = _Queue(self._batch_size, self._random)
+            self._queues[key] = _Queue(self._batch_size, self._concurrency, self._random)
         return self._queues[key]
 
     def _drop_jobs(self) -> bool:
@@ -442,11 +451,10 @@ class Scheduler:
             taken = True
             key = min(waiting, key=self._share)
             queue = self._queues[key]
-            batch, error = queue.take()
-            if error:
-                for item in batch:
-                    self._finish(item.job, error)
-            elif batch:
+            batch, given_up = queue.take()
+            for item, error in given_up:
+                self._finish(item.job, error)
+            if batch:
                 self._send_batch(key, queue, batch)
         return taken
 
@@ -549,4 +557,5 @@ def _known(error: BaseException) -> InsightsError:
     if isinstance(error, InsightsError):
         return error
     log.error("unexpected failure", exc_info=error)
-    return BadAnswer(f"unexpected {type(error).__name__}: {error}")
+    # Nobody has looked at what its text may hold.
+    return BadAnswer(f"unexpected failure ({type(error).__name__}): see the log")

@@ -1,17 +1,26 @@
-"""Paces the requests of all threads of a run."""
+"""Paces requests, and holds them back while the service asks for it."""
 
-import math
 import threading
 import time
 from collections.abc import Callable
 
-from insights.errors import OutOfTime
+from insights.errors import Held, OutOfTime
 
-_MINUTE = 60.0
+# No service silences a process for longer, whatever it asks for.
+MAX_HOLD = 900.0
+# So that no rounding lets one request more into a minute.
+_ROUNDING = 1e-6
+# A waiting thread looks this often whether the rate has changed.
+_LONGEST_SLEEP = 5.0
 
 
 class Throttle:
-    """Spreads requests evenly over each minute; a 429 holds all of them back."""
+    """Lets requests of all threads pass one by one, evenly spaced: 60 / rate seconds apart.
+
+    A burst at the start of a minute would use up what other processes count on, so there is
+    none: no minute has more than the rate, rounded up. A hold ends by itself after `MAX_HOLD`
+    seconds at the latest, and concerns one sender: each has a limit of its own at the service.
+    """
 
     def __init__(
         self,
@@ -19,38 +28,53 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rate = rate_per_minute
-        self._last = -math.inf
-        self._not_before = -math.inf
+        self._holds: dict[str, float] = {}  # by sender, until when
+        self._last = float("-inf")
         self._lock = threading.Lock()
         self._clock = clock
         self._sleep = sleep
+        self.set_rate(rate_per_minute)
 
     def set_rate(self, rate_per_minute: float) -> None:
-        """Holds for the very next request: its distance to the last one is that of the new rate."""
-        with self._lock:
-            self._rate = rate_per_minute
+        """Changes the pace, also for those that wait. Raises ValueError unless it is positive."""
+        if not rate_per_minute > 0:
+            raise ValueError(f"a rate of {rate_per_minute} requests a minute sends nothing")
+        self._interval = 60 / rate_per_minute + _ROUNDING
 
-    def hold(self, seconds: float) -> None:
-        """Nothing is sent for so long: what a 429 asks for."""
+    def hold(self, seconds: float, sender: str = "") -> None:
+        """Sends nothing of this sender for so long, `MAX_HOLD` seconds at the most."""
         with self._lock:
-            self._not_before = max(self._not_before, self._clock() + seconds)
+            until = self._clock() + min(seconds, MAX_HOLD)
+            self._holds[sender] = max(self._holds.get(sender, until), until)
 
-    def wait(self, deadline: float | None = None) -> None:
+    def release(self) -> None:
+        """Ends all holds: call it when an invocation begins."""
+        with self._lock:
+            self._holds.clear()
+
+    def wait(self, deadline: float | None = None, sender: str = "") -> None:
         """Returns when one more request may be sent.
 
-        Raises OutOfTime at once where that would be after `deadline` (the clock's seconds).
+        Raises Held or OutOfTime at once where that would be after `deadline` (seconds of the
+        clock), by whether the service or the pace is the reason.
         """
-        while (seconds := self._take(deadline)) > 0:
-            self._sleep(seconds)
+        while (seconds := self._take(deadline, sender)) > 0:
+            self._sleep(min(seconds, _LONGEST_SLEEP))
 
-    def _take(self, deadline: float | None) -> float:
-        """0 where a request may be sent now, else the seconds to wait."""
+    def _take(self, deadline: float | None, sender: str) -> float:
+        """0 where the caller may send, else the seconds until it may try again."""
         with self._lock:
             now = self._clock()
-            free = max(self._not_before, self._last + _MINUTE / self._rate)
+            held = self._holds.get(sender, now)
+            if deadline is not None and held > deadline:
+                msg = (
+                    f"the service asked to wait, for {held - now:.0f} s more: that is longer than "
+                    f"this run lasts. The next run tries again"
+                )
+                raise Held(msg, retry_after=held - now)
+            free = max(held, self._last + self._interval)
             if deadline is not None and free > deadline:
-                msg = f"the request budget is used up for {free - now:.0f} s, more than is left"
+                msg = f"the next request may be sent in {free - now:.0f} s, which is too late"
                 raise OutOfTime(msg)
             if free <= now:
                 self._last = now

@@ -17,7 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from insights.aws import aws_failure, error_code, is_throttled
 from insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
-from insights.replies import parse_object, redact
+from insights.redaction import redact
+from insights.replies import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

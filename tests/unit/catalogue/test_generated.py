@@ -129,3 +129,12 @@ def test_glue_takes_what_is_written():
         assert [key["Name"] for key in described["PartitionKeys"]] == ["day"] * partitioned
         assert ("projection.enabled" in described["Parameters"]) == partitioned
     assert len(resources) <= 500
+
+
+def test_the_registrys_tables_have_no_partitions():
+    resources = yaml.safe_load((ROOT / "tables.yaml").read_text())["Resources"]
+    tables = [resource["Properties"]["TableInput"] for resource in resources.values()]
+    plain = {table["Name"] for table in tables if not table["PartitionKeys"]}
+    assert plain == {"registry_environments", "registry_names"}
+    for table in tables:
+        assert ("projection.enabled" in table["Parameters"]) is (table["Name"] not in plain)

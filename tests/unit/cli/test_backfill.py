@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 import pytest
+from cli.backfill.plan import Part, Place, Plan, Span, spans
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -16,7 +17,6 @@ from rich.console import Console
 from cli.backfill import plan, report, screen
 from cli.backfill.command import Wish, places, planned
 from cli.backfill.machine import PARTS_FAILED, Execution, Failure, Machine, Progress
-from cli.backfill.plan import Part, Place, Plan, Span, spans
 from cli.errors import CommandError, WrongUsage
 from insights.catalogue import Column
 from insights.dataset import Dataset

@@ -23,6 +23,7 @@ from insights.dataset import Dataset
 from insights.ledger import Entry, object_key, read_entries
 from insights.parquet import decode, encode
 from insights.partitions import day_end
+from insights.registry import REGISTRY_ENVIRONMENTS_COLUMNS
 from tests.fakes import s3, states
 from tests.fakes.deployed import DeployedStack
 from tests.fakes.s3 import BUCKET, FakeS3
@@ -105,7 +106,7 @@ class Place:
 
     def values(self) -> dict[str, int | None]:
         """The values of all objects of data."""
-        return {key: self.value(key) for key in self.fake.objects if "/runs/" not in key}
+        return {key: self.value(key) for key in self.fake.objects if key in KEYS}
 
     def metadata(self, key: str) -> dict[str, str]:
         names = ("asked", "run", "confirmed")
@@ -125,6 +126,28 @@ def place() -> Iterator[Place]:
     with s3.running() as fake, states.running() as machine:
         fake.buckets[COPY] = {}
         yield Place(fake, machine, DeployedStack(fake, machine))
+
+
+Ran = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def ran(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
+    """Runs `insights restore` as of NOW: its exit code and output."""
+
+    class Now(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return NOW.astimezone(tz)
+
+    monkeypatch.setattr("cli.options.Stack", lambda *_, **__: place.stack)
+    monkeypatch.setattr(command, "datetime", Now)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = program.main(["restore", *arguments])
+        return code, capsys.readouterr().out
+
+    return run
 
 
 def test_objects_are_what_they_were_before_a_time(place: Place):
@@ -196,7 +219,8 @@ class TestOpenDays:
         outcome = place.restore()["success_summary"]
         assert place.metadata(key)["confirmed"] == "no"
         assert outcome.unconfirmed == {day(9)}
-        (entry,) = place.entries()
+        rows, entry = place.entries()
+        assert (rows.status, rows.final, rows.rows) == ("exported", False, 1)
         assert (entry.status, entry.final, entry.rows) == ("kept", True, None)
         assert "export the day again" in (entry.error or "")
         assert list(commands([outcome], ["success_summary"])) == [
@@ -220,8 +244,10 @@ class TestOpenDays:
         key = self.put(place, EARLY - timedelta(days=99), confirmed=False)
         assert place.restore()["success_summary"].unconfirmed == set()
         assert place.metadata(key)["confirmed"] == "no"
-        (entry,) = place.entries()
-        assert (entry.status, entry.final) == ("kept", True)
+        assert [(e.status, e.final) for e in place.entries()] == [
+            ("exported", False),
+            ("kept", True),
+        ]
 
     def test_lists_of_past_days_are_never_queried(self, place: Place):
         key = key_of(9, "environments", "acme")
@@ -240,7 +266,7 @@ class TestWhatGrows:
     keys = (
         key_of(9, "runs", "2026-11-11"),
         key_of(9, "checks"),
-        "insights/registry_environments/acme.parquet",
+        "insights/registry_names/acme.P.parquet",
     )
 
     @pytest.fixture(autouse=True)
@@ -305,18 +331,33 @@ def test_what_cannot_be_read_is_not_restored(place: Place):
     assert place.value(key_of()) == 2
 
 
-KEYS = [key_of(back, place=name) for back in (5, 6) for name in ("acme.P", "acme.Q")]
+def bind(place: Place, key: str) -> None:
+    """Has the registry bind the environment of all objects here to a part of keys."""
+    row = {
+        "organization": ["acme"],
+        "environment_id": ["id-1"],
+        **{name: ["P"] for name in ("first_name", "name", "type")},
+        **{name: [day(9)] for name in ("first_listed", "last_listed")},
+        "listed": [True],
+        "key": [key],
+    }
+    body = encode(REGISTRY_ENVIRONMENTS_COLUMNS, row, 1)
+    place.put("insights/registry_environments/acme.parquet", body, EARLY)
+
+
+KEYS = [key_of(back, table) for back in (5, 6) for table in ("success_summary", "latency")]
 STEPS = st.lists(
     st.tuples(st.sampled_from(KEYS), st.none() | st.integers(0, 3), st.integers(0, 3)), max_size=14
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(STEPS, st.integers(0, 14), st.integers(1, 4))
 def test_any_history_gives_what_was_there(place: Place, steps, split: int, page_size: int):
     """Whatever was written and deleted before and after the time, also within a second."""
     place.fake.objects.clear()
     place.fake.history.clear()
+    bind(place, "Prod-one-1")
     at = TIME - timedelta(hours=1)
     then: dict[str, int | None] = {}
     for number, (key, value, seconds) in enumerate(steps):
@@ -338,6 +379,20 @@ def test_any_history_gives_what_was_there(place: Place, steps, split: int, page_
     assert place.writes() == before
 
 
+@pytest.mark.parametrize(("key", "moved"), [("Prod-one-1", 0), ("Another", 1), (None, 0)])
+def test_objects_under_a_former_key_are_told(place: Place, ran: Ran, key: str | None, moved: int):
+    """What migrate has merged and deleted counts twice, until it merges that again."""
+    if key:
+        bind(place, key)
+    place.put(key_of(), 1, EARLY)
+    place.delete(key_of(), LATE)
+    code, out = ran("--before", TIME.isoformat())
+    assert place.value(key_of()) == 1
+    assert code == moved
+    assert ("1 of these lie under a former key" in out) is bool(moved)
+    assert ("\n  insights migrate\n" in out) is bool(moved)
+
+
 class TestFromACopy:
     """A copy has the metadata, but its LastModified is when it was copied."""
 
@@ -350,11 +405,11 @@ class TestFromACopy:
     def test_what_is_missing_is_brought_back(self, place: Place):
         self.put(place, key_of(), 1, settled(day(9)))
         self.put(place, key_of(8), 1, settled(day(8)), confirmed=False)
-        self.put(place, "insights/registry_environments/acme.parquet", 1, EARLY)
+        self.put(place, "insights/registry_names/acme.P.parquet", 1, EARLY)
         place.put(key_of(7), 2, LATE)
         found = self.restore(place)
         assert found["success_summary"].counts == {"restore": 2}
-        assert found["registry_environments"].counts == {"restore": 1}
+        assert found["registry_names"].counts == {"restore": 1}
         assert place.value(key_of(7)) == 2
         assert place.metadata(key_of()) == {
             "asked": settled(day(9)).isoformat(),
@@ -379,7 +434,7 @@ class TestFromACopy:
     def test_what_is_there_stays_unless_it_is_to_be_replaced(self, place, replace, value):
         self.put(place, key_of(), 1, settled(day(9)))
         self.put(place, key_of(8), 7, settled(day(8)))
-        registry = "insights/registry_environments/acme.parquet"
+        registry = "insights/registry_names/acme.P.parquet"
         self.put(place, registry, 1, EARLY)
         for key in (key_of(), registry):
             place.put(key, 2, LATE)
@@ -489,28 +544,6 @@ def test_not_beside_a_backfill_that_exports_closed_days_again(place: Place, flag
     place.restore(dry=True)
 
 
-Ran = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def ran(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ran:
-    """Runs `insights restore` as of NOW: its exit code and output."""
-
-    class Now(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return NOW.astimezone(tz)
-
-    monkeypatch.setattr("cli.options.Stack", lambda *_, **__: place.stack)
-    monkeypatch.setattr(command, "datetime", Now)
-
-    def run(*arguments: str) -> tuple[int, str]:
-        code = program.main(["restore", *arguments])
-        return code, capsys.readouterr().out
-
-    return run
-
-
 def test_a_dry_run_lists_and_writes_nothing(place: Place, ran: Ran):
     place.put(key_of(), 1, EARLY, asked=settled(day(9)) - timedelta(days=1))
     place.put(key_of(), 2, LATE)
@@ -529,7 +562,7 @@ def test_a_dry_run_lists_and_writes_nothing(place: Place, ran: Ran):
     found = json.loads(ran("--before", f"{TIME:%Y-%m-%dT%H:%M}", "--dry-run", "--json")[1])
     assert found["objects"] == [f"{key_of()} as of 2026-11-19T06:00:00Z"]
     assert found["tables"] == [
-        {"table": "success_summary", "restore": 1, "unconfirmed": [str(day(9))]}
+        {"table": "success_summary", "restore": 1, "moved": 0, "unconfirmed": [str(day(9))]}
     ]
     assert place.writes() == before
 

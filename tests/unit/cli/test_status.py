@@ -93,13 +93,15 @@ class Store(MemoryDataset):
         status: Status = "exported",
         rows: int | None = 5,
         error: str | None = None,
+        final: bool | None = None,
     ) -> None:
         """Writes a run's rows of the ledger."""
         self.runs += 1
         self.now = at
         run = Ledger(cast("Dataset", self), f"{at:%Y%m%dT%H%M%S}-{self.runs}", lambda: at)
         for partition in partitions:
-            run.add(tried(partition, at, status=status, rows=rows, error=error))
+            entry = tried(partition, at, status=status, rows=rows, error=error, final=final)
+            run.add(entry)
         run.flush()
 
     def status(
@@ -328,8 +330,9 @@ def test_every_partition_is_counted_once(written: dict[date, int], failed: set[d
     standing = of(store.status(chosen("success_summary")), "success_summary")
 
     assert sum(counts(standing)) == len(days())
-    assert standing.final == sum(hours >= 48 for hours in written.values())
-    assert standing.failed == sum(written.get(day, 0) < 48 for day in failed)
+    # Closed: written 24 hours and the longest run after the end of the day.
+    assert standing.final == sum(hours > 48 for hours in written.values())
+    assert standing.failed == sum(written.get(day, 0) <= 48 for day in failed)
     assert standing.rows == 5 * len(written)
 
 
@@ -418,6 +421,42 @@ def test_what_is_printed(store: Store) -> None:
     assert len(every.splitlines()) == len(plain.splitlines()) + 4
     assert "\x1b" not in plain
     assert "\x1b" in text(status, terminal=True)
+
+
+def test_kept_and_unconfirmed_days_are_named(store: Store) -> None:
+    """A kept day is open: its source may recover. An unconfirmed one is closed, and says so."""
+    table = "success_summary"
+    done, kept, retried = (
+        store.partition(table, "acme", ENVIRONMENTS[0], day) for day in (*days()[:1], *days()[2:])
+    )
+    closed = datetime(2026, 3, 10, 0, 15, tzinfo=UTC)
+    store.write(done, at=closed)
+    store.write(kept)
+    store.write(retried)
+    less = "7 rows in place of 9"
+    for partition, final in ((done, True), (kept, None), (retried, None)):
+        store.tell(partition, at=NOW - timedelta(hours=3), rows=9)
+        at = NOW - timedelta(hours=2)
+        store.tell(partition, at=at, status="kept", rows=None, error=less, final=final)
+    # A later try in vain confirms nothing either; a later success does.
+    store.tell(done, status="failed", rows=None, error="refused")
+    store.tell(retried, rows=9)
+
+    status = store.status(chosen(table))
+
+    standing = of(status, table)
+    assert counts(standing) == (1, 2, 1, 0)
+    assert [(f.day, f.error) for f in standing.kept] == [(kept.day, less)]
+    assert [f.day for f in standing.unconfirmed] == [done.day]
+    assert show.is_whole(status) is False
+    found = show.as_dict(status)
+    assert (found["kept"], found["unconfirmed"]) == (1, 1)
+    assert [each["day"] for each in found["kept_days"]] == [str(kept.day)]
+    assert [each["day"] for each in found["unconfirmed_days"]] == [str(done.day)]
+    lines = text(status).splitlines()
+    heading = lines.index("kept, as Choreo gives less than is stored")
+    assert lines[heading + 1] == f"2 h ago, {table} acme Production {kept.day}: {less}"
+    assert "closed as unconfirmed, as Choreo never gave as much again" in lines
 
 
 def test_many_kinds_of_errors_are_cut_short(store: Store) -> None:

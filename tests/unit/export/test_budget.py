@@ -120,18 +120,18 @@ def timeline() -> Iterator[Timeline]:
 
 parts = st.builds(
     Wish,
-    start=st.floats(0, 200),
+    start=st.floats(10, 110),
     part=st.just(True),
-    seconds=st.floats(5, 120),
-    killed=st.none() | st.floats(0, 300),
+    seconds=st.floats(5, 90),
+    killed=st.none() | st.floats(10, 200),
     answer=st.sampled_from([0.0, 0.0, 1.0]),
 )
 others = st.builds(
     Wish,
-    start=st.floats(0, 100),
+    start=st.floats(0, 60),
     part=st.just(False),
-    seconds=st.floats(100, 300),
-    killed=st.none() | st.floats(0, 300),
+    seconds=st.floats(60, 180),
+    killed=st.none() | st.floats(0, 200),
     answer=st.just(0.0),
     most=st.none() | st.just(20.0),
 )
@@ -139,9 +139,9 @@ others = st.builds(
 
 @settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    st.lists(others, min_size=1, max_size=3),
+    st.lists(others, min_size=1, max_size=2),
     st.lists(parts, max_size=6),
-    st.integers(1, 60),
+    st.integers(1, 20) | st.integers(200, 400),
     st.integers(1, 2),
     st.integers(0, 1000),
 )
@@ -178,7 +178,7 @@ def rate(moments: list[float], first: float, last: float) -> float:
 
 
 def test_a_run_alone_has_all_of_it_and_sends_evenly(timeline: Timeline) -> None:
-    stack = Stack(timeline, 120, concurrency=4)
+    stack = Stack(timeline, 120, concurrency=2)
     stack.start("other", Wish(0, part=False, seconds=300))
     timeline.run()
     assert rate(stack.sent, 10, 290) == pytest.approx(120, rel=0.01)
@@ -187,7 +187,7 @@ def test_a_run_alone_has_all_of_it_and_sends_evenly(timeline: Timeline) -> None:
 
 
 def test_parts_take_half_of_it_and_give_it_back(timeline: Timeline) -> None:
-    stack = Stack(timeline, 120, concurrency=4)
+    stack = Stack(timeline, 120)
     stack.start("other", Wish(0, part=False, seconds=900))
     for number in range(4):
         stack.start(f"part-{number}", Wish(200, part=True, seconds=300))
@@ -200,6 +200,48 @@ def test_parts_take_half_of_it_and_give_it_back(timeline: Timeline) -> None:
     # After a minute without any part it has all again.
     assert rate(other, 580, 890) == pytest.approx(120, rel=0.02)
     assert stack.waiting == set()
+
+
+def test_parts_send_nothing_before_the_other_run_has_halved_its_rate(timeline: Timeline) -> None:
+    stack = Stack(timeline, 400, concurrency=2)
+    stack.start("other", Wish(0, part=False, seconds=150, answer=0.0))
+    for number in range(4):
+        # The other run has just looked.
+        stack.start(f"part-{number}", Wish(61, part=True, seconds=60, answer=0.0))
+    timeline.run()
+    assert stack.most_in_a_minute <= 402
+    assert 70 < min(stack.by_run["part-0"]) < 80
+
+
+def test_between_two_parts_the_other_run_stays_at_half(timeline: Timeline) -> None:
+    stack = Stack(timeline, 120)
+    stack.start("other", Wish(0, part=False, seconds=300))
+    stack.start("part", Wish(50, part=True, seconds=60))
+    stack.start("next", Wish(160, part=True, seconds=60))
+    timeline.run()
+    assert min(stack.by_run["next"]) == pytest.approx(164, abs=0.5)
+
+
+def test_a_slot_that_was_renewed_since_it_was_read_is_not_won(timeline: Timeline) -> None:
+    slots = MemorySlots(timeline)
+    first, second = (
+        budget.PartShare(slots, "part-0", run, 15, timeline, timeline.sleep)
+        for run in ("first", "second")
+    )
+
+    def race() -> None:
+        assert first.claim(None)
+        timeline.sleep(EXPIRES + 1)
+        seen = slots.read("part-0")
+        assert seen
+        assert not seen.is_live
+        first.renew()  # It was only slow.
+        assert not second.claim(seen)
+        assert first.is_valid
+        assert not second.is_valid
+
+    timeline.spawn(race)
+    timeline.run()
 
 
 def test_parts_without_another_run_have_an_eighth_each(timeline: Timeline) -> None:

@@ -141,6 +141,27 @@ def test_a_refusal_says_what_was_tried(store: FakeS3, dataset: Dataset):
         dataset.listing("latency", ASKED.date(), ASKED.date())
 
 
+def test_an_older_dataset_gets_todays_version(store: FakeS3, dataset: Dataset):
+    # Release 0.1.0 knows version 1 alone: from here on it writes nothing.
+    assert VERSION == 2
+    store.objects[VERSION_KEY] = s3.Object(b'{"version":1}', '"1"', {})
+    dataset.claim()
+    assert store.objects[VERSION_KEY].body == b'{"version":2}'
+
+
+def test_everything_is_listed_and_can_be_deleted(either: Any):
+    other = "insights/registry_environments/acme.parquet"
+    replace(either, b"day", None)
+    replace(either, b"registry", None, other)
+    found = dict(either.everything())
+    assert [*found] == [KEY, other]
+    assert {key: stored.size for key, stored in found.items()} == {KEY: 3, other: 8}
+    assert found[KEY].etag == either.read(KEY).etag
+    either.delete(KEY)
+    either.delete(KEY)
+    assert [key for key, _ in either.everything()] == [other]
+
+
 def test_a_bucket_without_a_version_gets_one(store: FakeS3, dataset: Dataset):
     dataset.claim()
     written = store.objects[VERSION_KEY]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from insights.catalogue import Table
 from insights.decode import Reader, microseconds, parse_instant, within
-from insights.errors import BadAnswer
+from insights.errors import MAX_REPLY, BadAnswer
 
 SPAN = "2026-11-20T05:00:00.0000000Z"
 LATER = "2026-11-20T06:00:00.0000000Z"
@@ -121,6 +121,7 @@ def test_an_unknown_field_is_ignored_and_told(hourly: Table):
         ({"requestCount": None}, "requestCount"),
         ({"requestCount": ...}, "requestCount"),
         ({"requestCount": 2**63}, "requestCount"),
+        ({"requestCount": -(2**63) - 1}, "requestCount"),
         ({"requestCount": True}, "requestCount"),
         ({"timeSpan": 5}, "timeSpan"),
         ({"timeSpan": "yesterday"}, "time_span is not an ISO-8601 time but 'yesterday'"),
@@ -129,6 +130,27 @@ def test_an_unknown_field_is_ignored_and_told(hourly: Table):
 def test_what_is_not_of_its_type_names_its_path(hourly: Table, changes, says):
     with pytest.raises(BadAnswer, match=says):
         read(hourly, summary(**changes))
+
+
+@pytest.mark.parametrize("count", [-(2**63), -1, 0, 2**63 - 1])
+def test_counts_of_64_bits_are_kept(hourly: Table, count: int):
+    assert read(hourly, summary(requestCount=count)).columns["request_count"] == [count]
+
+
+@pytest.mark.parametrize("field", ["summary", "unknown"])
+def test_what_is_nested_too_deeply_is_refused(hourly: Table, field: str):
+    deep = b"[" * 100_000 + b"]" * 100_000
+    body = b'{"granularity":"1h","summary":[],"%s":%s}' % (field.encode(), deep)
+    with pytest.raises(BadAnswer, match="getSuccessSummary") as raised:
+        Reader(hourly).read(body)
+    assert raised.value.reply == body
+
+
+def test_of_a_large_answer_that_cannot_be_read_the_beginning_is_kept(hourly: Table):
+    body = b'{"granularity":5,"summary":"' + b"x" * 2 * MAX_REPLY + b'"}'
+    with pytest.raises(BadAnswer) as raised:
+        Reader(hourly).read(body)
+    assert raised.value.reply == body[:MAX_REPLY]
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b'{"granularity":"1h","summary":[NaN]}', b""])
@@ -144,9 +166,11 @@ def test_whole_milliseconds_become_doubles_without_losing_digits(compiled):
           topSlowestAPIs(filter: $time, dataFilter: $data, limit: 10) { apiId latency } }""",
     )
     assert {c.name: c.type for c in table.columns}["latency"] == "double"
-    assert read(table, [{"apiId": "a", "latency": 12}]).columns["latency"] == [12]
-    with pytest.raises(BadAnswer, match="latency"):
-        read(table, [{"apiId": "a", "latency": 2**53 + 1}])
+    for exact in (12, 2**53, -(2**53)):
+        assert read(table, [{"apiId": "a", "latency": exact}]).columns["latency"] == [exact]
+    for inexact in (2**53 + 1, -(2**53) - 1):
+        with pytest.raises(BadAnswer, match="latency"):
+            read(table, [{"apiId": "a", "latency": inexact}])
 
 
 def test_a_plain_number_fills_a_column_of_the_tables_name(compiled):

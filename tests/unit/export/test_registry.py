@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from insights.catalogue import Column
@@ -140,6 +140,7 @@ NAMES_OF = st.sampled_from(["Dev", "Prod", "Prod EU", "Dev-3e23e816", ""])
 LISTS = st.lists(st.dictionaries(IDS, NAMES_OF, min_size=1), max_size=6)
 
 
+@settings(max_examples=40, deadline=None)
 @given(LISTS, st.randoms(use_true_random=False))
 def test_an_id_has_one_key_and_a_key_one_id_for_ever(lists, random):
     runs, other = Runs(), Runs()

@@ -184,7 +184,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(ROWS, min_size=1, max_size=5), ROWS)
 def test_what_is_exported_has_all_of_its_objects_and_no_other_ones_under_its_key(history, newest):
     old = Old()

@@ -1,5 +1,6 @@
 """Many jobs over few requests."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -237,7 +238,7 @@ def test_a_kind_that_always_fails_is_given_up_but_tried_now_and_then(hourly):
     for name in untried:
         assert harness.jobs[name].started is None
         text = str(harness.results[name])
-        assert "not queried, as this failed" in text
+        assert re.match(r"not queried, as \d+ queries failed in a row", text)
         assert "internal system error" in text
 
 
@@ -310,7 +311,7 @@ def test_a_service_that_throttles_every_request_is_given_up(hourly):
 
     harness = Harness(hourly, answering)
     harness.run_many(500)
-    assert harness.sizes == [20] * 4
+    assert harness.sizes == [20] * 5
     assert len(harness.failed()) == 500
 
 
@@ -353,6 +354,39 @@ def test_a_service_that_is_down_gets_few_requests(hourly, answered_before, most)
     assert len(harness.results) == 2000
     assert len(harness.failed()) == (1800 if answered_before else 2000)
     assert len(harness.sizes) < most
+
+
+def test_a_service_that_comes_back_is_used_again(hourly):
+    def answering(organization, queries):
+        if 10 < len(harness.sizes) <= 30:
+            raise Retriable("503")
+        return good(organization, queries)
+
+    harness = Harness(hourly, answering, random=Random(1).random)
+    harness.run(harness.job(str(number), kind=f"kind-{number % 150}") for number in range(2000))
+    failed = [int(name) for name in harness.failed()]
+    assert 200 <= min(failed) < max(failed) < 400
+    assert any("not queried, as" in str(harness.results[str(number)]) for number in failed)
+
+
+def test_a_day_on_which_everything_fails_does_not_stop_the_older_ones(hourly):
+    """Kinds that are answered on other days: it looks as if the service were down."""
+
+    def answering(organization, queries):
+        if any(query.variables["time"]["from"].startswith("1-") for query in queries):
+            raise Retriable("HTTP 500", status=500)
+        return good(organization, queries)
+
+    harness = Harness(hourly, answering, random=Random(1).random)
+    harness.run(
+        harness.job(f"{day}-{number}", kind=str(number))
+        for day in range(4)
+        for number in range(300)
+    )
+    failed = Counter(name.partition("-")[0] for name in harness.failed())
+    assert failed["1"] == 300
+    assert failed["2"] < 30
+    assert failed.keys() == {"1", "2"}
 
 
 @settings(max_examples=40)

@@ -498,7 +498,7 @@ LISTED = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(LISTED, min_size=2, max_size=4), st.sampled_from([0, 1, 2, 9]), st.integers(1, 25))
 def test_no_row_is_lost_and_none_is_double_whatever_was_and_wherever_it_ends(lists, ago, crash):
     history = History(TODAY - ago * DAY)

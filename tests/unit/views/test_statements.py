@@ -3,6 +3,7 @@ that cannot be added up."""
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import duckdb
 import pytest
@@ -10,9 +11,14 @@ from sqlglot import exp
 
 from catalogue import shipped
 from catalogue.sql import Statement, View
+from insights.registry import REGISTRY_ENVIRONMENTS_COLUMNS, Registry
+from tests.unit.export.memory import MemoryDataset
 from tests.unit.export.test_export import NOW
 from tests.unit.views.conftest import Views
-from views.duckdb import translated
+from views.duckdb import connect, translated
+
+if TYPE_CHECKING:
+    from insights.dataset import Dataset
 
 VIEWS = shipped.views()
 QUERIES = shipped.queries()
@@ -104,6 +110,25 @@ def test_a_file_is_readable(statement: Statement):
 
 def test_there_are_ten_questions():
     assert len(QUERIES) == 10
+
+
+def test_a_table_without_partitions_is_read_from_its_folder(tmp_path: Path):
+    dataset = MemoryDataset()
+    rows = [{"environment_id": "p", "environment_name": "Production"}]
+    Registry(cast("Dataset", dataset), "run", lambda: NOW).environments("acme", rows, NOW.date())
+    paths = []
+    for key, found in dataset.objects.items():
+        path = tmp_path / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(found.body)
+        paths.append(path)
+    database = connect(paths, NOW)
+    [row] = database.execute("SELECT * FROM registry_environments").fetchall()
+    assert [column[0] for column in database.description or ()] == [
+        column.name for column in REGISTRY_ENVIRONMENTS_COLUMNS
+    ]
+    assert row[:4] == ("acme", "p", "Production", "Production")
+    assert NOW.date() in row
 
 
 def test_the_translation_stands_still(tmp_path: Path):
