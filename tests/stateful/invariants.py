@@ -1,5 +1,6 @@
 """What must hold after every step, whatever has happened."""
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -30,18 +31,24 @@ class Watcher:
 
     def look(self) -> None:
         """Raises AssertionError where something does not hold."""
-        versions = self._stack.s3.versions
-        for version in versions[self._versions :]:
+        versions = self._stack.s3.versions[self._versions :]
+        for version in versions:
             self._written(version)
             self._newest[version.key] = version
-        self._versions = len(versions)
+        self._versions += len(versions)
         self._pace()
         runs = self._stack.runs[self._runs :]
         self._runs = len(self._stack.runs)
         for run in runs:
-            self._answered(run)
-        if any(run.reply is not None for run in runs):
+            self._ended(run)
+        whole = [run for run in runs if run.reply is not None]
+        if whole:
             self._recorded()
+            for run in whole:
+                self._answered(run, [version for version in versions if version.writer is run])
+            self._kept()
+            claimed = self._newest["dataset.json"].body
+            assert json.loads(claimed) == {"version": 2}, claimed
 
     # Objects
 
@@ -56,11 +63,25 @@ class Watcher:
         if place is None:
             return
         before = self._newest.get(version.key)
+        self._within(place, version)
         if place.table not in model.LISTS:
             self._not_less(place, version, before)
             self._confirmed(place, version, before)
         if place.table != "environments":
             self._one_key(place, version)
+
+    def _within(self, place: Place, version: Version) -> None:
+        """A run writes within the bounds of its event."""
+        if version.writer is None:
+            return
+        event: dict[str, Any] = version.writer.event
+        today = version.written.date().isoformat()
+        first, last = event.get("from", ""), event.get("to") or today
+        assert place.organization in (event.get("organizations") or (place.organization,))
+        assert place.table in (event.get("tables") or (place.table,)), f"{version.key}: {event}"
+        assert first <= place.day.isoformat() <= last, f"{version.key}: {event}"
+        if event.get("environments") and place.table != "environments":
+            assert self.ids.get(place.name) in (*event["environments"], None), version.key
 
     def _not_less(self, place: Place, version: Version, before: Version | None) -> None:
         """I1: nothing shrinks without force, and an older answer replaces no newer one."""
@@ -132,13 +153,23 @@ class Watcher:
 
     # Runs
 
-    def _answered(self, run: Run) -> None:
-        """Each failure that a reply names is in the ledger."""
+    def _ended(self, run: Run) -> None:
+        """A run that was not killed has replied, and said what it handed over."""
+        assert run.error is None, f"{run.event} raised {run.error!r}"
         if run.reply is None:
             return
+        if run.event.get("part"):
+            assert not run.reply["catch_up"], "a part handed its work over"
+        elif run.reply["remaining"] and not run.reply["waiting"]:
+            assert run.reply["catch_up"] in self._stack.states.executions, run.reply
+
+    def _answered(self, run: Run, versions: list[Version]) -> None:
+        """What a run replied is what it wrote, and what the ledger says of it."""
+        assert run.reply is not None
+        rows = [row for row in self.ledger() if run.id in row["run"]]
         failed = {
             (row["table"], row["organization"], row["day"])
-            for row in self.ledger()
+            for row in rows
             if row["status"] == "failed"
         }
         for failure in run.reply["failures"]:
@@ -147,6 +178,64 @@ class Watcher:
             if failure["table"] in model.TABLES and not waited:
                 entry = failure["table"], failure["organization"], failure["day"]
                 assert entry in failed, f"the ledger does not have {failure}"
+        written = {version.key: version for version in versions if model.place_of(version.key)}
+        confirmed = {k: v for k, v in written.items() if v.metadata.get("confirmed") != "no"}
+        assert run.reply["exported"] == len(confirmed), f"{run.reply}: {len(confirmed)} written"
+        entries = {self._key(row): row for row in rows if row["status"] != "failed"}
+        for key, version in written.items():
+            assert key in entries, f"{key} was written, but not recorded by its run"
+            self._agrees(entries[key], version)
+        for key, row in entries.items():
+            closed = row["status"] == "kept" and bool(row["final"])
+            wrote = row["status"] == "exported" or closed
+            # A run also records what another one was killed before it recorded.
+            other = row["rows"] is None and row["status"] == "exported"
+            assert (key in written) is wrote or other, f"{key}: {row}"
+
+    def _agrees(self, row: dict[str, Any], version: Version) -> None:
+        """A row of the ledger, and the object that it is about."""
+        place = model.place_of(version.key)
+        assert place is not None
+        if version.metadata.get("confirmed") == "no":
+            assert (row["status"], row["final"]) == ("kept", True), row
+            return
+        assert row["status"] == "exported", row
+        assert row["started"] == asked(version), f"{version.key}: {row['started']}"
+        assert (row["rows"], row["bytes"]) == (
+            len(model.rows_of(version.body)),
+            len(version.body),
+        ), row
+        closes = model.settled(place.day, self._settle_hours) + model.MARGIN
+        # S3 keeps whole seconds: the moment itself may be on either side.
+        if abs(version.written - closes) > timedelta(seconds=5):
+            assert row["final"] is (version.written >= closes), f"{version.key}: {row}"
+
+    def _key(self, row: dict[str, Any]) -> str:
+        names = {owner: name for name, owner in self.ids.items()}
+        environment = row["environment_id"]
+        name = names.get(environment, "?") if environment else row["organization"]
+        return f"insights/{row['table']}/day={row['day']}/{name}.parquet"
+
+    def _kept(self) -> None:
+        """A day that the source gives less of is retried once a day after settling."""
+        tried: dict[tuple[str, date], list[dict[str, Any]]] = {}
+        for row in self.ledger():
+            day = date.fromisoformat(row["day"])
+            closes = model.settled(day, self._settle_hours) + model.MARGIN
+            if row["started"] >= closes:
+                tried.setdefault((self._key(row), row["started"].date()), []).append(row)
+        alone = {run.id: self._is_alone(run) for run in self._stack.runs}
+        for (key, on), rows in tried.items():
+            kept = [row for row in rows if alone.get(row["run"][-8:]) and row["status"] == "kept"]
+            if len(kept) == len(rows):
+                assert len(kept) <= 1, f"{key} was retried {len(kept)} times on {on}"
+
+    def _is_alone(self, run: Run) -> bool:
+        """Whether it is one of the schedule, and no other one ran at the same time."""
+        if run.event or run.reply is None:
+            return False
+        others = (other for other in self._stack.runs if other is not run)
+        return all(o.finished < run.started or o.started > run.finished for o in others)
 
     def _recorded(self) -> None:
         """The ledger has an entry for each stored object of a day that is open."""

@@ -15,7 +15,6 @@ from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -155,12 +154,28 @@ class Plug:
             self.plugged.sleep(seconds)
         return ended.is_set()
 
+    def container(self) -> Any:
+        """Its container."""
+        return self.plugged.container()
+
     def random(self) -> float:
         """Its random numbers."""
         return self.plugged.simulation.random.random()
 
 
 PLUG = Plug()
+
+
+def _injected(made: type, values: Mapping[str, Any]) -> Callable[..., Any]:
+    """Makes an object with these values for what the caller leaves out."""
+    signature = inspect.signature(made)
+
+    def make(*args: Any, **named: Any) -> Any:
+        given = signature.bind_partial(*args, **named).arguments
+        more = {name: values[name] for name in values.keys() & signature.parameters.keys()}
+        return made(*args, **{**{n: v for n, v in more.items() if n not in given}, **named})
+
+    return make
 
 
 @contextmanager
@@ -175,15 +190,14 @@ def installed() -> Iterator[None]:
             stack.enter_context(patch.object(place, name, value))
 
         for name, found in list(vars(app).items()):
-            if inspect.isclass(found) and found.__module__.startswith("insights."):
-                parameters = inspect.signature(found).parameters
-                if mine := {key: values[key] for key in values.keys() & parameters.keys()}:
-                    put(app, name, partial(found, **mine))
+            ours = inspect.isclass(found) and found.__module__.startswith("insights.")
+            if ours and values.keys() & inspect.signature(found).parameters.keys():
+                put(app, name, _injected(found, values))
         put(app, "boto3", SimpleNamespace(client=lambda service, **_: cloud.client(service)))
         put(app, "time", SimpleNamespace(monotonic=PLUG.clock, time=PLUG.clock, sleep=PLUG.sleep))
         put(app, "utc_now", PLUG.now)
         put(app, "load", lambda: CATALOGUE)
-        put(app, "_clients", lambda: PLUG.plugged.container())
+        put(app, "_clients", PLUG.container)
         for module in _MODULES:
             if hasattr(module, "ThreadPoolExecutor"):
                 put(module, "ThreadPoolExecutor", Inline)
@@ -246,6 +260,9 @@ class Stack:
         with self._call(service, kind):
             if service == "s3":
                 return self._bucket(received)
+            if service == "lambda":
+                # The export function never invokes itself.
+                assert cloud.function_name(received) == "token-function", received.path
             if service == "stepfunctions":
                 return self.states.respond(operation, received)
             found = self.parameters.respond(received)
