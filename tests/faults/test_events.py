@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from tests.faults.cases import PARTITIONS
 from tests.faults.proxy import Rule
 from tests.faults.station import Station
-from tests.faults.surviving import PARTITIONS, mended
+from tests.faults.surviving import mended
 from tests.faults.table import named
 
 Record = Callable[[str, object], None]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.cases import Case, Fault
+from tests.faults.cases import PARTITIONS, Case, Fault
 from tests.faults.station import Ended, Station
-from tests.faults.surviving import PARTITIONS, mended
+from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, key
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -54,6 +54,7 @@ def check_outcome(ended: Ended, case: Case) -> None:
         assert ended.error, ended
         return
     assert ended.reply is not None, ended
+    assert case.exported in (None, ended.report["exported"]), ended
     assert (ended.report["retriable"] > 0) == (case.outcome == "failed"), ended
 
 
