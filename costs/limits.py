@@ -104,8 +104,8 @@ LIMITS = (
         "seconds",
         INVOCATION_SECONDS - KEPT_SECONDS,
         lambda usage: START_SECONDS + usage.run.listing + usage.run.work,
-        "Step Functions: what remains is handed to the distributed Map of `insights backfill`, once a"
-        " day. An export that never ends in time needs fewer `Tables` or more `Concurrency`.",
+        "Step Functions: what remains is handed to the distributed Map of `insights backfill`, once"
+        " a day. An export that never ends in time needs fewer `Tables` or more `Concurrency`.",
     ),
     Limit(
         "requests to Choreo between two runs",

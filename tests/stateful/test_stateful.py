@@ -28,4 +28,4 @@ def test_the_invariants_hold_whatever_happens() -> None:
     KILLS.clear()
     run_state_machine_as_test(seed(int(os.environ.get("SEED", "1")))(Days), settings=chosen)
     for name, count in sorted({**RULES, **KILLS}.items()):
-        print(f"{count:6} {name}")
+        print(f"{count:6} {name}")  # noqa: T201 - how often each rule and kill point ran
