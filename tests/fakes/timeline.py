@@ -24,6 +24,8 @@ class Process:
         self.killed = False
         self.turn = threading.Semaphore(0)
         self.wakes = 0
+        # Those that sleep until it has ended.
+        self.joined: list[Process] = []
         self._timeline = timeline
         self._do = do
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -38,7 +40,7 @@ class Process:
         except BaseException as error:
             self.error = error
         self.alive = False
-        self._timeline.give_back()
+        self._timeline.give_back(self)
 
     def begin(self) -> None:
         """Starts the thread, which waits for its first turn."""
@@ -79,10 +81,12 @@ class Timeline:
 
     def sleep(self, seconds: float) -> None:
         """Lets the others go on until then. For processes."""
+        assert self._current
+        self._wake_in(seconds, self._current)
+        self._give_turn(self._current)
+
+    def _give_turn(self, process: Process) -> None:
         self.check()
-        process = self._current
-        assert process
-        self._wake_in(seconds, process)
         self._back.release()
         process.turn.acquire()
         self.check()
@@ -94,7 +98,9 @@ class Timeline:
     def join(self, process: Process) -> None:
         """Sleeps until a process has ended."""
         while process.alive and not process.killed:
-            self.sleep(0.05)
+            assert self._current
+            process.joined.append(self._current)
+            self._give_turn(self._current)
 
     def run(self, until: float = float("inf")) -> None:
         """Gives turns until none is due before `until`. Raises what a process has raised."""
@@ -114,8 +120,10 @@ class Timeline:
         if self.is_over:
             raise OverError
 
-    def give_back(self) -> None:
-        """Ends a turn. For processes that end."""
+    def give_back(self, process: Process) -> None:
+        """Ends the last turn of a process."""
+        for waiting in process.joined:
+            self.wake(waiting)
         self._back.release()
 
     def _wake_in(self, seconds: float, process: Process) -> None:

@@ -27,8 +27,7 @@ Last run on {day}, over {files} objects. For each view:
 - **file**: the SELECT of its file, as it stands;
 - both give the columns and types that are declared, and the rows that DuckDB gives;
 - **read for one day**: the tables of which a query with `WHERE day = ...` read that day's partition
-  alone, and those that it read whole: the lists that give names, since a deleted API's name stands
-  in an old list.
+  alone, and those that it read whole: the registry, which has no partitions.
 """
 _OUTRO = """
 ## What this does not show

@@ -9,6 +9,7 @@ import pytest
 
 from catalogue import shipped
 from catalogue.sql import TRINO_TYPES, Statement, View
+from insights.registry import UNPARTITIONED
 from tests.trino.conftest import Both
 from tests.trino.server import Answer
 from views.duckdb import translated
@@ -17,7 +18,6 @@ VIEWS = shipped.views()
 QUERIES = shipped.queries()
 # Of the moment of the query.
 MOVING = {"age_hours"}
-NAMES = {"apis", "applications"}
 
 
 def in_order(rows: Iterable[Iterable[Any]]) -> list[tuple[Any, ...]]:
@@ -81,7 +81,7 @@ def test_a_day_reads_its_partition_alone(both: Both, view: View):
     read = both.trino.reads(f"SELECT * FROM \"{view.name}\" WHERE day = DATE '{day}'")
     assert read
     for table, ranges in read.items():
-        if table in NAMES:
+        if table in UNPARTITIONED:
             both.seen.whole.setdefault(view.name, []).append(table)
             continue
         assert ranges == [(day, day)], table
@@ -94,4 +94,4 @@ def test_a_day_reads_its_partition_alone(both: Both, view: View):
 def test_a_saved_query_reads_its_days_alone(both: Both, query: Statement):
     read = both.trino.reads(query.text)
     assert read
-    assert all(ranges for table, ranges in read.items() if table not in NAMES)
+    assert all(ranges for table, ranges in read.items() if table not in UNPARTITIONED)

@@ -150,9 +150,12 @@ def test_a_retry_that_helps_ends_the_part() -> None:
 def test_progress_does_not_use_up_the_retries() -> None:
     fails = {"exported": 0, "failed": 2, "retriable": 2}
     some = {"exported": 1, "failed": 1, "retriable": 1}
-    station = Station(*[fails] * 4, some, *[fails] * 4, some, *[fails] * 4, {})
+    station = Station(*[fails] * 4, some, *[fails] * 4, some, *[fails] * 3, {})
     assert station.run() == ""
-    assert station.waits == [60, 120, 240, 480, *[60, 120, 240, 480, 960] * 2]
+    assert station.waits == [60, 120, 240, 480, *[60, 120, 240, 480, 960], 60, 120, 240, 480]
+    station = Station(some, then=fails)
+    station.run()
+    assert station.waits == [60, 120, 240, 480, 960]
 
 
 def test_a_part_whose_container_is_held_back_waits() -> None:

@@ -2,16 +2,16 @@
 
 import json
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import msgspec
 import pytest
-from cli.backfill.plan import Part, Plan
 
 from insights.bounds import Bounds, _Event
 from insights.catalogue import load
 from insights.config import ExportConfig
+from insights.parts import Backfill, Part
 from insights.token_events import ACTIONS, Request
 from tests.unit.test_config import EXPORT
 
@@ -44,7 +44,8 @@ def test_every_action_of_the_token_function_has_an_example() -> None:
 def test_the_backfill_s_parts_are_parts() -> None:
     for part in FILES["backfill"]["parts"]:
         assert Part.of_event({**part, "organizations": [part["organization"]]}).as_dict() == part
-    assert {*FILES["backfill"]} == {*json.loads(Plan((), None, 30).input)}
+    since = datetime(2026, 11, 8, tzinfo=UTC)
+    assert {*FILES["backfill"]} == {*json.loads(Backfill((), since=since).input)}
 
 
 def test_the_page_names_each_file() -> None:

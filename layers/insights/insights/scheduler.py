@@ -557,4 +557,5 @@ def _known(error: BaseException) -> InsightsError:
     if isinstance(error, InsightsError):
         return error
     log.error("unexpected failure", exc_info=error)
-    return BadAnswer(f"unexpected {type(error).__name__}: {error}")
+    # Nobody has looked at what its text may hold.
+    return BadAnswer(f"unexpected failure ({type(error).__name__}): see the log")

@@ -1,12 +1,28 @@
-"""Tables made from documents, as `make tables` makes them."""
+"""Tables made from documents, as `make tables` makes them, and the function's module."""
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from catalogue.compiler import compile_document, schema
 from insights.catalogue import Table
+
+
+@pytest.fixture(scope="session")
+def app() -> ModuleType:
+    """The export function's module."""
+    path = Path(__file__).parents[3] / "functions" / "export" / "app.py"
+    spec = importlib.util.spec_from_file_location("export_app", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """The export function: what it hands over, when it fails, and what it replies."""
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -28,24 +26,12 @@ from tests.unit.export.memory import MemoryDataset
 from tests.unit.test_config import EXPORT
 
 ROOT = Path(__file__).parents[3]
-APP = ROOT / "functions/export/app.py"
 TEMPLATE = Template(ROOT / "template.yaml")
 STARTED = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 DAY = date(2026, 11, 20)
 CONFIG = ExportConfig.from_environment(EXPORT)
 CATALOGUE = load()
 FAILURE = {"table": "apis", "organization": "acme", "environment": None, "day": "d", "reason": "r"}
-
-
-@pytest.fixture(scope="module")
-def app() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("export_app", APP)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Function:
@@ -299,7 +285,11 @@ class TestBudget:
         function.report.remaining = 9
         shares: list[Share] = []
         function.clients.choreo = shares.append
-        function.during = lambda: shares[0].lose()  # noqa: PLW0108 - there is none yet
+
+        def lose() -> None:
+            shares[0].lose()
+
+        function.during = lose
         reply = function.run({})
         assert reply["waiting"]
         assert not function.states.runs

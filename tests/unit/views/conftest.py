@@ -11,7 +11,7 @@ import pytest
 
 from insights.catalogue import load
 from insights.export import Report
-from insights.registry import REGISTRY_ENVIRONMENTS, Registry
+from insights.registry import REGISTRY_ENVIRONMENTS
 from sandbox import SandboxServer, Settings, World
 from sandbox.expected import expected_rows
 from sandbox.world import Api, Environment
@@ -114,23 +114,7 @@ def exported(
     place = Place(sandbox)
     report = place.run()
     assert report.failures == []
-    register(place)
     return report, written(place.dataset, tmp_path_factory.mktemp("dataset"))
-
-
-def register(place: Place) -> None:
-    """Writes the registry, until the run does so itself."""
-    registry = Registry(place.dataset, "r1", lambda: NOW)  # type: ignore[arg-type]
-
-    def listed(table: str, name: str) -> list[Row]:
-        return place.dataset.rows(f"insights/{table}/day={TODAY}/{name}.parquet")
-
-    for handle in place.config.organizations:
-        found = registry.environments(handle, listed("environments", handle), TODAY)
-        for each in found.usable:
-            name = f"{handle}.{each.key_name}"
-            registry.names(handle, each, "api", listed("apis", name), TODAY)
-            registry.names(handle, each, "application", listed("applications", name), TODAY)
 
 
 @pytest.fixture(scope="session")
