@@ -28,7 +28,7 @@ class Case:
 
     `choreo` are rules of the sandbox, `aws` those of the proxy. `says` is a pattern that the named
     reasons must fit. `settled_by` is what a person does afterwards. `fresh`: the next run is that
-    of a new container, for this one was told to wait. `soak`: it is left to `make soak`.
+    of a new container, for this one was told to wait. `soak`: no other run tries it.
     """
 
     id: str
