@@ -16,6 +16,7 @@ from cli.stack import Stack
 from tests.faults.cases import PARTITIONS, error, rule, status
 from tests.faults.conftest import Deployment
 from tests.faults.proxy import Rule
+from tests.faults.selection import some
 from tests.faults.station import Ended, Station
 from tests.faults.table import named
 from tests.integration import processes
@@ -129,7 +130,8 @@ def _two_at_once(functions: Deployed, station: Station) -> None:
 
 @linux
 @pytest.mark.parametrize(
-    "happens", [_passing, _token_killed, _export_killed, _token_function_killed, _two_at_once]
+    "happens",
+    some([_passing, _token_killed, _export_killed, _token_function_killed, _two_at_once], 2),
 )
 def test_the_deployed_functions(
     station: Station,

@@ -14,13 +14,14 @@ import pytest
 
 from tests.faults.cases import Case
 from tests.faults.proxy import Rule
+from tests.faults.selection import SEED, SOAK
 from tests.faults.station import Container, Station
 from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, named
 
 Record = Callable[[str, object], None]
 MINUTES = float(os.environ.get("MINUTES") or 0)
-SEQUENCES = 8
+SEQUENCES = 8 if SOAK else 4
 # Of these each takes minutes where it stays.
 _LONG = ("hang", "drip", "slow")
 
@@ -87,7 +88,7 @@ class Sequence:
 
 
 def _tried(station: Station, number: int) -> None:
-    sequence = Sequence(station, os.environ["SEED"], number)
+    sequence = Sequence(station, os.environ[SEED], number)
     try:
         sequence.run()
     except AssertionError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import page
+from tests.faults import page, selection
 from tests.faults.invariants import INVARIANTS
 from tests.faults.table import FAULTS, key
 
@@ -57,6 +57,30 @@ def test_each_invariant_is_proved_by_tests_that_exist() -> None:
         assert invariant.tests
         assert set(invariant.tests) - there == set(), invariant.name
         assert len(set(invariant.tests)) == len(invariant.tests)
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_a_part_has_every_fault_and_each_places_outcomes(seed: str) -> None:
+    every = [(fault, case) for fault in FAULTS for case in fault.cases]
+    usual = [(fault, case) for fault, case in every if not case.soak]
+    part = selection.drawn(every, seed)
+    assert part == selection.drawn(every, seed)
+    assert {key(fault) for fault, _ in part} == {key(fault) for fault, _ in usual}
+    assert {(fault.place, case.outcome) for fault, case in part} == {
+        (fault.place, case.outcome) for fault, case in usual
+    }
+    assert all(each in usual for each in part)
+    assert len(part) < 2 / 3 * len(usual)
+
+
+def test_every_usual_case_is_drawn_by_some_seed() -> None:
+    every = [(fault, case) for fault in FAULTS for case in fault.cases]
+    drawn = {
+        (key(fault), case.id)
+        for seed in range(100)
+        for fault, case in selection.drawn(every, str(seed))
+    }
+    assert drawn == {(key(fault), case.id) for fault, case in every if not case.soak}
 
 
 @pytest.mark.parametrize("counts", [{}, {key(FAULTS[0]): (3, 2)}])
