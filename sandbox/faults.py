@@ -10,9 +10,9 @@ from sandbox.settings import ERROR_SHAPES
 PLACES = ("token", "revoke", "query")
 # Before the answer is made.
 EARLY = ("slow", "hang", "reset", "status", "html", "empty", "kill_tokens", "invalid_client",
-         "complexity", "not_json")  # fmt: skip
+         "complexity", "not_json", "throttled_200")  # fmt: skip
 # On the bytes of the answer.
-ON_BODY = ("truncated", "invalid_json", "gzip", "gzip_unannounced", "drip", "cut")
+ON_BODY = ("truncated", "invalid_json", "gzip", "gzip_unannounced", "drip", "cut", "deep")
 # On the answer of a token request.
 ON_TOKEN = ("no_expires_in", "token_size", "wrong_expires_in")
 # On what the query fields answered.
@@ -33,7 +33,8 @@ class Fault:
     | --- | --- |
     | slow, drip | `seconds` in all |
     | hang | `seconds` (0: until the server stops), then the connection is closed |
-    | status | `status`, `code`, `shape`, and for 429 `wait` (`seconds`, `date`, `next`) |
+    | status | `status`, `code`, `shape`, and for 429 `wait` (see `replies.throttled`), `seconds` |
+    | throttled_200 | `code` in `extensions` of the error |
     | token_size | `size` in characters |
     | wrong_total | `size` is added to `pagination.total` |
     | complexity | requests of more than `size` query fields get `status` (400 if left out) |

@@ -65,7 +65,11 @@ def _shaped(shape: str, code: str, message: str, description: str) -> dict[str, 
 
 
 def throttled(shape: str, seconds: float, wait: str = "seconds") -> Reply:
-    """A 429 that says when to come back: by seconds, by a date, in the body, or not at all."""
+    """A 429. How it says when to retry is `wait`.
+
+    `seconds`, `date` and `epoch` are in Retry-After, `next` in the body, `ratelimit` in a header of
+    its own; `none` does not say it.
+    """
     after = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
     reply = gateway_error(429, "fault" if wait == "next" else shape)
     headers = reply.headers
@@ -73,6 +77,8 @@ def throttled(shape: str, seconds: float, wait: str = "seconds") -> Reply:
         headers["Retry-After"] = str(round(seconds))
     elif wait == "date":
         headers["Retry-After"] = format_datetime(after, usegmt=True)
+    elif wait == "epoch":
+        headers["Retry-After"] = str(round(after.timestamp()))
     elif wait == "next":
         body = json.loads(reply.body)
         body["fault"]["nextAccessTime"] = f"{after:%Y-%b-%d %H:%M:%S}+0000 UTC"
@@ -110,6 +116,10 @@ def of_fault(fault: Fault, shape: str) -> Reply | None:
     if fault.fault == "complexity":
         text = f"QUERY TOO COMPLEX: more than {fault.size} fields"
         return gateway_error(fault.status or 400, fault.shape or shape, "900821", text)
+    if fault.fault == "throttled_200":
+        extensions = {"code": fault.code or "TOO_MANY_REQUESTS"}
+        error = {"message": "Rate limit exceeded", "extensions": extensions}
+        return of_json(200, {"data": None, "errors": [error]})
     if fault.fault == "status":
         return _status(fault, fault.shape or shape)
     return None

@@ -86,6 +86,7 @@ class _Job:
                 "TENANT": "carbon.super",
                 "TOKEN_FUNCTION_NAME": "bench",
                 "DATASET_BUCKET": given.bucket,
+                "STATE_MACHINE_ARN": "bench",
                 "EXPORT_SINCE": given.first.isoformat(),
                 "TABLES": given.tables,
             }

@@ -26,6 +26,7 @@ _UNUSED = {
     "STACK_NAME": "doctor",
     "TOKEN_FUNCTION_NAME": "doctor",
     "DATASET_BUCKET": "doctor",
+    "STATE_MACHINE_ARN": "doctor",
     "EXPORT_SINCE": "2026-01-01",
 }
 

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from tests.faults.station import Station
 
 # mended: the run notices, and exports everything all the same.
-# failed: it names what failed, and fails, so that it is run again.
+# failed: it names what failed, and that the next run may not have it.
 # person: it names what failed, and what a person should do.
-Outcome = Literal["mended", "failed", "person"]
+# raised: it could not work at all, so that Lambda runs it again.
+Outcome = Literal["mended", "failed", "person", "raised"]
+# What a run exports: two lists, and three tables of two environments and two days.
+PARTITIONS = 1 + 2 + 3 * 2 * 2
 # How many times a rule takes effect.
 ALWAYS = None
 # Query fields in the order of a run: what all wait for, a list, pages, hours, fives.
@@ -27,8 +30,10 @@ class Case:
     """A run with faults.
 
     `choreo` are rules of the sandbox, `aws` those of the proxy. `says` is a pattern that the named
-    reasons must fit. `settled_by` is what a person does afterwards. `fresh`: the next run is that
-    of a new container, for this one was told to wait. `soak`: it is left to `make soak`.
+    reasons must fit. `exported` counts the partitions that are exported all the same, where that
+    is known; where the outcome is `mended` it is all of them. `before` is done before the run,
+    `settled_by` is what a person does afterwards. `fresh`: the next run is that of a new container.
+    `soak`: it is left to `make soak`.
     """
 
     id: str
@@ -36,6 +41,8 @@ class Case:
     choreo: tuple[Mapping[str, Any], ...] = ()
     aws: tuple[Rule, ...] = ()
     says: str = ""
+    exported: int | None = None
+    before: Callable[["Station"], None] | None = None
     settled_by: Callable[["Station"], None] | None = None
     fresh: bool = False
     soak: bool = False
@@ -99,6 +106,11 @@ def stays(
 def rarely(*cases: Case) -> Iterable[Case]:
     """Cases that are left to the soak, for others are like them."""
     return (replace(case, soak=True) for case in cases)
+
+
+def forget_registry(station: "Station") -> None:
+    """The registry is lost, so that the run makes it anew."""
+    station.delete("insights/registry_")
 
 
 def store_secret(station: "Station") -> None:

@@ -17,6 +17,8 @@ from typing import Any
 import aws_lambda_powertools  # noqa: F401 - as all of these, for the containers
 import boto3
 
+import insights.budget
+import insights.catchup
 import insights.export
 import insights.http
 import insights.metrics
@@ -55,7 +57,7 @@ def main() -> None:
 
 def _warm_up() -> None:
     """What both functions read from files, so that a container starts in no time."""
-    for service in ("s3", "ssm", "secretsmanager", "lambda"):
+    for service in ("s3", "ssm", "secretsmanager", "lambda", "stepfunctions"):
         boto3.client(
             service,
             region_name="eu-central-1",

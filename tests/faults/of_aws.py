@@ -3,71 +3,111 @@
 from collections.abc import Iterator
 
 from insights.dataset import VERSION_KEY
-from tests.faults.cases import ALWAYS, Case, Fault, Outcome, aws, error, rarely, store_secret
+from tests.faults.cases import (
+    ALWAYS,
+    PARTITIONS,
+    Case,
+    Fault,
+    Outcome,
+    aws,
+    error,
+    forget_registry,
+    rarely,
+    store_secret,
+)
 
-_AGAIN = "Asked again with back-off."
+_RETRIED = "Retried with back-off."
 _DENIED = "AccessDenied.*Deploy the stack"
 # What a run reads to compare it: the past day.
 _PAST = "/success_summary/"
+_DATASET, _SLOTS, _REGISTRY = "/insights/", "/state/budget/", "/registry_environments/"
 _LIST, _GET, _PUT = "s3:ListObjectsV2", "s3:GetObject", "s3:PutObject"
+_CONFLICT, _BUSY = "PreconditionFailed", "ConditionalRequestConflict"
 
 
 def s3() -> Iterator[Fault]:
     """Where the dataset is."""
+    yield from _s3_errors()
+    yield from _s3_connections()
+    yield from _s3_conflicts()
+
+
+def _s3_errors() -> Iterator[Fault]:
     place = "S3"
     yield Fault(
         place,
         "errors and throttles that pass",
-        _AGAIN,
+        _RETRIED,
         [
             Case("list", "mended", aws=error(_LIST, "SlowDown", 503)),
             Case("get", "mended", aws=error(_GET, "InternalError", 500, has=_PAST)),
             Case("version", "mended", aws=error(_GET, "InternalError", 500, has=VERSION_KEY)),
-            Case("put", "mended", aws=error(_PUT, "SlowDown", 503, 3)),
+            Case("put", "mended", aws=error(_PUT, "SlowDown", 503, 3, has=_DATASET)),
+            Case("slot", "mended", aws=error(_PUT, "SlowDown", 503, has=_SLOTS)),
             *rarely(
                 Case("list-500", "mended", aws=error(_LIST, "InternalError", 500)),
                 Case("get-503", "mended", aws=error(_GET, "SlowDown", 503, has=_PAST)),
-                Case("put-500", "mended", aws=error(_PUT, "InternalError", 500)),
-                Case("put-400", "mended", aws=error(_PUT, "RequestTimeout", 400)),
+                Case("put-500", "mended", aws=error(_PUT, "InternalError", 500, has=_DATASET)),
+                Case("put-400", "mended", aws=error(_PUT, "RequestTimeout", 400, has=_DATASET)),
+                Case("registry", "mended", aws=error(_GET, "SlowDown", 503, has=_REGISTRY)),
+                Case("get-slot", "mended", aws=error(_GET, "InternalError", 500, has=_SLOTS)),
             ),
         ],
     )
     listing = error(_LIST, "SlowDown", 503, ALWAYS)
     put = error(_PUT, "SlowDown", 503, ALWAYS, has="/apis/")
+    lists = error(_PUT, "SlowDown", 503, ALWAYS, has="/environments/")
     get = error(_GET, "InternalError", 500, ALWAYS, has=_PAST)
     ledger = error(_PUT, "SlowDown", 503, ALWAYS, has="/runs/")
+    registry = error(_PUT, "SlowDown", 503, ALWAYS, has=_REGISTRY)
+    slots = error(_PUT, "SlowDown", 503, ALWAYS, has=_SLOTS)
     yield Fault(
         place,
         "errors and throttles that stay",
-        "The partition fails, all others are exported; without the listing the run fails.",
+        "The partition fails, all others are exported; without the listing or a slot of the "
+        "request budget the run raises.",
         [
-            Case("put", "failed", aws=put, says="SlowDown"),
-            Case("ledger", "failed", aws=ledger, says="runs/.*SlowDown"),
+            Case("put", "failed", aws=put, says="SlowDown", exported=PARTITIONS - 2),
+            Case("put-list", "failed", aws=lists, says="SlowDown", exported=PARTITIONS - 1),
+            Case("ledger", "failed", aws=ledger, says="runs/.*SlowDown", exported=PARTITIONS),
+            Case("slots", "raised", aws=slots, says="state/budget/other.*SlowDown"),
             *rarely(
                 Case("get", "failed", aws=get, says="InternalError"),
-                Case("list", "failed", aws=listing, says="SlowDown"),
+                Case("list", "raised", aws=listing, says="SlowDown"),
+                Case(
+                    "registry",
+                    "failed",
+                    aws=registry,
+                    says="registry_environments/.*SlowDown",
+                    before=forget_registry,
+                ),
             ),
         ],
     )
+    denied = "AccessDenied"
+    version = f"{VERSION_KEY}.*{_DENIED}"
     yield Fault(
         place,
         "access denied, no bucket",
         "Named, with what to do where access is denied.",
         [
-            Case("put", "person", aws=error(_PUT, "AccessDenied", 403, ALWAYS), says=_DENIED),
-            Case("list", "failed", aws=error(_LIST, "AccessDenied", 403, ALWAYS), says=_DENIED),
+            Case("put", "person", aws=error(_PUT, denied, 403, ALWAYS, has=_DATASET), says=_DENIED),
+            Case("list", "raised", aws=error(_LIST, denied, 403, ALWAYS), says=_DENIED),
             *rarely(
                 Case(
-                    "get",
-                    "person",
-                    aws=error(_GET, "AccessDenied", 403, ALWAYS, has=_PAST),
+                    "get", "person", aws=error(_GET, denied, 403, ALWAYS, has=_PAST), says=_DENIED
+                ),
+                Case(
+                    "slots",
+                    "raised",
+                    aws=error(_PUT, denied, 403, ALWAYS, has=_SLOTS),
                     says=_DENIED,
                 ),
                 Case(
                     "version",
-                    "failed",
-                    aws=error(_GET, "AccessDenied", 403, ALWAYS, has=VERSION_KEY),
-                    says=f"{VERSION_KEY}.*{_DENIED}",
+                    "raised",
+                    aws=error(_GET, denied, 403, ALWAYS, has=VERSION_KEY),
+                    says=version,
                 ),
                 Case(
                     "no-bucket",
@@ -78,10 +118,14 @@ def s3() -> Iterator[Fault]:
             ),
         ],
     )
+
+
+def _s3_connections() -> Iterator[Fault]:
+    place = "S3"
     yield Fault(
         place,
-        "connections that break, HTML in place of an answer",
-        "Asked again.",
+        "connections that break, HTML in place of a response",
+        "Retried.",
         [
             Case("put-reset", "mended", aws=aws("reset", _PUT, times=2)),
             Case("get-cut", "mended", aws=aws("cut", _GET, has=_PAST)),
@@ -96,38 +140,121 @@ def s3() -> Iterator[Fault]:
     )
     yield Fault(
         place,
-        "an answer that is lost after the object was written",
-        "The attempt that follows finds the object changed, and sees that it is its own.",
+        "a response that is lost after the object was written",
+        "The retry finds the object changed, and sees that it is its own.",
         [
             Case("list", "mended", aws=aws("lost", _PUT, has="/apis/")),
             Case("past-day", "mended", aws=aws("lost", _PUT, has="/resource_usage/")),
-            *rarely(Case("ledger", "mended", aws=aws("lost", _PUT, has="/runs/"))),
-        ],
-    )
-    yield Fault(
-        place,
-        "another writer is faster (412, 409)",
-        "Looked at again: the newer answer stays.",
-        [
-            Case("412", "mended", aws=error(_PUT, "PreconditionFailed", 412, 1, has="/apis/")),
-            Case(
-                "409",
-                "mended",
-                aws=error(_PUT, "ConditionalRequestConflict", 409, 1, has="/resource_usage/"),
+            Case("ledger", "mended", aws=aws("lost", _PUT, has="/runs/")),
+            Case("slot", "mended", aws=aws("lost", _PUT, has=_SLOTS)),
+            *rarely(
+                Case(
+                    "registry",
+                    "mended",
+                    aws=aws("lost", _PUT, has=_REGISTRY),
+                    before=forget_registry,
+                )
             ),
         ],
     )
     yield Fault(
         place,
         "hangs",
-        "Given up after 15 seconds, and asked again.",
+        "Given up after 15 seconds, and retried.",
         [
             *rarely(
                 Case("list", "mended", aws=aws("hang", _LIST, seconds=60)),
                 Case("get", "mended", aws=aws("hang", _GET, seconds=60, has=_PAST)),
-                Case("put", "mended", aws=aws("hang", _PUT, seconds=60)),
+                Case("put", "mended", aws=aws("hang", _PUT, seconds=60, has=_DATASET)),
             )
         ],
+    )
+
+
+def _s3_conflicts() -> Iterator[Fault]:
+    place = "S3"
+    yield Fault(
+        place,
+        "another run writes a partition first (412, 409)",
+        "Compared again with what is there now: the newer response stays.",
+        [
+            Case("412", "mended", aws=error(_PUT, _CONFLICT, 412, 1, has="/apis/")),
+            Case("409", "mended", aws=error(_PUT, _BUSY, 409, 1, has="/resource_usage/")),
+        ],
+    )
+    always = error(_PUT, _CONFLICT, 412, ALWAYS, has="/runs/")
+    yield Fault(
+        place,
+        "another run writes the ledger or the registry first (412, 409)",
+        "Read again, and merged or appended again. After many conflicts in a row it fails, and the "
+        "next run adds what the ledger lacks.",
+        [
+            Case("ledger-412", "mended", aws=error(_PUT, _CONFLICT, 412, 3, has="/runs/")),
+            Case(
+                "registry-412",
+                "mended",
+                aws=error(_PUT, _CONFLICT, 412, 3, has=_REGISTRY),
+                before=forget_registry,
+            ),
+            Case("ledger-always", "failed", aws=always, says="runs/.* written by other runs"),
+            *rarely(
+                Case("ledger-409", "mended", aws=error(_PUT, _BUSY, 409, 2, has="/runs/")),
+                Case(
+                    "names-409",
+                    "mended",
+                    aws=error(_PUT, _BUSY, 409, 2, has="/registry_names/"),
+                    before=forget_registry,
+                ),
+                Case(
+                    "registry-always",
+                    "failed",
+                    aws=error(_PUT, _CONFLICT, 412, ALWAYS, has=_REGISTRY),
+                    says="registry_environments/.* written by others",
+                    before=forget_registry,
+                ),
+            ),
+        ],
+    )
+    yield Fault(
+        place,
+        "another run takes the slot of the request budget first (412)",
+        "It waits for the slot.",
+        [Case("412", "mended", aws=error(_PUT, _CONFLICT, 412, 1, has=_SLOTS))],
+    )
+
+
+def step_functions() -> Iterator[Fault]:
+    """Where a run looks for a catch-up, and hands over what it has no time for."""
+    place, get = "Step Functions", "states:ListExecutions"
+    yield Fault(
+        place,
+        "errors and throttles that pass, connections that break",
+        _RETRIED,
+        [
+            Case("throttled", "mended", aws=error(get, "ThrottlingException", 400)),
+            *rarely(
+                Case("500", "mended", aws=error(get, "InternalServerError", 500)),
+                Case("reset", "mended", aws=aws("reset", get, times=2)),
+                Case("502", "mended", aws=aws("garbage", get, status=502, times=2)),
+            ),
+        ],
+    )
+    throttled = error(get, "ThrottlingException", 400, ALWAYS)
+    denied = error(get, "AccessDeniedException", 400, ALWAYS)
+    yield Fault(
+        place,
+        "errors, throttles and denials that stay",
+        "Named, and everything is exported all the same.",
+        [
+            Case("denied", "person", aws=denied, says=_DENIED, exported=PARTITIONS),
+            *rarely(Case("throttled", "failed", aws=throttled, says="listing the executions")),
+        ],
+    )
+    yield Fault(
+        place,
+        "the hand-over of remaining work fails",
+        "Named; the next run that has work left hands it over.",
+        by="test_the_hand_over_fails",
     )
 
 
@@ -138,7 +265,7 @@ def parameter_store() -> Iterator[Fault]:
     yield Fault(
         place,
         "errors and throttles that pass, connections that break",
-        _AGAIN,
+        _RETRIED,
         [
             Case("get", "mended", aws=error(get, "ThrottlingException", 400)),
             Case("put", "mended", aws=error(put, "InternalServerError", 500)),
@@ -158,7 +285,7 @@ def parameter_store() -> Iterator[Fault]:
     yield Fault(
         place,
         "errors, throttles and denials that stay",
-        "The run fails and names the parameter; where access is denied it says what to do.",
+        "The partitions fail and name the parameter; where access is denied, what to do.",
         [
             Case("get-throttled", "failed", aws=throttled, says="/token/.*ThrottlingException"),
             Case(
@@ -180,8 +307,8 @@ def parameter_store() -> Iterator[Fault]:
     )
     yield Fault(
         place,
-        "an answer that is lost after the parameter was written",
-        "A claim whose answer was lost is known again; there is still one mint at a time.",
+        "a response that is lost after the parameter was written",
+        "A claim whose response was lost is recognised; there is still one mint at a time.",
         [
             Case("claim", "mended", aws=aws("lost", put, has="/mint/")),
             Case("token", "mended", aws=aws("lost", put, has="/token/")),
@@ -196,7 +323,7 @@ def kms() -> Iterator[Fault]:
     yield Fault(
         place,
         "throttled, or failing for a moment",
-        _AGAIN,
+        _RETRIED,
         [
             Case("decrypt", "mended", aws=error(get, "ThrottlingException", 400, has=decrypt)),
             Case("encrypt", "mended", aws=error(put, "InternalServerError", 500, has=encrypt)),
@@ -244,7 +371,7 @@ def secrets_manager() -> Iterator[Fault]:
     yield Fault(
         place,
         "errors and throttles that pass, connections that break",
-        _AGAIN,
+        _RETRIED,
         [
             Case("throttled", "mended", aws=error(get, "ThrottlingException", 400)),
             Case("reset", "mended", aws=aws("reset", get, times=2)),
@@ -264,7 +391,7 @@ def secrets_manager() -> Iterator[Fault]:
     yield Fault(
         place,
         "errors, throttles and denials that stay, no secret",
-        "The run names the secret; where it is missing or denied, what to do.",
+        "The failure names the secret; where it is missing or denied, what to do.",
         [
             Case(
                 code,
@@ -284,7 +411,7 @@ def function_calls() -> Iterator[Fault]:
     throttled = "TooManyRequestsException"
     yield Fault(
         place,
-        "errors and throttles that pass, an answer that is lost",
+        "errors and throttles that pass, a response that is lost",
         "The token function is called again; a second token is not minted.",
         [
             Case("throttled", "mended", aws=error(invoke, throttled, 429, 3)),
@@ -298,7 +425,7 @@ def function_calls() -> Iterator[Fault]:
     yield Fault(
         place,
         "errors, throttles and denials that stay",
-        "The run fails and names the function.",
+        "The partitions fail and name the function.",
         [
             Case(
                 "denied",

@@ -30,7 +30,7 @@ def token_service() -> Iterator[Fault]:
     yield Fault(
         place,
         "down",
-        "Asked again with back-off; where it stays down the run fails, and the next one mints.",
+        "Retried with back-off; where it stays down the partitions fail, and the next run mints.",
         [
             Case("reset", "mended", (token("reset", 1),)),
             Case("reset-always", "failed", (token("reset"),), says="could not be asked"),
@@ -41,7 +41,7 @@ def token_service() -> Iterator[Fault]:
     yield Fault(
         place,
         "slow, hanging, dripping",
-        "A limit on each attempt and on the whole; asked again within the lease of one mint.",
+        "A limit on each attempt and on the whole; retried within the lease of one mint.",
         [
             Case("slow", "mended", (token("slow", 1, seconds=2),)),
             Case("drip", "mended", (token("drip", 1, seconds=2),)),
@@ -56,7 +56,7 @@ def token_service() -> Iterator[Fault]:
     yield Fault(
         place,
         "wrong JSON, HTML, nothing: a success without a token",
-        "Never taken for a token: the run fails, and names the setting TokenUrl.",
+        "Never taken for a token: the partitions fail, and name the setting TokenUrl.",
         [
             Case("invalid_json", "failed", (token("invalid_json"),), says=says),
             Case("html", "failed", (token("html"),), says=says),
@@ -70,8 +70,8 @@ def token_service() -> Iterator[Fault]:
     )
     yield Fault(
         place,
-        "a reply that breaks off, or is compressed",
-        "A broken one is asked for again; gzip is read.",
+        "a response that breaks off, or is compressed",
+        "A broken one is retried; gzip is read.",
         [
             Case("cut", "mended", (token("cut", 1),)),
             Case("gzip", "mended", (token("gzip"),)),
@@ -91,7 +91,7 @@ def token_service() -> Iterator[Fault]:
         place,
         "`invalid_client`, 403",
         "A person is asked to store the credentials, which ends it at once; until then a refusal "
-        "is remembered for a minute, so that nobody asks in vain.",
+        "is remembered for a minute.",
         [
             Case("401", "person", refused, says="make secret ORG=", settled_by=store_secret),
             Case(
@@ -112,7 +112,7 @@ def token_service() -> Iterator[Fault]:
     yield Fault(
         place,
         "tokens of 5 KB and of 9 KB",
-        "5 KB are kept, in an advanced parameter; over 8 KB cannot be, and a person is told.",
+        "5 KB are kept, in an advanced parameter; over 8 KB cannot be: a person must act.",
         [
             Case("5-KB", "mended", (token("token_size", size=5_000),)),
             Case(
@@ -132,7 +132,7 @@ def tokens() -> Iterator[Fault]:
     yield Fault(
         place,
         "killed in the middle of a run",
-        "401: the cache is read again, then one new token is asked for; no partition is lost.",
+        "401: the cache is read again, then one new token is minted; no partition is lost.",
         [
             Case("once", "mended", (rule("kill_tokens", skip=2),)),
             Case("twice", "mended", (rule("kill_tokens", skip=1), rule("kill_tokens", skip=3))),
@@ -142,7 +142,7 @@ def tokens() -> Iterator[Fault]:
     yield Fault(
         place,
         "401 in each of the gateway's three shapes",
-        "As above; where every token is refused, a person is told to check the subscription.",
+        "As above; where every token is refused, a person must check the subscription.",
         [
             *(Case(shape, "mended", (status(401, shape=shape, skip=1),)) for shape in SHAPES),
             *(
@@ -166,7 +166,7 @@ def gateway() -> Iterator[Fault]:
     yield Fault(
         place,
         "403, 404, 410 in each of the three shapes",
-        "Not asked again: a person is told what to do.",
+        "Not retried: a person must act, and is told how.",
         [
             Case(
                 f"{number}-{shape}",
@@ -184,7 +184,7 @@ def gateway() -> Iterator[Fault]:
     yield Fault(
         place,
         "400, 422: the request is refused",
-        "Asked again in smaller requests, down to single questions; what is refused alone fails.",
+        "Retried in smaller requests, down to single queries; what is refused alone fails.",
         [
             Case("400", "mended", (status(400, field=HOURS),)),
             Case("422", "mended", (status(422, field=HOURS, shape="fault"),)),
@@ -201,7 +201,7 @@ def gateway() -> Iterator[Fault]:
     yield Fault(
         place,
         "429 with seconds, an HTTP date, `nextAccessTime`, `x-ratelimit-reset` or nothing",
-        "All requests wait as long as is asked, then go on; an hour is left to a later run.",
+        "All requests wait as long as asked, then go on; a wait of an hour is a failure.",
         [
             *(
                 Case(wait, "mended", (status(429, wait=wait, seconds=1, skip=number),))
@@ -211,10 +211,31 @@ def gateway() -> Iterator[Fault]:
             *rarely(Case("always", "failed", second, says="429", fresh=True)),
         ],
     )
+    # By the default clock of a gateway: an instant since 1970, and ten years in seconds.
+    years = (status(429, ALWAYS, wait="seconds", seconds=315_360_000),)
+    yield Fault(
+        place,
+        "429 with an instant since 1970 in Retry-After, or with ten years",
+        "An instant is recognised. A wait that is longer than the run fails it; no wait outlives "
+        "the invocation, so the same container exports everything next time.",
+        [
+            Case("epoch", "mended", (status(429, wait="epoch", seconds=1),)),
+            Case("ten-years", "failed", years, says="asked to wait"),
+        ],
+    )
+    yield Fault(
+        place,
+        "throttling inside HTTP 200",
+        "The same as a 429: no smaller requests, no further load.",
+        [
+            Case("once", "mended", (rule("throttled_200", skip=1),)),
+            Case("always", "failed", (rule("throttled_200", ALWAYS),), says="Rate limit exceeded"),
+        ],
+    )
     yield Fault(
         place,
         "500, 502, 503, 504 in each of the three shapes",
-        "Asked again with back-off, then in smaller requests; what stays fails.",
+        "Retried with back-off, then in smaller requests; what stays fails.",
         [
             Case("500", "mended", (status(500, 2),)),
             Case("502", "mended", (status(502, 2, shape="error_message", skip=2),)),
@@ -229,7 +250,7 @@ def gateway() -> Iterator[Fault]:
     yield Fault(
         place,
         "a limit on complexity",
-        "Requests become smaller; a limit that no question passes is named.",
+        "Requests become smaller; a limit that no query passes is named.",
         [
             Case("three", "mended", (rule("complexity", ALWAYS, size=3),)),
             Case("none", "failed", (rule("complexity", ALWAYS, size=0),), says="TOO COMPLEX"),
@@ -242,18 +263,18 @@ def gateway() -> Iterator[Fault]:
 
 
 def connection() -> Iterator[Fault]:
-    """How answers travel."""
+    """How responses travel."""
     place = "connection"
     yield Fault(
         place,
         "reset",
-        "Asked again with back-off; what stays fails.",
+        "Retried with back-off; what stays fails.",
         [*once("reset"), *stays("reset", "failed", "could not be asked", (FIRST, PAGES))],
     )
     yield Fault(
         place,
         "hangs",
-        "Given up after RequestSeconds, and asked again; what stays fails.",
+        "Given up after RequestSeconds, and retried; what stays fails.",
         [
             Case("hang", "mended", (rule("hang", skip=2),)),
             *stays("hang", "failed", "took longer", (FIRST,)),
@@ -261,7 +282,7 @@ def connection() -> Iterator[Fault]:
     )
     yield Fault(
         place,
-        "slow answers and slow drips",
+        "slow responses and slow drips",
         "What comes in time is taken; a drip is cut off by the limit on the whole.",
         [
             Case("slow", "mended", (rule("slow", ALWAYS, seconds=0.3),)),
@@ -273,8 +294,8 @@ def connection() -> Iterator[Fault]:
 
 
 def bodies() -> Iterator[Fault]:
-    """Answers that are no GraphQL answers."""
-    place = "answer's body"
+    """Responses that are no GraphQL responses."""
+    place = "response body"
     for fault, name in (
         ("truncated", "truncated, whole by its length"),
         ("invalid_json", "invalid JSON"),
@@ -285,25 +306,31 @@ def bodies() -> Iterator[Fault]:
         yield Fault(
             place,
             name,
-            "Asked for again; what stays so fails, and the body is kept in quarantine.",
+            "Retried; what stays so fails, and the body is kept in quarantine.",
             [*once(fault), *stays(fault, "failed", "no GraphQL reply")],
         )
     yield Fault(
         place,
         "breaks off",
-        "Asked for again; what stays so fails.",
+        "Retried; what stays so fails.",
         [*once("cut"), *stays("cut", "failed", "could not be asked")],
+    )
+    yield Fault(
+        place,
+        "JSON of 100,000 levels",
+        "Refused before it takes memory; what stays so fails.",
+        [*once("deep"), *stays("deep", "failed", "nested too deeply")],
     )
     yield Fault(place, "gzip", "Read.", [Case("gzip", "mended", (rule("gzip", ALWAYS),))])
 
 
 def data() -> Iterator[Fault]:
-    """Answers whose data is not as it should be."""
-    place = "answer's data"
+    """Responses whose data is not as it should be."""
+    place = "response data"
     yield Fault(
         place,
         "`data: null`",
-        "Asked for again; what stays so fails. A null is never a 0.",
+        "Retried; what stays so fails. A null is never a 0.",
         [*once("data_null"), *stays("data_null", "failed", "neither data nor errors")],
     )
     yield Fault(
@@ -315,7 +342,7 @@ def data() -> Iterator[Fault]:
             *stays("field_error", "failed", "GraphQL says: internal", FIELDS),
         ],
     )
-    kept = "Never stored: the partition fails, and the answer is kept in quarantine."
+    kept = "Never stored: the partition fails, and the response is kept in quarantine."
     unusable: tuple[tuple[str, str, Outcome, str, tuple[str, ...]], ...] = (
         ("field_null", "null for a field", "failed", "is null", (PAGES, HOURS)),
         ("wrong_type", "wrong types", "person", "Expected", (HOURS, *FIELDS)),
@@ -329,13 +356,13 @@ def data() -> Iterator[Fault]:
         yield Fault(place, name, kept, [*stays(fault, outcome, says, dict.fromkeys(fields))])
     yield Fault(
         place,
-        "another granularity than was asked for",
+        "another granularity than was queried",
         "Never stored: the partition fails.",
         [*stays("wrong_granularity", "failed", "was requested", (HOURS, FIVES))],
     )
     yield Fault(
         place,
-        "a field that nobody asked for",
+        "a field that was not queried",
         "Left out, and counted in a metric.",
         [
             Case(name, "mended", (rule("extra_field", ALWAYS, field=name),), soak=name != HOURS)
@@ -345,7 +372,7 @@ def data() -> Iterator[Fault]:
     yield Fault(
         place,
         "rows twice",
-        "In a list they are one. Hours are asked for again; what stays so fails.",
+        "In a list they are one. Hours are queried again; what stays so fails.",
         [
             Case("first", "mended", (rule("duplicate_rows", ALWAYS, field=FIRST),)),
             Case("hours", "mended", (rule("duplicate_rows", field=HOURS, only=1),)),
@@ -356,8 +383,44 @@ def data() -> Iterator[Fault]:
     yield Fault(
         place,
         "the source has forgotten",
-        "A past day is not replaced by less: the ledger has it as `kept`, and why.",
+        "No day is replaced by less: the ledger has it as `kept`, and why.",
         by="test_what_the_source_has_forgotten_is_kept",
+    )
+
+
+def organizations() -> Iterator[Fault]:
+    """What the lists of an organisation say."""
+    place = "lists"
+    yield Fault(
+        place,
+        "the list of environments or of APIs is empty, although there are some",
+        "A failure, not a fact: a person must check. Nothing is forgotten.",
+        [
+            Case(
+                "environments",
+                "person",
+                (rule("forgotten", ALWAYS, field=FIRST),),
+                says="list of .* is empty",
+            ),
+            Case(
+                "apis",
+                "person",
+                (rule("forgotten", ALWAYS, field=LIST),),
+                says="list of .* is empty",
+            ),
+        ],
+    )
+    yield Fault(
+        place,
+        "an environment is renamed",
+        "Its key stays, its rows have the new name, and nothing is stored twice.",
+        by="test_an_environment_is_renamed",
+    )
+    yield Fault(
+        place,
+        "an API is deleted, and the service refuses to answer for it",
+        "Its stored rows stay, all others are exported, and nothing fails.",
+        by="test_an_api_is_deleted_and_refused",
     )
 
 
@@ -369,7 +432,7 @@ def pages() -> Iterator[Fault]:
     yield Fault(
         place,
         "shrink, grow, repeat rows, do not add up",
-        "All pages are asked for again; what does not add up twice fails, and is not stored.",
+        "All pages are queried again; what does not add up twice fails, and is not stored.",
         [
             *(
                 Case(f"{fault}{size}", "mended", (rule(fault, field=PAGES, size=size, only=1),))
@@ -385,6 +448,16 @@ def pages() -> Iterator[Fault]:
                 )
                 for fault, size in spoiled
             ),
+        ],
+    )
+    huge, says = {"field": PAGES, "size": 9_000_000_000_000_000}, "pages are not read"
+    yield Fault(
+        place,
+        "a total of 9·10¹⁵ rows",
+        "Refused by a limit that is named, without a request or memory for each page.",
+        [
+            Case("once", "failed", (rule("wrong_total", only=1, **huge),), says=says),
+            *rarely(Case("always", "failed", (rule("wrong_total", ALWAYS, **huge),), says=says)),
         ],
     )
     yield Fault(

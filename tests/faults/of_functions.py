@@ -17,14 +17,26 @@ def processes() -> Iterator[Fault]:
     yield Fault(
         place,
         "the token function is killed at any point",
-        "The export fails and names it; a lease that nobody gives back ends by itself.",
+        "The partitions fail and name it; a lease that nobody releases expires.",
         by="test_the_token_function_killed_at_any_point",
     )
     yield Fault(
         place,
         "little time is left",
-        "The run stops in time and says how much remains; a fresh invocation goes on.",
+        "The run ends in time, says how much remains, and hands that to the state machine.",
         by="test_little_time",
+    )
+    yield Fault(
+        place,
+        "the export is killed while it writes its ledger",
+        "The next run gives the objects their entries.",
+        by="test_the_export_killed_while_it_writes_its_ledger",
+    )
+    yield Fault(
+        place,
+        "a run is killed while it holds the request budget",
+        "Others wait for its slot, and say so, until it expires.",
+        by="test_a_slot_of_a_killed_run",
     )
 
 
@@ -34,20 +46,32 @@ def events() -> Iterator[Fault]:
     yield Fault(
         place,
         "the same event twice",
-        "The second run finds what the first wrote: the same rows.",
+        "The second run finds what the first one wrote: the same rows.",
         by="test_the_same_event_twice",
     )
     yield Fault(
         place,
         "several runs at once",
-        "Conditional writes: each object is one run's whole answer, each row is there once.",
+        "Conditional writes: each object is one run's whole response, each row is there once.",
         by="test_runs_at_once",
     )
     yield Fault(
         place,
         "a run that is overtaken by a newer one",
-        "It does not overwrite the newer answer.",
+        "It does not overwrite the newer response.",
         by="test_a_run_that_is_overtaken",
+    )
+    yield Fault(
+        place,
+        "work is left, and the day's catch-up exists already",
+        "The run attaches to it, whether it runs or has ended, and starts no second one.",
+        by="test_the_catch_up_exists_already",
+    )
+    yield Fault(
+        place,
+        "a run of the schedule while a catch-up is running",
+        "It exports open days alone.",
+        by="test_a_run_beside_a_catch_up",
     )
 
 
@@ -63,7 +87,7 @@ def clocks() -> Iterator[Fault]:
     yield Fault(
         place,
         "so wrong that AWS refuses the signatures",
-        "The run fails and names what was refused.",
+        "It names what was refused.",
         by="test_a_clock_that_aws_refuses",
     )
 

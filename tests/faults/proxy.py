@@ -12,9 +12,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.message import Message
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
+
+from tests.fakes.server import Received
+from tests.fakes.states import FakeStates
 
 Does = Literal["error", "reset", "lost", "cut", "garbage", "hang", "kill", "killed_late", "hold"]
 # Before the path of a request to the sandbox: the name of the container that asks.
@@ -86,6 +92,8 @@ class Proxy:
 
     `invoke` is called for each invocation of a function: its name, the event, whether it is
     waited for, and who asks. It gives the reply's payload and the error's kind (or None).
+    Executions of the state machine begin in `states`, where tests carry them out. `ages` makes
+    S3 say that objects with these ETags are so many seconds older.
     """
 
     def __init__(
@@ -99,6 +107,8 @@ class Proxy:
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
         self.who: dict[str, str] = {}
+        self.states = FakeStates()
+        self.ages: dict[str, float] = {}
         self.taken = 0
         self.seen: list[Seen] = []
         self.stored: list[Stored] = []
@@ -172,6 +182,24 @@ class Proxy:
         if kind:
             sent["X-Amz-Function-Error"] = kind
         return Answer(200 if waits else 202, sent, payload)
+
+    def execute(self, seen: Seen, headers: Mapping[str, str]) -> "Answer":
+        """Carries out a request to the state machine."""
+        kept = Message()
+        for name, value in headers.items():
+            kept[name] = value
+        answer = self.states.respond(Received("POST", seen.path, kept, seen.body))
+        return Answer(answer.status, answer.headers, answer.body)
+
+    def aged(self, answer: "Answer") -> "Answer":
+        """The answer with a later Date, where `ages` has the object."""
+        found = {name.lower(): value for name, value in answer.headers.items()}
+        seconds = self.ages.get(found.get("etag", ""))
+        if not seconds:
+            return answer
+        later = parsedate_to_datetime(found["date"]) + timedelta(seconds=seconds)
+        headers = {name: value for name, value in answer.headers.items() if name.lower() != "date"}
+        return replace(answer, headers=headers | {"Date": format_datetime(later, usegmt=True)})
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
@@ -250,6 +278,8 @@ class _Handler(BaseHTTPRequestHandler):
         headers = dict(self.headers.items())
         if seen.name == "lambda:Invoke" and seen.who:
             return proxy.call(seen, headers)
+        if seen.service == "states":
+            return proxy.execute(seen, headers)
         place = "choreo" if seen.service == "choreo" else "aws"
         try:
             answer = proxy.forward(place, self.command, seen.path, headers, seen.body)
@@ -258,7 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
         if seen.name == "s3:PutObject" and answer.status == 200:
             key = unquote(seen.path.partition("?")[0]).split("/", 2)[2]
             proxy.note(Stored(key, seen.body, seen.who))
-        return answer
+        return proxy.aged(answer) if seen.name == "s3:GetObject" else answer
 
     def _send(self, answer: Answer, *, cut: bool) -> None:
         self.send_response_only(answer.status)

@@ -1,7 +1,9 @@
 """Where a fault is tried: a sandbox, a proxy before the deployed AWS, and the real handlers.
 
-Several stations share one deployment; each has an organisation, so also a secret, a token and
-objects of its own.
+Several stations share one deployment; each has an organisation, so also a secret and a token of its
+own, and a dataset bucket of its own, so also a request budget. The functions' roles are allowed in
+it what they are allowed in the deployed one. Executions of the state machine are carried out by
+the tests.
 """
 
 import hashlib
@@ -13,21 +15,27 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from cli.places import ROOT
 from cli.stack import Stack
 from insights.catalogue import load
+from insights.checks import CHECKS
 from insights.dataset import VERSION_KEY
 from insights.ledger import RUNS
-from insights.partitions import day_of
+from insights.partitions import day_of, safe_name
+from insights.registry import REGISTRY_ENVIRONMENTS
 from sandbox import OrganizationSpec, SandboxServer, Settings, World
 from sandbox.world import EnvironmentSpec
+from tests.fakes.states import FakeStates, Run
 from tests.faults.proxy import AS, Proxy
 from tests.integration.dataset import Place, Row, expected, found, places
 
@@ -44,6 +52,7 @@ BEFORE = timedelta(hours=6)
 _REQUEST_SECONDS = "2"
 _INVOCATION_SECONDS = 300.0
 _ROLES = {"export": "ExportRole", "token": "TokenRole"}
+_POLICIES = ("export", "token")
 _FUNCTIONS = {"export": "ExportFunctionName", "token": "TokenFunctionName"}
 _JWT = re.compile(r"eyJ[\w-]{10,}\.[\w-]{4,}")
 
@@ -58,13 +67,8 @@ class Ended:
 
     @property
     def report(self) -> dict[str, Any]:
-        """The report of an export that ended, also where it had to fail; {} where there is none."""
-        if self.reply is not None:
-            return self.reply
-        if self.message.startswith("{"):  # what PartitionsFailed says
-            report: dict[str, Any] = json.loads(self.message)
-            return report
-        return {}
+        """The reply of an export; {} where the function raised or was killed."""
+        return self.reply or {}
 
     @property
     def said(self) -> str:
@@ -74,8 +78,9 @@ class Ended:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing failed and nothing is left."""
-        return self.reply is not None and not (self.reply["failed"] or self.reply["remaining"])
+        """Whether nothing failed, nothing is left, and nobody is waited for."""
+        left = ("failed", "remaining", "waiting")
+        return self.reply is not None and not any(self.reply[name] for name in left)
 
 
 KILLED = Ended(error="Runtime.ExitError", message="Runtime exited with error: signal: killed")
@@ -204,11 +209,13 @@ class Station(AbstractContextManager["Station"]):
         self._token: Container | None = None
         self._token_lock = threading.Lock()
         self._older: dict[str, bytes] = {}
-        self._known: dict[tuple[Place, datetime], list[Row]] = {}
+        # By the environment's id.
+        self.keys: dict[str, str] = {}
+        self._known: dict[tuple[Place, datetime, int], list[Row]] = {}
         self._right: dict[tuple[str, bytes, tuple[datetime, ...]], bool] = {}
         self.nows: list[datetime] = []
-        self.continued: list[dict[str, Any]] = []
-        self._roles = {kind: _Role(stack, name) for kind, name in _ROLES.items()}
+        self.bucket = f"{stack.outputs['DatasetBucketName']}-{number}"
+        self._roles = {kind: _Role(stack, name, self.bucket) for kind, name in _ROLES.items()}
         self._settings = {kind: self._environment(kind) for kind in _ROLES}
 
     # Set up
@@ -219,22 +226,34 @@ class Station(AbstractContextManager["Station"]):
         self.sandbox = self._exit.enter_context(SandboxServer(world=world, settings=settings))
         aws = self._stack.s3.meta.endpoint_url
         self.proxy = self._exit.enter_context(Proxy(aws, self.sandbox.url, self._invoke))
-        self.bucket = self._stack.outputs["DatasetBucketName"]
         self.prefix = self._stack.parameters["SecretPrefix"]
+        own = self.world.organization(self.handle)
+        self.keys = {each.id: safe_name(each.name) for each in own.environments}
         self._nursery = self._exit.enter_context(Nursery())
+        self._create_bucket()
         self.store_secret()
         self._exit.callback(self._end_containers)
         self.see(self.now - BEFORE)
         self.forget_tokens()
         ended = self.export()
         assert ended.is_whole, ended
-        yesterday = f"day={self.since.isoformat()}/"
-        self._older = {key: body for key, body in self.objects().items() if yesterday in key}
+        kept = f"day={self.since.isoformat()}/", "/registry_"
+        objects = self.objects()
+        self._older = {key: objects[key] for key in objects if any(part in key for part in kept)}
         self._wrong_is_none()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._exit.close()
+
+    def _create_bucket(self) -> None:
+        region = {"LocationConstraint": self._stack.s3.meta.region_name}
+        with suppress(self._stack.s3.exceptions.BucketAlreadyOwnedByYou):
+            self._stack.s3.create_bucket(
+                Bucket=self.bucket,
+                CreateBucketConfiguration=region,  # type: ignore[arg-type]
+            )
+        self.reset_objects()
 
     @property
     def world(self) -> World:
@@ -259,18 +278,21 @@ class Station(AbstractContextManager["Station"]):
         self.nows = [self.now - BEFORE]
         self.see(self.now)
         self.proxy.forget()
+        self.proxy.states = FakeStates()
         self._right.clear()
-        self.continued = []
 
     def reset_objects(self) -> None:
         """The export is hours old: the past day has less, and today is not there."""
-        mine = {*self._tags("insights/"), *(stored.key for stored in self.proxy.stored)}
-        if mine:
-            self._stack.s3.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": [{"Key": key} for key in mine]}
-            )
-        for key, body in {**self._older, VERSION_KEY: b'{"version": 1}'}.items():
-            self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        self.delete("")
+        older = {**self._older, VERSION_KEY: b'{"version": 2}'}
+        # No object of a day is newer than its checks.
+        for key in sorted(older, key=lambda key: f"/{CHECKS}/" in key):
+            self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=older[key])
+
+    def delete(self, folder: str) -> None:
+        """Deletes all objects of a folder."""
+        if keys := [{"Key": key} for key in self._tags(folder)]:
+            self._stack.s3.delete_objects(Bucket=self.bucket, Delete={"Objects": keys})
 
     def see(self, now: datetime) -> None:
         """The sandbox's clock stands still at this instant from here on."""
@@ -297,6 +319,11 @@ class Station(AbstractContextManager["Station"]):
             if "until" in held:
                 text = json.dumps(held | {"until": held["until"] - 3600})
                 self._stack.ssm.put_parameter(Name=name, Value=text, Overwrite=True)
+        self.expire_slots()
+
+    def expire_slots(self) -> None:
+        """What a run that was killed holds of the request budget is an hour old."""
+        self.proxy.ages |= dict.fromkeys(self._etags("state/budget/").values(), 3600.0)
 
     # Containers
 
@@ -340,6 +367,24 @@ class Station(AbstractContextManager["Station"]):
         """One run in a container of its own."""
         return self.container().invoke(event or {})
 
+    def carry_out(self, run: Run, seconds: float) -> Iterator[Ended]:
+        """Carries out an execution as the state machine does; each invocation has so long."""
+        given = json.loads(run.input)
+        shared = {name: given[name] for name in ("tables", "again", "force", "since")}
+        for part in given["parts"]:
+            event = {
+                "organizations": [part["organization"]],
+                **{name: part[name] for name in ("environments", "from", "to")},
+                **shared,
+                "part": True,
+            }
+            while True:
+                ended = self.container().invoke(event, seconds)
+                yield ended
+                if not ended.report["remaining"]:
+                    break
+        run.end(*["SUCCEEDED"] * len(run.children))
+
     def _end_containers(self) -> None:
         for container in self._containers:
             container.close()
@@ -349,9 +394,7 @@ class Station(AbstractContextManager["Station"]):
         self, name: str, event: bytes, waits: bool, who: str | None
     ) -> tuple[bytes, str | None]:
         """Carries out an invocation that a container asks for."""
-        if name != self._settings["export"]["TOKEN_FUNCTION_NAME"]:
-            self.continued.append(json.loads(event))
-            return b"", None
+        assert name == self._settings["export"]["TOKEN_FUNCTION_NAME"], "it invokes itself"
         assert waits, who
         with self._token_lock:
             if self._token is None or not self._token.alive:
@@ -373,12 +416,13 @@ class Station(AbstractContextManager["Station"]):
             "CONCURRENCY": "2",
             "BATCH_SIZE": "6",
             "REQUEST_SECONDS": _REQUEST_SECONDS,
+            "DATASET_BUCKET": self.bucket,
         }
 
     # What is there, and what should be
 
     def objects(self, folder: str = "insights/") -> dict[str, bytes]:
-        """The organisation's objects by key."""
+        """The objects by key."""
         s3, tags = self._stack.s3, self._tags(folder)
         # What passed the proxy need not be fetched: its hash tells that it is the same.
         known = {hashlib.md5(stored.body).hexdigest(): stored.body for stored in self.proxy.stored}
@@ -388,22 +432,23 @@ class Station(AbstractContextManager["Station"]):
         return {key: known[tag] for key, tag in tags.items()}
 
     def _tags(self, folder: str) -> dict[str, str]:
-        """The ETags of the organisation's objects by key: MD5 of what they hold."""
+        """MD5 of what the objects hold, by key."""
+        return {key: etag.strip('"') for key, etag in self._etags(folder).items()}
+
+    def _etags(self, folder: str) -> dict[str, str]:
         paginator = self._stack.s3.get_paginator("list_objects_v2")
         pages = paginator.paginate(Bucket=self.bucket, Prefix=folder)
         items = [item for page in pages for item in page.get("Contents", [])]
-        mine = [item for item in items if f"/{self.handle}." in item["Key"]]
-        return {item["Key"]: item["ETag"].strip('"') for item in mine}
+        return {item["Key"]: item["ETag"] for item in items}
 
     def ledger(self) -> list[Row]:
-        """The rows of the ledger that were written since the last reset, with their days.
-
-        Runs of all stations append to the same objects, and each flush writes an object again.
-        """
-        stored = [s for s in self.proxy.stored if s.key.startswith(f"insights/{RUNS}/")]
-        rows = [{**row, "day": day_of(s.key).isoformat()} for s in stored for row in found(s.body)]
-        mine = [row for row in rows if row["organization"] == self.handle]
-        return list({tuple(row.values()): row for row in mine}.values())
+        """The rows of the ledger that were added since the last reset, with their days."""
+        rows: list[Row] = []
+        for key, body in self.objects(f"insights/{RUNS}/").items():
+            older = found(self._older[key]) if key in self._older else []
+            added = [row for row in found(body) if row not in older]
+            rows += [{**row, "day": day_of(key).isoformat()} for row in added]
+        return rows
 
     def overtaken(self) -> list[str]:
         """The keys that a run left to a newer one."""
@@ -420,7 +465,13 @@ class Station(AbstractContextManager["Station"]):
     def wanted(self, today: date) -> dict[str, Place]:
         """The partitions of a full export, by key."""
         chosen = (p for p in places(self.world, self.since, today) if p.table in TABLES)
-        return {place.key: place for place in chosen}
+        bound = (replace(place, key_name=self._key_of(place.environment)) for place in chosen)
+        return {place.key: place for place in bound}
+
+    def _key_of(self, environment: str | None) -> str | None:
+        """What the environment of this name is called in keys."""
+        own = self.world.organization(self.handle)
+        return self.keys[own.environment(environment).id] if environment else None
 
     def wrong(self) -> list[str]:
         """What was ever stored, or lies there, and is not whole and right."""
@@ -465,13 +516,16 @@ class Station(AbstractContextManager["Station"]):
         assert self._older
 
     def _expected(self, place: Place, now: datetime) -> list[Row]:
-        if (place, now) not in self._known:
-            self._known[place, now] = expected(self.world, place, now)
-        return self._known[place, now]
+        known = place, now, self.world.changes
+        if known not in self._known:
+            self._known[known] = expected(self.world, place, now)
+        return self._known[known]
 
     def _fits(self, key: str, body: bytes, nows: Sequence[datetime] = ()) -> bool:
         """Whether an object holds what the sandbox knew at one of the instants (of this fault)."""
         nows = nows or self.nows
+        if key.startswith(f"insights/{REGISTRY_ENVIRONMENTS}/"):
+            return self._binds(body)
         known = (key, body, tuple(nows))
         if known not in self._right:
             place = self._place(key)
@@ -480,6 +534,14 @@ class Station(AbstractContextManager["Station"]):
                 rows == self._expected(place, now) for now in nows
             )
         return self._right[known]
+
+    def _binds(self, body: bytes) -> bool:
+        """Whether a registry binds each environment to the key that it always had."""
+        own = self.world.organization(self.handle).environments
+        bound = [
+            (row["environment_id"], row["key"]) for row in pq.read_table(BytesIO(body)).to_pylist()
+        ]
+        return sorted(bound) == sorted((e.id, self.keys[e.id]) for e in own)
 
     def _place(self, key: str) -> Place | None:
         """The partition of a key; None for what is no table of the API."""
@@ -493,7 +555,7 @@ class Station(AbstractContextManager["Station"]):
         if table.scope == "environment":
             names = [environment.name for environment in own.environments]
         for name in names:
-            place = Place(parts[1], self.handle, name, day)
+            place = Place(parts[1], self.handle, name, day, self._key_of(name))
             if place.key == key:
                 return place
         raise AssertionError(f"{key} is no partition")
@@ -505,9 +567,12 @@ def _organization(handle: str) -> OrganizationSpec:
 
 
 class _Role:
-    """A function's role, which the local account may take for a process of the tests' own."""
+    """A function's role, which the local account may take for a process of the tests' own.
 
-    def __init__(self, stack: Stack, name: str) -> None:
+    What it is allowed in the dataset bucket it is also allowed in `bucket`.
+    """
+
+    def __init__(self, stack: Stack, name: str, bucket: str) -> None:
         found = stack.cloudformation.describe_stack_resource(
             StackName=stack.name, LogicalResourceId=name
         )
@@ -517,18 +582,24 @@ class _Role:
         self._iam = session.client("iam", endpoint_url=endpoint)
         self._sts = session.client("sts", endpoint_url=endpoint)
         self._arn = self._iam.get_role(RoleName=self._role)["Role"]["Arn"]
+        self._allow_account()
+        self._allow(stack.outputs["DatasetBucketName"], bucket)
+
+    def _allow_account(self) -> None:
         root = f"arn:aws:iam::{self._arn.split(':')[4]}:root"
-        trust = {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": "lambda.amazonaws.com", "AWS": root},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        }
-        self._iam.update_assume_role_policy(RoleName=self._role, PolicyDocument=json.dumps(trust))
+        principal = {"Service": "lambda.amazonaws.com", "AWS": root}
+        statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._iam.update_assume_role_policy(RoleName=self._role, PolicyDocument=trust)
+
+    def _allow(self, deployed: str, bucket: str) -> None:
+        for name in _POLICIES:
+            with suppress(self._iam.exceptions.NoSuchEntityException):
+                found = self._iam.get_role_policy(RoleName=self._role, PolicyName=name)
+                text = json.dumps(found["PolicyDocument"]).replace(deployed, bucket)
+                self._iam.put_role_policy(
+                    RoleName=self._role, PolicyName=f"{name}-{bucket}", PolicyDocument=text
+                )
 
     def credentials(self, session: str) -> dict[str, str]:
         """Credentials of a container's own."""

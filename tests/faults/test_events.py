@@ -7,14 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from insights.catalogue import load
-from insights.checks import key_columns
-from tests.faults.cases import FIVES, HOURS, PAGES
+from tests.faults.cases import PARTITIONS
 from tests.faults.proxy import Rule
 from tests.faults.station import Station
-from tests.faults.surviving import PARTITIONS, mended
+from tests.faults.surviving import mended
 from tests.faults.table import named
-from tests.integration.dataset import found
 
 Record = Callable[[str, object], None]
 
@@ -32,7 +29,7 @@ def test_the_same_event_twice(station: Station, record_property: Record, *, warm
     mended(station)
 
 
-@pytest.mark.parametrize("event", [{}, {"force": True}])
+@pytest.mark.parametrize("event", [{}, {"force": True}, {"part": True}])
 def test_runs_at_once(station: Station, record_property: Record, event: dict[str, bool]) -> None:
     record_property("fault", named("test_runs_at_once"))
     station.sandbox.faults.replace([{"fault": "slow", "seconds": 0.1, "times": None}])
@@ -60,9 +57,11 @@ def test_a_run_that_is_overtaken(
         overtaken.set()
         go.wait(60)
 
-    station.proxy.replace([Rule("hold", "s3", "PutObject", who=late.name, times=None, act=hold)])
+    rule = Rule("hold", "s3", "PutObject", "/insights/", late.name, times=None, act=hold)
+    station.proxy.replace([rule])
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(late.invoke, event)
+        # A part, so that both may send requests.
+        running = pool.submit(late.invoke, {**event, "part": True})
         assert overtaken.wait(60)
         station.see(station.now + timedelta(hours=1))
         # Few tables, so that it ends before the older run's own patience with S3 does.
@@ -79,49 +78,3 @@ def test_a_run_that_is_overtaken(
     assert kept == []
     assert station.overtaken()
     mended(station)
-
-
-def test_rows_that_arrive_between_the_questions(station: Station, record_property: Record) -> None:
-    record_property("fault", named("test_rows_that_arrive_between_the_questions"))
-    station.see(station.now - timedelta(hours=5))
-
-    def later() -> None:
-        station.sandbox.settings.now = station.sandbox.settings.clock() + timedelta(minutes=20)
-
-    rule = Rule("hold", "choreo", "Query", times=None, act=later)
-    station.proxy.replace([rule])
-
-    ended = station.container(through_proxy=True).invoke({})
-
-    assert ended.report["exported"] > 0, ended
-    for key, body in station.objects().items():
-        table = key.split("/")[1]
-        keys = (
-            key_columns(load().table(table))
-            if table in ("success_summary", "resource_usage")
-            else ()
-        )
-        rows = [tuple(row[name] for name in keys) for row in found(body)] if keys else []
-        assert len(rows) == len(set(rows)), key
-    station.proxy.forget()
-    station.see(station.sandbox.settings.clock() + timedelta(hours=1))
-    mended(station)
-
-
-def test_what_the_source_has_forgotten_is_kept(station: Station, record_property: Record) -> None:
-    record_property("fault", named("test_what_the_source_has_forgotten_is_kept"))
-    container = station.container()
-    assert container.invoke({}).is_whole
-    station.sandbox.faults.replace(
-        {"fault": "forgotten", "field": field, "times": None} for field in (PAGES, HOURS, FIVES)
-    )
-    day = station.since.isoformat()
-
-    ended = container.invoke({"from": day, "to": day})
-
-    assert ended.reply, ended
-    kept = [row for row in station.ledger() if row["status"] == "kept"]
-    assert len(kept) == 3 * 2
-    assert all("it was kept as it is" in row["error"] for row in kept)
-    assert station.unequal(station.now.date()) == []
-    mended(station, container)

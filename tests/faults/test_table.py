@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.cases import Case, Fault
+from tests.faults.cases import PARTITIONS, Case, Fault
 from tests.faults.station import Ended, Station
-from tests.faults.surviving import PARTITIONS, mended
+from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, key
 
 SOAK = bool(os.environ.get("SOAK"))
@@ -24,6 +24,8 @@ Record = Callable[[str, object], None]
 @pytest.mark.parametrize(("fault", "case"), CASES)
 def test_a_fault(station: Station, record_property: Record, fault: Fault, case: Case) -> None:
     record_property("fault", key(fault))
+    if case.before:
+        case.before(station)
     station.sandbox.faults.replace(map(dict, case.choreo))
     station.proxy.replace(case.aws)
     before = station.sandbox.faults.taken
@@ -43,27 +45,29 @@ def test_a_fault(station: Station, record_property: Record, fault: Fault, case: 
 
 def check_outcome(ended: Ended, case: Case) -> None:
     """The run ended as the table says."""
+    assert ended.is_whole == (case.outcome == "mended"), ended
     if case.outcome == "mended":
-        assert ended.is_whole, ended
         assert (ended.report["exported"], ended.report["settled"]) == (PARTITIONS, 0), ended
         return
-    assert not ended.is_whole
     assert re.search(case.says, ended.said, re.DOTALL), ended.said
-    if case.outcome == "failed":
+    if case.outcome == "raised":
         assert ended.error, ended
-    else:
-        assert ended.reply is not None, ended
+        return
+    assert ended.reply is not None, ended
+    assert case.exported in (None, ended.report["exported"]), ended
+    assert (ended.report["retriable"] > 0) == (case.outcome == "failed"), ended
 
 
 def check_named(station: Station, ended: Ended, log: str) -> None:
-    """What failed is in the log, in the metrics and in the ledger."""
-    failures = ended.report.get("failures", [])
-    if not failures:
+    """What failed is in the reply, in the log, in the metrics and in the ledger."""
+    if ended.reply is None:
         return
-    assert f'"Failed":{len(failures)}' in log
+    report, failures = ended.report, ended.report["failures"]
+    assert len(failures) == report["failed"] == report["retriable"] + report["needs_person"]
     assert log.count('"partition failed"') == len(failures)
-    if ended.reply is not None:
-        assert re.search(r'"NeedsPerson":[1-9]', log)
+    for name in ("failed", "needs_person"):
+        metric = name.title().replace("_", "")
+        assert f'"{metric}":{report[name]}' in log
     noted = {(row["table"], row["error"]) for row in station.ledger() if row["status"] == "failed"}
     named = {(failure["table"], failure["reason"]) for failure in failures}
     assert noted <= named

@@ -18,17 +18,23 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """A partition that should be there."""
+    """A partition that should be there.
+
+    `key_name` is the environment's part of the key, where its present name does not say it.
+    """
 
     table: str
     organization: str
     environment: str | None
     day: date
+    key_name: str | None = None
 
     @property
     def key(self) -> str:
         """Its object's key, as the contract says."""
-        name = self.organization + (f".{safe_name(self.environment)}" if self.environment else "")
+        name = self.organization
+        if self.environment:
+            name += f".{self.key_name or safe_name(self.environment)}"
         return f"insights/{self.table}/day={self.day.isoformat()}/{name}.parquet"
 
 

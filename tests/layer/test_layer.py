@@ -85,6 +85,8 @@ def _settings(local: aws.LocalAws, sandbox: SandboxServer, world: World) -> dict
         "TENANT": "carbon.super",
         "TOKEN_FUNCTION_NAME": "the-token-is-there-already",
         "DATASET_BUCKET": "dataset",
+        "STATE_MACHINE_ARN": f"arn:aws:states:{aws.REGION}:000000000000:stateMachine:probe",
+        "REQUESTS_PER_MINUTE": "60000",
         "EXPORT_SINCE": datetime.now(UTC).date().isoformat(),
         "SETTLE_HOURS": "24",
         "TABLES": "all",

@@ -67,9 +67,13 @@ def utc_now() -> datetime:
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """What became of a response that could be converted."""
+    """What became of a response that could be converted.
+
+    `learned` is done with what a list says, also where its object could not be written: `failure`.
+    """
 
     written: Written | None
+    failure: InsightsError | None = None
     dropped: int = 0
     unknown_fields: int = 0
     learned: Any = None
@@ -231,14 +235,18 @@ class Export:
             learned = learn(rows)
             if not self._plan.holds(partition):
                 return _Stored(None, learned=learned)
-            return msgspec.structs.replace(self._store(partition, job, rows), learned=learned)
+            try:
+                stored = self._store(partition, job, rows)
+            except InsightsError as error:
+                return _Stored(None, error, learned=learned)
+            return msgspec.structs.replace(stored, learned=learned)
 
         return self._job(partition, store)
 
     # ---------------------------------------------------------------- What is due
 
     def _partitions(self) -> Iterator[Job]:
-        """A job for each partition that is due, newest day first, made when it is taken."""
+        """A job for each partition that is due, made when it is taken."""
         due = [
             self._plan.due(table, organization, environment)
             for organization, environments in self._environments.items()
@@ -250,7 +258,7 @@ class Export:
             for (organization, _), environment in self._gone.items()
             for table in self._tables(organization, environment)
         ]
-        for partition in heapq.merge(*due, key=lambda each: -each.day.toordinal()):
+        for partition in heapq.merge(*due, key=self._plan.urgency):
             reason = self._blocked(partition)
             if reason:
                 self._fail(partition, None, reason, tried=False)
@@ -360,7 +368,9 @@ class Export:
         apis = Known(names.listed, frozenset(rows.unanswered), names.resolve)
         over = self._plan.stored(partition)
         written = self._writer.write(partition, file, over=over, asked=asked, apis=apis)
-        return _Stored(written, file.dropped, rows.answers_with_unknown_fields)
+        return _Stored(
+            written, dropped=file.dropped, unknown_fields=rows.answers_with_unknown_fields
+        )
 
     def _record(
         self, partition: Partition, job: Job, result: _Stored | InsightsError
@@ -372,6 +382,8 @@ class Export:
             if other is None:
                 self._fail(partition, job, result)
             return other
+        if result.failure:
+            self._fail(partition, job, result.failure)
         if result.learned:
             result.learned()
         written = result.written

@@ -2,114 +2,38 @@
 
 import io
 import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
 import pytest
-from cli.backfill.plan import Part, Place, Plan, Span, spans
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
-from cli.backfill import plan, report, screen
-from cli.backfill.command import Wish, places, planned
+from cli.backfill import report, screen
+from cli.backfill.command import Wish, divided
 from cli.backfill.machine import PARTS_FAILED, Execution, Failure, Machine, Progress
 from cli.errors import CommandError, WrongUsage
-from insights.catalogue import Column
 from insights.dataset import Dataset
 from insights.ledger import Entry, Ledger
-from insights.parquet import encode
+from insights.parts import Backfill, Part, Place, Span
+from insights.registry import Registry
 from tests.fakes import states as fake
 from tests.unit.export.memory import MemoryDataset
 
+PARAMETERS = {"Organizations": "acme, globex"}
 DAY = date(2026, 3, 10)
 TODAY = date(2026, 3, 20)
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
-ACME, GLOBEX = Place("acme", "Production"), Place("globex", None)
-days = st.dates(date(2020, 1, 1), date(2030, 1, 1))
+ACME, GLOBEX = Place("acme", "e-1"), Place("globex", None)
 
 
 def span(first: int, last: int) -> Span:
     return Span(date(2026, 3, first), date(2026, 3, last))
 
 
-def made(*parts: Part, **changes: Any) -> Plan:
-    found: dict[str, Any] = {"tables": None, "requests_per_minute": 30} | changes
-    return Plan(parts or (Part(ACME, span(1, 7)), Part(GLOBEX, span(1, 7))), **found)
-
-
-class TestPlan:
-    @given(days, st.integers(0, 800), st.integers(1, 400))
-    def test_spans_hold_each_day_once_the_newest_first(
-        self, first: date, more: int, length: int
-    ) -> None:
-        last = first + timedelta(days=more)
-        held = []
-        for each in spans(first, last, length):
-            count = (each.last - each.first).days + 1
-            assert 1 <= count <= length
-            held += [each.last - timedelta(days=number) for number in range(count)]
-        assert held == [last - timedelta(days=number) for number in range(more + 1)]
-
-    @given(
-        st.lists(
-            st.builds(Place, st.sampled_from("abc"), st.none() | st.sampled_from("xyz")),
-            min_size=1,
-            unique=True,
-        ),
-        days,
-        st.integers(0, 200),
-        st.none() | st.integers(1, 100),
-        st.integers(4, 1000),
-    )
-    def test_parts_hold_each_day_of_each_place_once_within_the_budget(
-        self, where: list[Place], first: date, more: int, length: int | None, budget: int
-    ) -> None:
-        last = first + timedelta(days=more)
-        found = plan.plan(
-            where, first, last, span=length, tables=None, requests_per_minute=budget, workers=4
-        )
-        held = [
-            (part.place, part.span.first + timedelta(days=number))
-            for part in found.parts
-            for number in range((part.span.last - part.span.first).days + 1)
-        ]
-        assert len(held) == len(set(held)) == len(where) * (more + 1)
-        ends = [part.span.last for part in found.parts]
-        assert ends == sorted(ends, reverse=True)
-        assert found.requests_per_minute * min(4, len(found.parts)) <= budget
-        assert found.fits
-
-    def test_spans_grow_until_one_execution_holds_them(self) -> None:
-        where = [Place(f"organization-{number}", "Production") for number in range(60)]
-        wish: Any = {"tables": None, "requests_per_minute": 120, "workers": 4}
-        found = plan.plan(where, date(2025, 1, 1), date(2026, 3, 1), span=None, **wish)
-        assert found.fits
-        assert {(part.span.last - part.span.first).days for part in found.parts} > {27}
-        with pytest.raises(CommandError, match="Give a larger --span"):
-            plan.plan(where, date(2025, 1, 1), date(2026, 3, 1), span=7, **wish)
-        many = [Place("a" * 90, "b" * 90)] * 2000
-        with pytest.raises(CommandError, match="2000 parts are too many"):
-            plan.plan(many, DAY, DAY, span=None, **wish)
-
-    def test_a_budget_that_is_too_small_to_share_is_refused(self) -> None:
-        assert plan.share(7, 4) == 1
-        with pytest.raises(CommandError, match=r"RequestsPerMinute is 3.* at least 4"):
-            plan.share(3, 4)
-
-    @given(st.sampled_from([ACME, GLOBEX, Place("a.b", 'Zürich, "Süd"')]), days, st.integers(0, 9))
-    def test_the_name_follows_from_the_plan(self, where: Place, first: date, more: int) -> None:
-        part = Part(where, Span(first, first + timedelta(days=more)))
-        one = made(part)
-        assert one.name == made(part).name
-        assert one.name != made(part, tables=("apis",)).name
-        assert one.name != made(part, again=True).name
-        assert re.fullmatch(r"[A-Za-z0-9_-]{1,70}", one.name)
-        (written,) = json.loads(one.input)["parts"]
-        assert Part.of_event({**written, "organizations": [where.organization]}) == part
+def made(*parts: Part, **changes: Any) -> Backfill:
+    return Backfill(parts or (Part(ACME, span(1, 7)), Part(GLOBEX, span(1, 7))), **changes)
 
 
 class TestWish:
@@ -144,42 +68,36 @@ class TestWish:
     def test_what_there_is_not_is_refused(self, changes: dict[str, Any], says: str) -> None:
         wish = Wish(**({"first": DAY, "last": DAY, "tables": None, "organizations": None,
                         "span": None} | changes))  # fmt: skip
-        parameters = {"Organizations": "acme, globex", "RequestsPerMinute": "120"}
         with pytest.raises(CommandError, match=says):
-            planned(wish, parameters, memory(), 4)
+            divided(wish, PARAMETERS, registry())
+
+    def test_its_parts_are_those_of_the_environments_that_are_listed(self) -> None:
+        wish = Wish(DAY, DAY + timedelta(days=8), ("latency",), None, None, again=True)
+        found = divided(wish, PARAMETERS, registry(acme=("e-2", "e-1")))
+        last = DAY + timedelta(days=8)
+        assert found == Backfill(
+            tuple(
+                Part(place, each)
+                for each in (Span(last - timedelta(days=6), last), Span(DAY, date(2026, 3, 11)))
+                for place in (Place("acme", "e-1"), Place("acme", "e-2"), GLOBEX)
+            ),
+            ("latency",),
+            again=True,
+        )
+
+    def test_too_many_parts_are_refused(self) -> None:
+        wish = Wish(date(2000, 1, 1), DAY, span=1)
+        with pytest.raises(CommandError, match="Give a larger --span"):
+            divided(wish, PARAMETERS, registry())
 
 
-def memory(**objects: bytes) -> Dataset:
-    """A dataset with the lists of environments of these organisations, of two days."""
-    dataset = MemoryDataset()
-    for handle, body in objects.items():
-        for day in (date(2026, 3, 19), date(2026, 3, 20)):
-            key = f"insights/environments/day={day}/{handle}.parquet"
-            older = environments("Development")
-            dataset.put(key, body if day.day == 20 else older, asked=NOW, run="r")
-    return cast("Dataset", dataset)
-
-
-def environments(*names: str | None) -> bytes:
-    return encode([Column("environment_name", "string")], {"environment_name": names}, len(names))
-
-
-class TestPlaces:
-    def test_are_the_environments_of_the_newest_list(self) -> None:
-        dataset = memory(acme=environments("Production", "Zürich", "Production"))
-        assert places(dataset, ("acme", "globex")) == [
-            Place("acme", "Production"),
-            Place("acme", "Zürich"),
-            Place("globex", None),
-        ]
-
-    def test_an_environment_without_a_name_is_not_lost(self) -> None:
-        dataset = memory(acme=environments("Production", None), globex=environments())
-        assert places(dataset, ("acme", "globex")) == [Place("acme", None), Place("globex", None)]
-
-    def test_a_list_that_cannot_be_read_is_named(self) -> None:
-        with pytest.raises(CommandError, match=r"environments/day=2026-03-20/acme.parquet cannot"):
-            places(memory(acme=b"no Parquet"), ("acme",))
+def registry(**organizations: tuple[str, ...]) -> Registry:
+    """A registry with the environments of these organisations."""
+    made = Registry(cast("Dataset", MemoryDataset()), "r", lambda: NOW)
+    for handle, ids in organizations.items():
+        rows = [{"environment_id": each, "environment_name": each.upper()} for each in ids]
+        made.environments(handle, rows, TODAY)
+    return made
 
 
 @pytest.fixture
@@ -194,9 +112,6 @@ def machine(states: fake.FakeStates) -> Machine:
 
 
 class TestMachine:
-    def test_says_how_many_work_at_a_time(self, machine: Machine) -> None:
-        assert machine.workers() == 4
-
     def test_the_same_plan_runs_once_at_a_time(
         self, machine: Machine, states: fake.FakeStates
     ) -> None:
@@ -224,7 +139,7 @@ class TestMachine:
     def test_which_one_runs_must_be_clear(self, machine: Machine) -> None:
         with pytest.raises(CommandError, match="No backfill runs"):
             machine.running()
-        names = {machine.start(made(requests_per_minute=number)).name for number in (1, 2)}
+        names = {machine.start(made(again=again)).name for again in (True, False)}
         with pytest.raises(CommandError, match="Name one") as refused:
             machine.running()
         assert all(name in str(refused.value) for name in names)
@@ -251,20 +166,37 @@ class TestMachine:
         states.redrives = False
         started = machine.start(made())
         machine.stop(started)
-        again = machine.resume(machine.execution(started.name))
-        assert again.name == f"{started.name}_2"
-        assert again.input == started.input
+        stopped = machine.execution(started.name)
+        again = machine.resume(stopped)
+        assert again.input == made(since=stopped.started).input
 
     def test_after_failures_only_the_failed_parts_are_done_again(
         self, machine: Machine, states: fake.FakeStates
     ) -> None:
         parts = [Part(ACME, span(day, day)) for day in (9, 8, 7, 6, 5)]
-        started = machine.start(made(*parts, tables=("apis",), requests_per_minute=7))
+        started = machine.start(made(*parts, tables=("apis",), force=True, again=True))
         outcomes = ("FAILED", "SUCCEEDED", "FAILED", "TIMED_OUT", "SUCCEEDED")
         states.runs[started.name].end(*outcomes, error=PARTS_FAILED)
         again = machine.resume(machine.execution(started.name))
-        left = made(parts[0], parts[2], parts[3], tables=("apis",), requests_per_minute=7)
+        # What was written since the first execution began is done.
+        given: dict[str, Any] = {"tables": ("apis",), "force": True, "again": True}
+        left = made(parts[0], parts[2], parts[3], since=started.started, **given)
         assert again.input == left.input
+        states.runs[again.name].end("FAILED", "SUCCEEDED", "SUCCEEDED", error=PARTS_FAILED)
+        third = machine.resume(machine.execution(again.name))
+        assert third.input == made(parts[0], since=started.started, **given).input
+
+    def test_an_execution_of_an_older_release_is_resumed(
+        self, machine: Machine, states: fake.FakeStates
+    ) -> None:
+        part = {"organization": "acme", "environments": ["Production"], "from": "2026-03-01",
+                "to": "2026-03-07"}  # fmt: skip
+        text = json.dumps({"parts": [part], "tables": None, "requests_per_minute": 30})
+        states.client().start_execution(stateMachineArn=fake.ARN, name="older", input=text)
+        states.runs["older"].end("FAILED", error=PARTS_FAILED)
+        again = machine.resume(machine.execution("older"))
+        old = Part(Place("acme", "Production"), span(1, 7))
+        assert again.input == made(old, since=machine.execution("older").started).input
 
 
 class TestScreen:
@@ -325,7 +257,7 @@ def entry(**changes: Any) -> Entry:
         "table": "latency",
         "organization": "acme",
         "environment": "Production",
-        "environment_id": "1",
+        "environment_id": "e-1",
         "day": DAY,
         "status": "failed",
         "started": NOW,
@@ -350,7 +282,8 @@ def ledger(*runs: tuple[datetime, list[Entry]]) -> Dataset:
 
 def reported(dataset: Dataset, *failures: Failure, since: datetime = NOW) -> list[str]:
     later = NOW + timedelta(hours=2)
-    return list(report.lines(failures, report.tried(dataset, failures, since, later)))
+    ledger = report.tried(dataset, failures, since, later)
+    return list(report.lines(failures, ledger, {"e-1": "Production", "e-2": "Test"}))
 
 
 class TestReport:
@@ -376,27 +309,52 @@ class TestReport:
             (NOW, [entry(table="mended"), entry(table="broken", error="first")]),
             (NOW + hour, [entry(table="broken", error="second")]),
         )
-        assert reported(dataset, Failure(Part(ACME, span(9, 15)), "PartitionsFailed", ""))[1:] == [
+        assert reported(dataset, Failure(Part(ACME, span(9, 15)), "RetriesFailed", ""))[1:] == [
             "  broken on 2026-03-10: second"
         ]
 
     def test_what_is_of_another_part_is_not_told(self) -> None:
         dataset = ledger(
-            (NOW, [entry(organization="globex"), entry(environment="Test"), entry(day=TODAY)])
+            (
+                NOW,
+                [
+                    entry(organization="globex"),
+                    entry(environment="Test", environment_id="e-2"),
+                    entry(day=TODAY),
+                ],
+            )
         )
         failure = Failure(Part(ACME, span(9, 15)), "Sandbox.Timedout", "Task timed out")
         assert reported(dataset, failure)[1:] == ["  Sandbox.Timedout: Task timed out"]
 
     def test_parts_whose_list_failed_are_told_once(self) -> None:
-        lists = entry(table="environments", environment=None, day=TODAY, error="403: subscribe")
+        lists = entry(
+            table="environments",
+            environment=None,
+            environment_id=None,
+            day=TODAY,
+            error="403: subscribe",
+        )
         failures = [
-            Failure(Part(Place("acme", name), days), "NeedsPerson", "")
-            for name in ("Test", "Production")
+            Failure(Part(Place("acme", each), days), "NeedsPerson", "")
+            for each in ("e-2", "e-1")
             for days in (span(1, 7), span(8, 14))
         ]
         assert reported(ledger((NOW, [lists])), *failures) == [
             "acme Production, Test, 2026-03-01 to 2026-03-14 (4 parts):",
             "  environments on 2026-03-20: 403: subscribe",
+        ]
+
+    def test_environments_are_called_by_name_and_found_by_id(self) -> None:
+        renamed = entry(environment="Former name", error="HTTP 502")
+        alone = entry(environment="Gone", environment_id="e-9", error="HTTP 503")
+        gone, older = Place("acme", "e-9"), Place("acme", "Former name")
+        failures = [Failure(Part(place, span(9, 15)), "X", "") for place in (ACME, gone, older)]
+        assert reported(ledger((NOW, [renamed, alone])), *failures) == [
+            "acme Former name, Production, 2026-03-09 to 2026-03-15 (2 parts):",
+            "  latency on 2026-03-10: HTTP 502",
+            "acme e-9, 2026-03-09 to 2026-03-15 (1 part):",
+            "  latency on 2026-03-10: HTTP 503",
         ]
 
     def test_nothing_failed(self) -> None:
@@ -407,14 +365,6 @@ class TestReport:
         [
             ("NeedsPerson", "Some failed.", "NeedsPerson: Some failed."),
             ("X", json.dumps({"errorMessage": "no such thing"}), "X: no such thing"),
-            (
-                "PartitionsFailed",
-                json.dumps(
-                    {"errorMessage": json.dumps({"failures": [{"reason": "a"}, {"reason": "a"}]})}
-                ),
-                "PartitionsFailed: a",
-            ),
-            ("PartitionsFailed", '{"errorMessage": "{\\"fail', 'PartitionsFailed: {"errorMess'),
             ("X", json.dumps([1]), "X: [1]"),
             ("X", "y" * 1000, "X: yyy"),
         ],

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from cli.places import ROOT
 from cli.query import Answer
 from cli.secret import read
 from insights.errors import PersonMustAct
+from insights.report import Report
 
 Ran = Callable[..., tuple[int, str, str]]
 
@@ -226,7 +228,26 @@ def test_an_export_for_a_reader() -> None:
     assert head.startswith("exported 1,200, settled 0, failed 4, remaining 2")
     assert first == "apis acme Production 2026-01-03 and 2 more: HTTP 503"
     assert second == "apis 2026-01-03: no secret"
-    assert "next invocations" in last
+    assert last == "What remains is exported by the next runs of the schedule."
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({}, []),
+        ({"retriable": 1_200}, [r"^1,200 of the failures may pass by themselves"]),
+        ({"remaining": 5, "catch_up": "catchup-1"}, [r"backfill --attach catchup-1\)"]),
+        ({"remaining": 2, "waiting": True}, [r"^Other runs have the request budget"]),
+        (
+            {"remaining": 5, "retriable": 2, "catch_up": "catchup-1"},
+            [r"^2 of the failures", r"^What remains is left to the backfill catchup-1 "],
+        ),
+    ],
+)
+def test_an_export_says_what_follows(more: dict[str, Any], says: list[str]) -> None:
+    reply = Report().reply() | more
+    for line, pattern in zip([*export.lines(reply)][1:], says, strict=True):
+        assert re.search(pattern, line)
 
 
 @given(

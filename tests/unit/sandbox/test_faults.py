@@ -47,10 +47,10 @@ def test_statuses_with_each_body(client: Any, status: int, shape: str) -> None:
     assert client.post(ASK).status_code == 200
 
 
-def test_waiting_can_be_asked_for_in_four_ways(client: Any) -> None:
+def test_a_429_says_in_several_ways_how_long_to_wait(client: Any) -> None:
     client.mint()
     answers = {}
-    for wait in ("seconds", "date", "next", "ratelimit", "none"):
+    for wait in ("seconds", "date", "epoch", "next", "ratelimit", "none"):
         client.sandbox.faults.add("status", status=429, wait=wait, seconds=7)
         answers[wait] = client.post(ASK)
         assert answers[wait].status_code == 429
@@ -58,6 +58,8 @@ def test_waiting_can_be_asked_for_in_four_ways(client: Any) -> None:
     assert answers["seconds"].headers["Retry-After"] == "7"
     date = parsedate_to_datetime(answers["date"].headers["Retry-After"])
     assert (date - parsedate_to_datetime(answers["date"].headers["Date"])).total_seconds() > 5
+    epoch = float(answers["epoch"].headers["Retry-After"])
+    assert 5 < epoch - parsedate_to_datetime(answers["epoch"].headers["Date"]).timestamp() < 60
     text = answers["next"].json()["fault"]["nextAccessTime"]
     moment = datetime.strptime(text, "%Y-%b-%d %H:%M:%S%z UTC")
     assert moment > datetime(2026, 1, 1, tzinfo=UTC)
@@ -105,6 +107,26 @@ def test_bodies_that_are_no_json(client: Any, fault: str) -> None:
     assert answer.status_code == 200
     with pytest.raises(requests.JSONDecodeError):
         answer.json()
+
+
+def test_throttling_inside_a_success(client: Any) -> None:
+    client.mint()
+    client.sandbox.faults.add("throttled_200")
+
+    answer = client.post(ASK)
+
+    assert answer.status_code == 200
+    assert answer.json()["errors"][0]["extensions"] == {"code": "TOO_MANY_REQUESTS"}
+
+
+def test_json_of_many_levels(client: Any) -> None:
+    client.mint()
+    client.sandbox.faults.add("deep")
+
+    answer = client.post(ASK)
+
+    assert answer.status_code == 200
+    assert answer.content.count(b"[") == answer.content.count(b"]") == 100_000
 
 
 def test_gzip_told_and_untold(client: Any) -> None:
