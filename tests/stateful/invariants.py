@@ -23,18 +23,18 @@ class Watcher:
         self._versions = 0
         self._sent = 0
         self._runs = 0
-        self._newest: dict[str, Version] = {}
+        self.newest: dict[str, Version] = {}
         # The last part of the key of each environment's id, and the id of each such part.
         self._keys: dict[tuple[str, str], str] = {}
         self.ids: dict[str, str] = {}
-        self._registered: dict[str, frozenset[str]] = {}
+        self._registered: dict[str, frozenset[tuple[Any, ...]]] = {}
 
     def look(self) -> None:
         """Raises AssertionError where something does not hold."""
         versions = self._stack.s3.versions[self._versions :]
         for version in versions:
             self._written(version)
-            self._newest[version.key] = version
+            self.newest[version.key] = version
         self._versions += len(versions)
         self._pace()
         runs = self._stack.runs[self._runs :]
@@ -47,7 +47,7 @@ class Watcher:
             for run in whole:
                 self._answered(run, [version for version in versions if version.writer is run])
             self._kept()
-            claimed = self._newest["dataset.json"].body
+            claimed = self.newest["dataset.json"].body
             assert json.loads(claimed) == {"version": 2}, claimed
 
     # Objects
@@ -62,7 +62,7 @@ class Watcher:
         place = model.place_of(version.key)
         if place is None:
             return
-        before = self._newest.get(version.key)
+        before = self.newest.get(version.key)
         self._within(place, version)
         if place.table not in model.LISTS:
             self._not_less(place, version, before)
@@ -146,7 +146,8 @@ class Watcher:
             assert owner == environment, f"I3: {place.name} is of {owner} and of {environment}"
 
     def _append_only(self, version: Version) -> None:
-        ids = frozenset(row["environment_id"] for row in model.rows_of(version.body))
+        names = ("environment_id", "key", "first_name", "first_listed")
+        ids = frozenset(tuple(row[name] for name in names) for row in model.rows_of(version.body))
         before = self._registered.get(version.key, frozenset())
         assert before <= ids, f"I3: {version.key} lost {before - ids}"
         self._registered[version.key] = ids
@@ -243,7 +244,7 @@ class Watcher:
             (row["table"], row["organization"], row["environment_id"], row["day"])
             for row in self.ledger()
         }
-        for key, version in self._newest.items():
+        for key, version in self.newest.items():
             place = model.place_of(key)
             if place is None or place.table == "environments":
                 continue
@@ -254,17 +255,21 @@ class Watcher:
 
     def ledger(self) -> Iterable[dict[str, Any]]:
         """The rows of the ledger, each with its day."""
-        for key, version in self._newest.items():
+        for key, version in self.newest.items():
             if key.startswith("insights/runs/day="):
                 day = key.split("/")[2].removeprefix("day=")
                 for row in model.rows_of(version.body):
                     yield {**row, "day": day}
 
+    def rows(self, key: str) -> tuple[model.Row, ...]:
+        """The rows of an object."""
+        return model.rows_of(self.newest[key].body)
+
     def stored(self, table: str, environment: str, day: date) -> Version | None:
         """The object of an environment (its id) and a day."""
         names = [name for name, owner in self.ids.items() if owner == environment]
         keys = (f"insights/{table}/day={day}/{name}.parquet" for name in names)
-        found = [self._newest[key] for key in keys if key in self._newest]
+        found = [self.newest[key] for key in keys if key in self.newest]
         assert len(found) <= 1, f"I3: {environment} counts twice on {day} in {table}"
         return found[0] if found else None
 

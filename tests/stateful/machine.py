@@ -26,21 +26,26 @@ KILLS: Counter[str] = Counter()
 
 MINUTES = st.sampled_from((1, 12, 61, 61, 200, 400, 760, 1440, 1500))
 NAMES = ("Development", "Production", "Staging", "Größe, neu")
-KINDS = (
-    "",
-    "s3 PutObject",
-    "s3 GetObject",
-    "s3 ListObjectsV2",
-    "choreo query",
-    "ssm GetParameter",
-    "secretsmanager GetSecretValue",
-    "lambda Invoke",
+# Calls of a run by kind, and which of them one may be killed at: about as many as there are.
+CALLS = {
+    "": 90,
+    "s3 PutObject": 50,
+    "s3 GetObject": 70,
+    "s3 ListObjectsV2": 12,
+    "choreo query": 9,
+    "ssm GetParameter": 2,
+    "secretsmanager GetSecretValue": 1,
+    "lambda Invoke": 1,
+    "stepfunctions ListExecutions": 1,
+}
+KILL = st.sampled_from(sorted(CALLS)).flatmap(
+    lambda kind: st.builds(
+        Kill, number=st.integers(1, CALLS[kind]), kind=st.just(kind), after=st.booleans()
+    )
 )
-KILL = st.builds(
-    Kill,
-    number=st.one_of(st.integers(1, 6), st.integers(1, 60)),
-    kind=st.sampled_from(KINDS),
-    after=st.booleans(),
+# Where the work that is left is handed over.
+KILL_AT_HAND_OVER = st.builds(
+    Kill, number=st.just(1), kind=st.just("stepfunctions StartExecution"), after=st.booleans()
 )
 PLACE = st.integers(0, 5)
 BACK = st.integers(0, 4)
@@ -193,16 +198,20 @@ class Days(RuleBasedStateMachine):
         self._ran(f"{event.kind} export")
         self._run(self._event(event))
 
-    @rule(seconds=st.sampled_from((25, 40, 60)))
-    def short_of_time(self, seconds: int) -> None:
+    @rule(seconds=st.sampled_from((25, 32, 40)), kill=st.one_of(st.none(), KILL_AT_HAND_OVER))
+    def short_of_time(self, seconds: int, kill: Kill | None) -> None:
         """A run that has no time for everything, and hands over what is left."""
-        self._ran("catch-up")
-        self._run({}, seconds=float(seconds))
+        before = len(self.stack.states.executions)
+        self._run({}, seconds=float(seconds), kill=kill)
+        self._ran("short of time")
+        RULES["catch-up"] += len(self.stack.states.executions) - before
 
-    @rule(kill=KILL)
-    def killed(self, kill: Kill) -> None:
+    @rule(kill=KILL, cold=st.booleans())
+    def killed(self, kill: Kill, cold: bool) -> None:
         """A run is killed at one of its calls; Lambda tries once more."""
         self._ran("killed run, and Lambda's retry")
+        if cold:
+            self.stack.cold()
         self._run({}, kill=kill, attempts=2)
 
     @rule(kill=KILL, delay=st.floats(0, 9))

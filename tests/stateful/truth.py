@@ -1,7 +1,9 @@
 """What an export knows of the source in the end, whatever was in its way."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from sandbox import changes
 from sandbox.expected import expected_rows
@@ -11,8 +13,6 @@ from tests.stateful import model
 from tests.stateful.cloud import Version
 from tests.stateful.invariants import Watcher, asked
 from tests.stateful.rig import Run, Stack
-
-_RUNS_A_DAY = 2
 
 
 @dataclass
@@ -97,7 +97,7 @@ def _is_whole(run: Run) -> bool:
 
 
 def in_the_end(
-    stack: Stack, watcher: Watcher, truth: Truth, since: date, tables: list[str]
+    stack: Stack, watcher: Watcher, truth: Truth, since: date, tables: Sequence[str]
 ) -> None:
     """Lets days go by with a healthy source. Raises AssertionError where something is missing."""
     stack.choreo_service.faults.clear()
@@ -105,19 +105,77 @@ def in_the_end(
     last = stack.simulation.now().date()
     end = model.settled(last, truth.settle_hours) + timedelta(days=1, hours=2)
     while stack.simulation.now() < end:
+        stack.simulation.sleep(86_400.0)
         stack.invoke({})
-        stack.simulation.sleep(86_400.0 / _RUNS_A_DAY)
         watcher.look()
     for handle, organization in stack.world.organizations.items():
         for place in organization.environments:
             seen = truth.listed_by_runs(place)
             for table in tables:
-                if table in model.LISTS:
-                    continue
                 for back in range((last - since).days + 1):
                     day = last - timedelta(days=back)
-                    version = watcher.stored(table, place.id, day)
-                    _compare(stack, truth, (table, handle, place, day), version, seen)
+                    if table in model.SHAPES:
+                        version = watcher.stored(table, place.id, day)
+                        _compare(stack, truth, (table, handle, place, day), version, seen)
+            _lists(stack, watcher, handle, place, tables)
+        _registered(stack, watcher, handle)
+    _checked(watcher)
+
+
+def _lists(
+    stack: Stack, watcher: Watcher, handle: str, place: Environment, tables: Sequence[str]
+) -> None:
+    """Today's lists are what the source lists."""
+    for table in ("apis", "applications"):
+        version = watcher.stored(table, place.id, stack.simulation.now().date())
+        if table in tables:
+            assert version is not None, f"{place.name} has no list {table}"
+            rows = _expected(stack, table, handle, place, stack.simulation.now().date())
+            stored = map(model.plain, model.rows_of(version.body))
+            assert _sorted(stored) == _sorted(map(model.plain, rows)), version.key
+
+
+def _sorted(rows: Iterable[dict[str, Any]]) -> list[str]:
+    return sorted(repr(sorted(row.items())) for row in rows)
+
+
+def _registered(stack: Stack, watcher: Watcher, handle: str) -> None:
+    """The registry has what is listed, under its newest name, and what is gone."""
+    organization = stack.world.organization(handle)
+    rows = watcher.rows(f"insights/registry_environments/{handle}.parquet")
+    listed = {row["environment_id"]: row["name"] for row in rows if row["listed"]}
+    assert listed == {e.id: e.name for e in organization.environments}, f"{handle}: {listed}"
+    keys = {row["environment_id"]: row["key"] for row in rows}
+    for place in organization.environments:
+        names = watcher.rows(f"insights/registry_names/{handle}.{keys[place.id]}.parquet")
+        apis = {row["id"]: row["name"] for row in names if row["kind"] == "api" and row["listed"]}
+        assert apis == {api.id: api.name for api in place.listed}, f"{place.name}: {apis}"
+
+
+def _checked(watcher: Watcher) -> None:
+    """Each day of each place is checked after its newest object was written."""
+    newest: dict[tuple[str, date], datetime] = {}
+    for key, version in watcher.newest.items():
+        place = model.place_of(key)
+        if place and place.table in model.SHAPES:
+            name = place.name, place.day
+            newest[name] = max(newest.get(name, version.written), version.written)
+    for (name, day), written in newest.items():
+        found = watcher.newest.get(f"insights/checks/day={day}/{name}.parquet")
+        assert found, f"{name} was not checked on {day}"
+        assert found.written >= written, f"{name} was not checked on {day} since {written}"
+
+
+def _expected(stack: Stack, table: str, handle: str, place: Environment, day: date) -> list[Any]:
+    return expected_rows(
+        stack.world,
+        table,
+        handle,
+        place.id,
+        day,
+        stack.simulation.now(),
+        settings=replace(stack.choreo_service.settings),
+    )
 
 
 def _compare(
@@ -128,15 +186,7 @@ def _compare(
     seen: dict[str, date],
 ) -> None:
     table, handle, place, day = where
-    rows = expected_rows(
-        stack.world,
-        table,
-        handle,
-        place.id,
-        day,
-        stack.simulation.now(),
-        settings=replace(stack.choreo_service.settings),
-    )
+    rows = _expected(stack, table, handle, place, day)
     if version is None:
         assert not rows, f"{table} of {place.name} on {day} was never exported"
         return

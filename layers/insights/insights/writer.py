@@ -10,7 +10,7 @@ from insights.coverage import closes_at, gives_up_at, is_closed
 from insights.dataset import Dataset, Kept, Overtaken, Stored
 from insights.errors import Retriable
 from insights.files import File
-from insights.guard import Content, carried, compared_columns, lost, merged
+from insights.guard import Content, carried, compared_columns, lost, merged, remembering
 from insights.parquet import decode
 from insights.partitions import Partition
 
@@ -91,15 +91,16 @@ class Writer(msgspec.Struct, frozen=True):
         if self.force and not apis.unanswered:
             return file, None
         stored = decode(old.body, compared_columns(table), table.renamed)
-        before = Content.of(table, stored, len(stored["organization"]), apis.resolve)
+        resolve = remembering(apis.resolve, stored)
+        before = Content.of(table, stored, len(stored["organization"]), resolve)
         new = file.plain()
-        after = Content.of(table, new, file.rows, apis.resolve)
+        after = Content.of(table, new, file.rows, resolve)
         carry = apis.unanswered if self.force else carried(table, before, after, apis.listed)
         if carry:
             stored = decode(old.body, renamed=table.renamed)
-            values, rows = merged(table, stored, new, carry, apis.resolve)
+            values, rows = merged(table, stored, new, carry, resolve)
             file = File(dict(values), rows, file.dropped)
-            after = Content.of(table, values, rows, apis.resolve)
+            after = Content.of(table, values, rows, resolve)
         return file, None if self.force else lost(table, before, after)
 
     def _keep(self, partition: Partition, old: Kept, reason: str) -> Written:
