@@ -61,6 +61,10 @@ class Sequence:
     def _one_run(self) -> None:
         chosen = self._draw.sample(CASES, self._draw.choice((1, 2, 2, 3)))
         choreo = [self._later(dict(rule)) for case in chosen for rule in case.choreo]
+        self._station.expire_slots()
+        for case in chosen:
+            if case.before:
+                case.before(self._station)
         kills = list(self._kills())
         self._station.sandbox.faults.replace(choreo)
         self._station.proxy.replace([*kills, *(rule for case in chosen for rule in case.aws)])

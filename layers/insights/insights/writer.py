@@ -67,6 +67,9 @@ class Writer(msgspec.Struct, frozen=True):
         for attempt in range(_ATTEMPTS):
             old = self.dataset.read(partition.key) if over or attempt else None
             changed = old is not None and old.etag != (over.etag if over else None)
+            if old and changed and (old.run, old.asked) == (self.run, asked):
+                # The response to an earlier PUT was lost, and the SDK has repeated it.
+                return self._exported(partition, file, len(old.body))
             if old and changed and old.asked >= asked:
                 return Written("overtaken", "another run has written a newer response")
             if old and partition.table.daily:
@@ -79,9 +82,12 @@ class Writer(msgspec.Struct, frozen=True):
                 self.dataset.replace(partition.key, body, over=etag, asked=asked, run=self.run)
             except Overtaken:
                 continue
-            closed = self.now() >= closes_at(partition.day, self.settle_hours)
-            return Written("exported", rows=file.rows, size=len(body), closed=closed)
+            return self._exported(partition, file, len(body))
         raise Retriable(f"{partition.key} was written by others {_ATTEMPTS} times meanwhile")
+
+    def _exported(self, partition: Partition, file: File, size: int) -> Written:
+        closed = self.now() >= closes_at(partition.day, self.settle_hours)
+        return Written("exported", rows=file.rows, size=size, closed=closed)
 
     def _guarded(
         self, partition: Partition, file: File, old: Kept, apis: Known

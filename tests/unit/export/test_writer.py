@@ -204,6 +204,21 @@ def test_an_object_that_appears_meanwhile_is_compared(usage: Table):
     assert place.write({"a": [5, 7]}, asked=ASKED - timedelta(days=2)).verdict == "overtaken"
 
 
+def test_an_own_write_whose_response_was_lost_is_recognised(usage: Table):
+    place = Place(usage, {"a": [5, 7]})
+    lost = [True]
+
+    def repeated(_: str) -> None:
+        # The SDK repeats the PUT, and gets 412 for it.
+        if lost and lost.pop():
+            place.put({"a": [9, 9]}, ASKED, "new")
+
+    place.dataset.before = repeated
+    written = place.write({"a": [9, 9]})
+    assert (written.verdict, written.rows, written.size) == ("exported", 2, len(place.object.body))
+    assert place.object.run == "new"
+
+
 def test_an_object_that_was_deleted_meanwhile_is_made(usage: Table):
     place = Place(usage, {"a": [5, 7]})
     once = [True]
