@@ -5,6 +5,7 @@ SHELL := /bin/sh
 -include venvs.mk
 -include check.mk
 -include bench.mk
+-include mutants.mk
 -include trino.mk
 
 VENVS ?= .venvs
@@ -34,12 +35,13 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
-	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer
+	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 	@$(INTEGRATION)
 	@$(FAULTS)
 
 .PHONY: soak
-soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
+soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state machine (SEED= repeats)
+	@SOAK=1 $(PYTEST) -q tests/stateful
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 
 .PHONY: reliability
