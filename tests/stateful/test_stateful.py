@@ -40,7 +40,7 @@ def run(number: int, examples: int, steps: int) -> None:
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_the_invariants_hold_whatever_happens(number: int) -> None:
     before = RULES.total()
-    run(number, examples=3, steps=12)
+    run(number, examples=int(os.environ.get("EXAMPLES", "3")), steps=12)
     assert RULES.total() - before >= 20
 
 

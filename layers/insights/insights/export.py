@@ -259,6 +259,7 @@ class Export:
             for table in self._tables(organization, environment)
         ]
         for partition in heapq.merge(*due, key=self._plan.urgency):
+            self._record_unrecorded()
             reason = self._blocked(partition)
             if reason:
                 self._fail(partition, None, reason, tried=False)
@@ -476,8 +477,12 @@ class Export:
         )
 
     def _record_unrecorded(self) -> None:
-        """Gives objects an entry whose run was killed before it wrote one."""
-        for found in self._plan.unrecorded:
+        """Gives objects an entry whose run was killed before it wrote one.
+
+        Before this run queries them: what became of that is the newer entry.
+        """
+        unrecorded, self._plan.unrecorded = self._plan.unrecorded, []
+        for found in unrecorded:
             # When it was requested, only the object knows: a run earlier at most.
             started = found.stored.written - LONGEST_RUN
             self._ledger.add(_entry(found.partition, "exported", started, final=found.closed))

@@ -237,6 +237,22 @@ def test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run(pla
     }
 
 
+def test_what_a_run_did_itself_is_the_newest_entry_of_an_object_without_one(place: Place):
+    place.run()
+    for key in keys(place, "runs"):
+        del place.dataset.objects[key]
+    place.sandbox.faults.add("forgotten", field="getResourceUsage", times=None)
+    place.now += timedelta(hours=1)
+    report = place.run()
+    assert report.kept == 2 * len(environments(place))
+    for key in keys(place, "runs"):
+        rows = [row for row in place.dataset.rows(key) if row["table"] == "resource_usage"]
+        rows.sort(key=lambda row: row["exported_at"])
+        statuses = {row["environment_id"]: row["status"] for row in rows}
+        assert set(statuses.values()) == {"kept"}
+        assert len(rows) == 2 * len(statuses)
+
+
 def test_a_day_whose_checks_are_older_than_its_objects_is_checked_by_the_next_run(place: Place):
     place.config = replace(place.config, tables=None)
     place.run({"tables": ["total_traffic", "success_summary", "error_summary"]}, check=False)
