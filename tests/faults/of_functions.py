@@ -17,8 +17,8 @@ def processes() -> Iterator[Fault]:
     yield Fault(
         place,
         "the token function is killed at any point",
-        "The query that needed a token is retried; while the dead one's lease lasts, partitions fail "
-        "and name it.",
+        "The query that needed a token is retried; while the lease of the killed one lasts, the "
+        "partitions fail and name it.",
         by="test_the_token_function_killed_at_any_point",
     )
     yield Fault(
