@@ -92,8 +92,10 @@ def test_the_token_function_killed_at_any_point(
         ended = export.invoke({})
 
         assert not token.alive
-        assert ended.report["failed"] > 0, (point, ended)
-        assert "signal: killed" in ended.said
+        # The query that needed the token is retried once, by another container. It passes, unless
+        # the dead one holds the lease of a mint.
+        assert ended.reply is not None, (point, ended)
+        assert ended.is_whole or "signal: killed" in ended.said, (point, ended)
         assert station.wrong() == [], point
         if not SOAK:
             station.an_hour_later()
