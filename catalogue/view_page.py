@@ -17,8 +17,8 @@ Names are those of the newest list that has the environment, API or application.
 known by its id: a renamed one has its newest name on all days, and where an organisation has two of
 one name, the start of the id stands behind each.
 
-A null is a figure that is not known, never a 0. A 0 was counted by the service, or is what it leaves
-out of an hour that had ended when it was queried.
+A null is a figure that is not known, never a 0. A 0 was counted by the service, or is what it
+leaves out of an hour that had ended when it was queried.
 
 On AWS the [saved queries](#saved-queries) are in the stack's workgroup too.
 """

@@ -20,8 +20,7 @@ DAYS = (180, 3 * 365)
 class Grown:
     """A stack of this size: a scheduled run in the mean, what is stored, and a month's bill.
 
-    `requests` and `seconds` are of a run with all its `invocations`. `backfill_days` is how long
-    the whole history takes to fetch.
+    `requests` and `seconds` are of a run. `backfill_days` is how long the whole history takes.
     """
 
     apis: int
@@ -29,7 +28,6 @@ class Grown:
     history_days: int
     requests: float
     seconds: float
-    invocations: float
     keeps_up: bool
     objects: float
     stored_bytes: float
@@ -72,7 +70,6 @@ def _grown(inputs: Inputs, prices: Prices, catalogue: Catalogue) -> Grown:
         history_days=inputs.history_days,
         requests=usage.run.requests,
         seconds=usage.run.seconds,
-        invocations=usage.run.rounds,
         keeps_up=usage.run.keeps_up,
         objects=usage.objects,
         stored_bytes=usage.stored_bytes,

@@ -11,7 +11,7 @@ from costs.quantities import (
     WORKERS,
     spice_gb,
 )
-from costs.usage import INVOCATION_SECONDS, KEPT_SECONDS, MOST_ROUNDS, START_SECONDS, Usage
+from costs.usage import INVOCATION_SECONDS, KEPT_SECONDS, START_SECONDS, Usage
 from insights.catalogue import Catalogue, load
 
 # The way that a stack grows on: from size to size in so many steps, each by the same factors.
@@ -104,15 +104,8 @@ LIMITS = (
         "seconds",
         INVOCATION_SECONDS - KEPT_SECONDS,
         lambda usage: START_SECONDS + usage.run.listing + usage.run.work,
-        "The function goes on in a fresh invocation, by itself.",
-    ),
-    Limit(
-        "twelve invocations in a row",
-        "invocations",
-        MOST_ROUNDS,
-        lambda usage: usage.run.rounds_wanted,
-        "Step Functions: the distributed Map of `insights backfill`, whose parts (an organisation's"
-        " environment) have 48 invocations each.",
+        "Step Functions: what remains is handed to the distributed Map of `insights backfill`, once"
+        " a day. An export that never ends in time needs fewer `Tables` or more `Concurrency`.",
     ),
     Limit(
         "requests to Choreo between two runs",

@@ -5,6 +5,7 @@ from collections import Counter
 
 from costs.asking import object_bytes
 from costs.usage import DAYS_A_MONTH, LIST_SECONDS, START_SECONDS, Usage
+from insights.budget import RENEW
 
 # What the template has: memory, keys, alarms, metrics, what Glue knows beside the tables.
 EXPORT_GB, TOKEN_GB = 1769 / 1024, 512 / 1024
@@ -75,19 +76,22 @@ def _standing(usage: Usage) -> dict[str, float]:
 def _runs(usage: Usage) -> dict[str, float]:
     """Of a day's runs."""
     inputs, run = usage.inputs, usage.run
-    invocations = usage.a_day("invocations", run.rounds * inputs.runs_a_day)
+    invocations = usage.a_day("invocations", inputs.runs_a_day)
     mints = usage.a_day("token_invocations", usage.mints)
     # Who wants a token waits for it.
     modelled = run.seconds * inputs.runs_a_day + mints * _TOKEN_SECONDS
     seconds = usage.a_day("seconds", modelled)
     tokens_read = invocations * inputs.organizations
     calls = tokens_read + mints * _CALLS_A_MINT
+    # A run wins its slot of the request budget, renews it, and gives it back.
+    renewals = 2 * invocations + seconds / RENEW
     sent = usage.questions * _BYTES_A_QUESTION + usage.requests * _BYTES_A_REQUEST
     return {
         "lambda-requests": invocations + mints,
         f"lambda-{inputs.architecture}": seconds * EXPORT_GB + mints * _TOKEN_SECONDS * TOKEN_GB,
-        "s3-writes": usage.puts + usage.pages * invocations,
-        "s3-reads": usage.gets,
+        "s3-writes": usage.puts + usage.pages * invocations + renewals,
+        # With the slots of four parts.
+        "s3-reads": usage.gets + 4 * renewals,
         "kms-requests": tokens_read + mints * _DECRYPTIONS_A_MINT,
         "secrets-requests": tokens_read + mints,
         "ssm-requests": calls * (inputs.token_bytes > _STANDARD_BYTES),

@@ -24,7 +24,6 @@ PUT_SECONDS = 0.04
 KEYS_A_PAGE = 1000
 # The export function, as the template and the exporter have it.
 INVOCATION_SECONDS = 900.0
-MOST_ROUNDS = 12
 STORES = 4
 # What an invocation keeps for requests under way and for the ledger.
 KEPT_SECONDS = 95.0
@@ -50,10 +49,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Run:
-    """A scheduled run in the mean. It is behind where it cannot end before the next one begins.
+    """A scheduled run in the mean. It is behind where it has no time for all that is due.
 
-    `listing` is how long listing takes in each of its invocations, `work` everything else, which
-    they share; seconds.
+    `listing` is how long listing takes, `work` everything else; seconds.
     """
 
     questions: float
@@ -68,25 +66,14 @@ class Run:
         return INVOCATION_SECONDS - KEPT_SECONDS - START_SECONDS - self.listing
 
     @property
-    def rounds_wanted(self) -> float:
-        """The invocations that it would take."""
-        return math.ceil(self.work / self.left) if self.left > 0 else math.inf
-
-    @property
-    def rounds(self) -> int:
-        """The invocations that it takes, as far as they go."""
-        return int(min(MOST_ROUNDS, max(1, self.rounds_wanted)))
-
-    @property
     def seconds(self) -> float:
-        """From its start to its end, in all invocations."""
-        whole = self.work + self.rounds * (START_SECONDS + self.listing)
-        return min(whole, MOST_ROUNDS * INVOCATION_SECONDS)
+        """From its start to its end: it is one invocation, and what it leaves is handed over."""
+        return min(START_SECONDS + self.listing + self.work, INVOCATION_SECONDS)
 
     @property
     def keeps_up(self) -> bool:
-        """Whether it ends, and before the next one begins."""
-        return self.rounds_wanted <= MOST_ROUNDS and self.seconds <= self.most_seconds
+        """Whether it does all that is due, before the next one begins."""
+        return self.work <= self.left and self.seconds <= self.most_seconds
 
 
 class Usage:

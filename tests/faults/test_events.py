@@ -7,15 +7,17 @@ from datetime import timedelta
 
 import pytest
 
+from tests.faults.cases import PARTITIONS
 from tests.faults.proxy import Rule
+from tests.faults.selection import some
 from tests.faults.station import Station
-from tests.faults.surviving import PARTITIONS, mended
+from tests.faults.surviving import mended
 from tests.faults.table import named
 
 Record = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("warm", some([True, False], 1))
 def test_the_same_event_twice(station: Station, record_property: Record, *, warm: bool) -> None:
     record_property("fault", named("test_the_same_event_twice"))
     first = station.container()
@@ -28,7 +30,7 @@ def test_the_same_event_twice(station: Station, record_property: Record, *, warm
     mended(station)
 
 
-@pytest.mark.parametrize("event", [{}, {"force": True}, {"part": True}])
+@pytest.mark.parametrize("event", some([{}, {"force": True}, {"part": True}], 1))
 def test_runs_at_once(station: Station, record_property: Record, event: dict[str, bool]) -> None:
     record_property("fault", named("test_runs_at_once"))
     station.sandbox.faults.replace([{"fault": "slow", "seconds": 0.1, "times": None}])
@@ -44,7 +46,7 @@ def test_runs_at_once(station: Station, record_property: Record, event: dict[str
     mended(station)
 
 
-@pytest.mark.parametrize("event", [{}, {"force": True}])
+@pytest.mark.parametrize("event", some([{}, {"force": True}], 1))
 def test_a_run_that_is_overtaken(
     station: Station, record_property: Record, event: dict[str, bool]
 ) -> None:

@@ -11,15 +11,15 @@ from insights.coverage import closes_at
 from insights.partitions import days
 from tests.faults.cases import ALWAYS, FIVES, HOURS, PAGES, aws, error
 from tests.faults.proxy import Rule
+from tests.faults.selection import SEED, SOAK
 from tests.faults.station import Ended, Station
 from tests.faults.surviving import mended
 from tests.faults.table import named
 
-SOAK = bool(os.environ.get("SOAK"))
 Record = Callable[[str, object], None]
 _SLOTS = "/state/budget/"
-# Where an export is killed, of all of its requests; a soak kills at every one.
-EXPORTS, TOKENS = 4, 3
+# At how many of its requests a function is killed; a soak kills at every one.
+EXPORTS, TOKENS = (4, 3) if SOAK else (2, 1)
 # As the template has it.
 SETTLE_HOURS = 24
 # Seconds of an invocation: twenty are for the ledger and the hand-over.
@@ -29,7 +29,7 @@ LITTLE = 32.0
 def drawn(number: int, of: int, most: int) -> int:
     """The number of a request: one drawn from each part of a run."""
     part = most / of
-    draw = random.Random(f"{os.environ['SEED']}-{number}").random()
+    draw = random.Random(f"{os.environ[SEED]}-{number}").random()
     return min(most, int(part * (number + draw)) + 1)
 
 

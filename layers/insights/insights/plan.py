@@ -98,6 +98,14 @@ class Plan:
         """The object of a due partition, as it was before the run."""
         return self._stored.get(partition.table_name, {}).get(partition.key)
 
+    def urgency(self, partition: Partition) -> tuple[int, float]:
+        """Sorts due partitions: the newest day first, and of a day what was written longest ago.
+
+        So a run that never has time for all leaves out others than the last one did.
+        """
+        stored = self.stored(partition)
+        return -partition.day.toordinal(), stored.written.timestamp() if stored else 0.0
+
     def due(
         self,
         table: Table,

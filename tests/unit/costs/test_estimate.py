@@ -192,7 +192,7 @@ def test_the_limits_are_told_in_the_order_in_which_they_are_met(met_limits: list
 def test_a_stack_is_told_the_limits_that_it_is_beyond():
     assert costs.beyond(Inputs()) == []
     large = Inputs(apis=1_000, organizations=10, history_days=1_000)
-    assert {"twelve invocations in a row", "SPICE of one author"} <= {
+    assert {"one invocation of the function", "SPICE of one author"} <= {
         limit.name for limit in costs.beyond(large)
     }
 

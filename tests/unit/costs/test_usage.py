@@ -25,7 +25,7 @@ from costs.quantities import (
     TABLES_READ,
     VIEWS,
 )
-from costs.usage import INVOCATION_SECONDS, MOST_ROUNDS, Usage
+from costs.usage import INVOCATION_SECONDS, Usage
 from dashboard.data import needed_tables
 from dashboard.panels import SHEETS
 from dashboard.quicksight.datasets import LOOK_BACK_DAYS, data_sets
@@ -165,7 +165,6 @@ def test_a_run_writes_as_many_metrics_as_are_counted(app: ModuleType, monkeypatc
     }
     # And the one of minted tokens.
     assert len(series) + 1 == quantities.METRICS + quantities.METRICS_AN_ORGANIZATION
-    assert app.MOST_ROUNDS == MOST_ROUNDS
 
 
 def test_what_was_listed_takes_as_much_memory_as_is_counted():

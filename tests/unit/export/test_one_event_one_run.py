@@ -274,7 +274,7 @@ class MadeUpExport:
             for table in bounds.tables
             if bounds.environments is None or environment.id in bounds.environments
         ]
-        for partition in heapq.merge(*due, key=lambda each: -each.day.toordinal()):
+        for partition in heapq.merge(*due, key=plan.urgency):
             self._do(partition)
         self._report.settled += plan.settled
         self._report.remaining += plan.left
