@@ -5,6 +5,7 @@ SHELL := /bin/sh
 -include venvs.mk
 -include check.mk
 -include bench.mk
+-include mutants.mk
 -include trino.mk
 
 VENVS ?= .venvs
@@ -17,7 +18,7 @@ KEPT = $${LOCAL_DIR:-.local}
 flag = $(if $(filter-out 0,$($(1))),--$(2))
 PYTEST = $(VENVS)/dev/bin/python -m pytest
 WORKERS ?= auto
-# Tests of the whole: two groups that share a deployment each, and some with one of their own.
+# Tests of the whole: three groups that share a deployment each, and some with one of their own.
 INTEGRATION = $(PYTEST) -q -n 3 tests/integration
 # More workers than processors: faults are mostly waited for.
 STATIONS ?= 8
@@ -33,13 +34,21 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 	@$(RUN) -m local demo
 
 .PHONY: test
-test: $(LOCAL) $(VENVS)/runtime/.done ## all tests
-	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer
+test: ## all tests; of faults the part that SEED= draws
+	@$(MAKE) --no-print-directory -j2 test-integration test-others
+
+# Beside each other: the tests of the whole wait for much, and leave a processor to the others.
+.PHONY: test-integration test-others
+test-integration: $(LOCAL)
 	@$(INTEGRATION)
+test-others: $(LOCAL) $(VENVS)/runtime/.done
+	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 	@$(FAULTS)
 
 .PHONY: soak
-soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
+soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state machine (SEED= repeats)
+	@SOAK=1 $(PYTEST) -q tests/stateful
+	@SOAK=1 $(PYTEST) -q -n 2 tests/integration/test_local.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 
 .PHONY: reliability

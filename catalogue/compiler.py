@@ -26,6 +26,7 @@ first one fails.
 
 import re
 from collections.abc import Container, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,6 +83,7 @@ FILLED = {
 }
 
 
+@cache
 def schema(folder: Path = FOLDER) -> GraphQLSchema:
     """The project's schema with the directives that a document may use."""
     texts = [

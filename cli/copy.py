@@ -38,8 +38,10 @@ class Copy:
     def refresh(self, tables: Iterable[str], since: date) -> list[Path]:
         """The files of these tables from a day on, as they are in the bucket now.
 
-        Those of tables without partitions are of no day: all of them are there.
+        Those of tables without partitions are of no day: all of them are there. Files of other
+        tables stay for whoever asks for these.
         """
+        tables = tuple(tables)
         with ThreadPoolExecutor(_THREADS) as threads:
             listed = dict(
                 entry
@@ -47,12 +49,14 @@ class Copy:
                 for entry in entries
             )
             known = self._known()
+            mine = tuple(map(table_prefix, tables))
+            others = {key: tag for key, tag in known.items() if not key.startswith(mine)}
             changed = [key for key, tag in listed.items() if known.get(key) != tag]
             list(threads.map(self._fetch, changed))
-        for key in known.keys() - listed.keys():
+        for key in known.keys() - listed.keys() - others.keys():
             (self.folder / key).unlink(missing_ok=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._tags.write_text(json.dumps(listed))
+        self._tags.write_text(json.dumps(others | listed))
         return [self.folder / key for key in sorted(listed)]
 
     @property

@@ -20,8 +20,7 @@ DAYS = (180, 3 * 365)
 class Grown:
     """A stack of this size: a scheduled run in the mean, what is stored, and a month's bill.
 
-    `requests` and `seconds` are of a run that has time for all. `backfill_days` is how long the
-    whole history takes to fetch.
+    `requests` and `seconds` are of a run. `backfill_days` is how long the whole history takes.
     """
 
     apis: int
@@ -70,7 +69,7 @@ def _grown(inputs: Inputs, prices: Prices, catalogue: Catalogue) -> Grown:
         organizations=inputs.organizations,
         history_days=inputs.history_days,
         requests=usage.run.requests,
-        seconds=usage.run.wanted,
+        seconds=usage.run.seconds,
         keeps_up=usage.run.keeps_up,
         objects=usage.objects,
         stored_bytes=usage.stored_bytes,

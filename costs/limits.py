@@ -11,7 +11,7 @@ from costs.quantities import (
     WORKERS,
     spice_gb,
 )
-from costs.usage import INVOCATION_SECONDS, KEPT_SECONDS, Usage
+from costs.usage import INVOCATION_SECONDS, KEPT_SECONDS, START_SECONDS, Usage
 from insights.catalogue import Catalogue, load
 
 # The way that a stack grows on: from size to size in so many steps, each by the same factors.
@@ -103,10 +103,9 @@ LIMITS = (
         "one invocation of the function",
         "seconds",
         INVOCATION_SECONDS - KEPT_SECONDS,
-        lambda usage: usage.run.wanted,
-        "Step Functions, once a day by itself: the distributed Map of `insights backfill`, whose"
-        " parts (an organisation's environment) have 48 invocations each. For every run: a larger"
-        " `RequestsPerMinute` and `Concurrency`, or fewer `Tables`.",
+        lambda usage: START_SECONDS + usage.run.listing + usage.run.work,
+        "Step Functions: what remains is handed to the distributed Map of `insights backfill`, once"
+        " a day. An export that never ends in time needs fewer `Tables` or more `Concurrency`.",
     ),
     Limit(
         "requests to Choreo between two runs",

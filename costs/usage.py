@@ -49,7 +49,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Run:
-    """A scheduled run in the mean: one invocation. What it has no time for waits for the next ones.
+    """A scheduled run in the mean. It is behind where it has no time for all that is due.
 
     `listing` is how long listing takes, `work` everything else; seconds.
     """
@@ -66,18 +66,13 @@ class Run:
         return INVOCATION_SECONDS - KEPT_SECONDS - START_SECONDS - self.listing
 
     @property
-    def wanted(self) -> float:
-        """The seconds that it would take."""
-        return START_SECONDS + self.listing + self.work
-
-    @property
     def seconds(self) -> float:
-        """From its start to its end."""
-        return min(self.wanted, INVOCATION_SECONDS)
+        """From its start to its end: it is one invocation, and what it leaves is handed over."""
+        return min(START_SECONDS + self.listing + self.work, INVOCATION_SECONDS)
 
     @property
     def keeps_up(self) -> bool:
-        """Whether it has time for all, and ends before the next one begins."""
+        """Whether it does all that is due, before the next one begins."""
         return self.work <= self.left and self.seconds <= self.most_seconds
 
 

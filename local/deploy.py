@@ -21,8 +21,10 @@ from updates.announce import announce
 # Where a build has what its functions know of tables.
 _CATALOGUE = Path("InsightsLayer/python/insights")
 # sam itself, with PyYAML's parser in C: with the one in Python it spends half of its time there.
+# It does not run long enough for garbage collection, which would take a quarter of the rest.
 _SAM = """\
-import sys, yaml
+import gc, sys, yaml
+gc.disable()
 if yaml.__with_libyaml__:
     yaml.SafeLoader, yaml.SafeDumper = yaml.CSafeLoader, yaml.CSafeDumper
 from samcli.cli.main import cli

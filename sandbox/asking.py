@@ -103,16 +103,24 @@ class Asked:
         """
         lapses = tuple(each for each in self.lapses if each.field in (None, name))
         traffic = thinned(self.traffic, lapses) if lapses else self.traffic
-        if self.settings.deleted_apis != "answered" and (gone := _named(args) & self._deleted()):
+        gone = self._deleted(args) if self.settings.deleted_apis != "answered" else frozenset()
+        if gone:
             if self.settings.deleted_apis == "refused":
                 raise QueryError("API not found")
             traffic = without(traffic, gone)
         return replace(self, lapses=lapses, traffic=traffic)
 
-    def _deleted(self) -> frozenset[str]:
-        own = self.organization
+    def _deleted(self, args: Args) -> frozenset[str]:
+        """The APIs among the arguments that were deleted in the environments that are named."""
+        named = _named(args)
+        if not named:
+            return named
+        places = [source.environment for source in self.sources(args)]
         return frozenset(
-            api.id for e in own.environments for api in e.apis if api.deleted and api.until
+            api.id
+            for place in places
+            for api in place.apis
+            if api.id in named and api.until and api.deleted
         )
 
     @property

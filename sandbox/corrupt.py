@@ -187,5 +187,5 @@ def garble(body: bytes, headers: dict[str, str], fault: Fault) -> bytes:
             headers["Content-Encoding"] = "gzip"
         return gzip.compress(body, mtime=0)
     if fault.fault == "deep":
-        return b'{"data":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+        return b'{"data":{"t0":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
     return body

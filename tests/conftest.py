@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import atexit
 import gc
 
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,8 @@ settings.load_profile("project")
 # With Python's thresholds the collector takes a quarter of the tests' processor time: worlds,
 # catalogues and schemas are a million objects that live long, and it walks them again and again.
 gc.set_threshold(50_000, 20, 100)
+# What is left out of collections below: DuckDB complains where it is still there in the end.
+atexit.register(gc.unfreeze)
 
 
 def pytest_collection_finish() -> None:

@@ -105,7 +105,7 @@ def _versions(s3: "S3Client", bucket: str, prefix: str) -> Iterator[_Version]:
             for m in page.get("DeleteMarkers", ())
         ]
         # S3 lists versions and delete markers apart. Sorting keeps the order of each list, which is
-        # that of writing, also within a second.
+        # that of writing, also within a second. What was deleted in that very second comes back.
         found.sort(key=lambda each: (each.is_latest, each.written), reverse=True)
         yield from sorted(found, key=lambda each: each.key)
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # person: it names what failed, and what a person should do.
 # raised: it could not work at all, so that Lambda runs it again.
 Outcome = Literal["mended", "failed", "person", "raised"]
+# What a run exports: two lists, and three tables of two environments and two days.
+PARTITIONS = 1 + 2 + 3 * 2 * 2
 # How many times a rule takes effect.
 ALWAYS = None
 # Query fields in the order of a run: what all wait for, a list, pages, hours, fives.
@@ -28,8 +30,10 @@ class Case:
     """A run with faults.
 
     `choreo` are rules of the sandbox, `aws` those of the proxy. `says` is a pattern that the named
-    reasons must fit. `before` is done before the run, `settled_by` is what a person does
-    afterwards. `fresh`: the next run is that of a new container. `soak`: it is left to `make soak`.
+    reasons must fit. `exported` counts the partitions that are exported all the same, where that
+    is known; where the outcome is `mended` it is all of them. `before` is done before the run,
+    `settled_by` is what a person does afterwards. `fresh`: the next run is that of a new container.
+    `soak`: it is left to `make soak`.
     """
 
     id: str
@@ -37,6 +41,7 @@ class Case:
     choreo: tuple[Mapping[str, Any], ...] = ()
     aws: tuple[Rule, ...] = ()
     says: str = ""
+    exported: int | None = None
     before: Callable[["Station"], None] | None = None
     settled_by: Callable[["Station"], None] | None = None
     fresh: bool = False

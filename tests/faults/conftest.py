@@ -21,9 +21,9 @@ from local import background, deploy, up
 from local.places import Folder
 from local.state import State
 from tests.faults import page
+from tests.faults.selection import SEED
 from tests.faults.station import Station
 
-SEED = "SEED"
 _STATIONS = 16
 _NOWHERE = "http://127.0.0.1:9"
 

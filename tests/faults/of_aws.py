@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from insights.dataset import VERSION_KEY
 from tests.faults.cases import (
     ALWAYS,
+    PARTITIONS,
     Case,
     Fault,
     Outcome,
@@ -55,6 +56,7 @@ def _s3_errors() -> Iterator[Fault]:
     )
     listing = error(_LIST, "SlowDown", 503, ALWAYS)
     put = error(_PUT, "SlowDown", 503, ALWAYS, has="/apis/")
+    lists = error(_PUT, "SlowDown", 503, ALWAYS, has="/environments/")
     get = error(_GET, "InternalError", 500, ALWAYS, has=_PAST)
     ledger = error(_PUT, "SlowDown", 503, ALWAYS, has="/runs/")
     registry = error(_PUT, "SlowDown", 503, ALWAYS, has=_REGISTRY)
@@ -65,8 +67,9 @@ def _s3_errors() -> Iterator[Fault]:
         "The partition fails, all others are exported; without the listing or a slot of the "
         "request budget the run raises.",
         [
-            Case("put", "failed", aws=put, says="SlowDown"),
-            Case("ledger", "failed", aws=ledger, says="runs/.*SlowDown"),
+            Case("put", "failed", aws=put, says="SlowDown", exported=PARTITIONS - 2),
+            Case("put-list", "failed", aws=lists, says="SlowDown", exported=PARTITIONS - 1),
+            Case("ledger", "failed", aws=ledger, says="runs/.*SlowDown", exported=PARTITIONS),
             Case("slots", "raised", aws=slots, says="state/budget/other.*SlowDown"),
             *rarely(
                 Case("get", "failed", aws=get, says="InternalError"),
@@ -243,7 +246,7 @@ def step_functions() -> Iterator[Fault]:
         "errors, throttles and denials that stay",
         "Named, and everything is exported all the same.",
         [
-            Case("denied", "person", aws=denied, says=_DENIED),
+            Case("denied", "person", aws=denied, says=_DENIED, exported=PARTITIONS),
             *rarely(Case("throttled", "failed", aws=throttled, says="listing the executions")),
         ],
     )

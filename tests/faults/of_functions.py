@@ -17,7 +17,8 @@ def processes() -> Iterator[Fault]:
     yield Fault(
         place,
         "the token function is killed at any point",
-        "The partitions fail and name it; a lease that nobody releases expires.",
+        "The query that needed a token is retried; while the lease of the killed one lasts, the "
+        "partitions fail and name it.",
         by="test_the_token_function_killed_at_any_point",
     )
     yield Fault(

@@ -1,8 +1,10 @@
-"""`docs/reliability.md`: the table of faults, and how many cases of each were survived."""
+"""`docs/reliability.md`: the faults, the cases of each that were survived, and the invariants."""
 
+import textwrap
 from collections.abc import Mapping
 
 from tests.faults.cases import Fault
+from tests.faults.invariants import INVARIANTS, Invariant
 from tests.faults.table import FAULTS, key
 
 # By the fault's name: how many cases were tried, and how many were survived.
@@ -21,9 +23,14 @@ the local AWS with permissions enforced and on the sandbox Choreo. A case is sur
 
 """
 _FOOT = """
-What cannot be seen, and so is not in the table: an answer that is well-formed, adds up and is
-wrong. For such there is the table `checks`, which compares what the tables of a day tell of the
-same requests.
+What cannot be seen, and so is not in the table: a response that is well-formed, adds up and is
+wrong. For such there is the table `checks`, which compares what the tables of a day say of the same
+requests.
+
+# What always holds
+
+Whatever happens to a run, and in whatever order runs happen. Each section names the tests that
+prove it.
 """
 
 
@@ -36,12 +43,25 @@ def text(counts: Mapping[str, tuple[int, int]]) -> str:
         *(f"{described(fault)} {_survived(counts.get(key(fault)))} |" for fault in FAULTS),
     ]
     body = "\n".join(rows)
-    return f"{_HEAD}{total[1]} of {total[0]} cases were survived.\n\n{body}\n{_FOOT}"
+    counted = f"{total[1]} of {total[0]} cases were survived."
+    sections = "".join(map(section, INVARIANTS))
+    return f"{_HEAD}{counted}\n\n{body}\n{_FOOT}{sections}"
 
 
 def described(fault: Fault) -> str:
     """A row of the table up to its counts."""
     return f"| {fault.name} | {fault.place} | {fault.happens} |"
+
+
+def section(invariant: Invariant) -> str:
+    """The section of an invariant."""
+    tests = textwrap.fill(
+        f"Tests: {', '.join(f'`{name}`' for name in invariant.tests)}.",
+        100,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return f"\n## {invariant.name}\n\n{invariant.text}\n{tests}\n"
 
 
 def _survived(counts: tuple[int, int] | None) -> str:

@@ -4,9 +4,6 @@ from datetime import UTC, datetime
 
 from tests.faults.station import Container, Station
 
-# Two lists, and three tables of two environments and two days.
-PARTITIONS = 1 + 2 + 3 * 2 * 2
-
 
 def mended(station: Station, container: Container | None = None) -> None:
     """One more run without faults makes the dataset right, row for row."""

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from cli.stack import Stack
-from tests.faults.cases import error, rule, status
+from tests.faults.cases import PARTITIONS, error, rule, status
 from tests.faults.conftest import Deployment
 from tests.faults.proxy import Rule
+from tests.faults.selection import some
 from tests.faults.station import Ended, Station
-from tests.faults.surviving import PARTITIONS
 from tests.faults.table import named
 from tests.integration import processes
 
@@ -84,7 +84,7 @@ def functions(deployment: Deployment, station: Station) -> Iterator[Deployed]:
 def _passing(functions: Deployed, station: Station) -> None:
     station.proxy.replace(
         (
-            *error("s3:PutObject", "SlowDown", 503, 3),
+            *error("s3:PutObject", "SlowDown", 503, 3, has="/insights/"),
             *error("ssm:GetParameter", "ThrottlingException", 400),
             *error("secretsmanager:GetSecretValue", "ThrottlingException", 400),
             *error("lambda:Invoke", "TooManyRequestsException", 429),
@@ -130,7 +130,8 @@ def _two_at_once(functions: Deployed, station: Station) -> None:
 
 @linux
 @pytest.mark.parametrize(
-    "happens", [_passing, _token_killed, _export_killed, _token_function_killed, _two_at_once]
+    "happens",
+    some([_passing, _token_killed, _export_killed, _token_function_killed, _two_at_once], 2),
 )
 def test_the_deployed_functions(
     station: Station,
@@ -142,6 +143,7 @@ def test_the_deployed_functions(
     happens(functions, station)
     assert station.wrong() == []
     station.calm()
+    station.expire_slots()
     ended = functions.export()
     assert ended.is_whole, ended
     assert station.unequal(station.now.date()) == []

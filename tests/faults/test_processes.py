@@ -11,15 +11,15 @@ from insights.coverage import closes_at
 from insights.partitions import days
 from tests.faults.cases import ALWAYS, FIVES, HOURS, PAGES, aws, error
 from tests.faults.proxy import Rule
+from tests.faults.selection import SEED, SOAK
 from tests.faults.station import Ended, Station
 from tests.faults.surviving import mended
 from tests.faults.table import named
 
-SOAK = bool(os.environ.get("SOAK"))
 Record = Callable[[str, object], None]
 _SLOTS = "/state/budget/"
-# Where an export is killed, of all of its requests; a soak kills at every one.
-EXPORTS, TOKENS = 4, 3
+# At how many of its requests a function is killed; a soak kills at every one.
+EXPORTS, TOKENS = (4, 3) if SOAK else (2, 1)
 # As the template has it.
 SETTLE_HOURS = 24
 # Seconds of an invocation: twenty are for the ledger and the hand-over.
@@ -29,7 +29,7 @@ LITTLE = 32.0
 def drawn(number: int, of: int, most: int) -> int:
     """The number of a request: one drawn from each part of a run."""
     part = most / of
-    draw = random.Random(f"{os.environ['SEED']}-{number}").random()
+    draw = random.Random(f"{os.environ[SEED]}-{number}").random()
     return min(most, int(part * (number + draw)) + 1)
 
 
@@ -92,8 +92,10 @@ def test_the_token_function_killed_at_any_point(
         ended = export.invoke({})
 
         assert not token.alive
-        assert ended.report["failed"] > 0, (point, ended)
-        assert "signal: killed" in ended.said
+        # The query that needed the token is retried once, by another container. It passes, unless
+        # the dead one holds the lease of a mint.
+        assert ended.reply is not None, (point, ended)
+        assert ended.is_whole or "signal: killed" in ended.said, (point, ended)
         assert station.wrong() == [], point
         if not SOAK:
             station.an_hour_later()

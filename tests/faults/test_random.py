@@ -14,13 +14,14 @@ import pytest
 
 from tests.faults.cases import Case
 from tests.faults.proxy import Rule
+from tests.faults.selection import SEED, SOAK
 from tests.faults.station import Container, Station
 from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, named
 
 Record = Callable[[str, object], None]
 MINUTES = float(os.environ.get("MINUTES") or 0)
-SEQUENCES = 8
+SEQUENCES = 8 if SOAK else 4
 # Of these each takes minutes where it stays.
 _LONG = ("hang", "drip", "slow")
 
@@ -60,6 +61,10 @@ class Sequence:
     def _one_run(self) -> None:
         chosen = self._draw.sample(CASES, self._draw.choice((1, 2, 2, 3)))
         choreo = [self._later(dict(rule)) for case in chosen for rule in case.choreo]
+        self._station.expire_slots()
+        for case in chosen:
+            if case.before:
+                case.before(self._station)
         kills = list(self._kills())
         self._station.sandbox.faults.replace(choreo)
         self._station.proxy.replace([*kills, *(rule for case in chosen for rule in case.aws)])
@@ -87,7 +92,7 @@ class Sequence:
 
 
 def _tried(station: Station, number: int) -> None:
-    sequence = Sequence(station, os.environ["SEED"], number)
+    sequence = Sequence(station, os.environ[SEED], number)
     try:
         sequence.run()
     except AssertionError as error:

@@ -1,22 +1,19 @@
 """Every fault of the table: nothing wrong is stored, it is named, and the next run mends it."""
 
-import os
 import re
 from collections.abc import Callable
 
 import pytest
 
-from tests.faults.cases import Case, Fault
+from tests.faults import selection
+from tests.faults.cases import PARTITIONS, Case, Fault
 from tests.faults.station import Ended, Station
-from tests.faults.surviving import PARTITIONS, mended
+from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, key
 
-SOAK = bool(os.environ.get("SOAK"))
 CASES = [
     pytest.param(fault, case, id=f"{fault.place}-{fault.name}-{case.id}")
-    for fault in FAULTS
-    for case in fault.cases
-    if SOAK or not case.soak
+    for fault, case in selection.cases(FAULTS)
 ]
 Record = Callable[[str, object], None]
 
@@ -54,6 +51,7 @@ def check_outcome(ended: Ended, case: Case) -> None:
         assert ended.error, ended
         return
     assert ended.reply is not None, ended
+    assert case.exported in (None, ended.report["exported"]), ended
     assert (ended.report["retriable"] > 0) == (case.outcome == "failed"), ended
 
 

@@ -4,10 +4,14 @@ The sandbox runs within the test's process, so that its clock, its faults and it
 hand. Its clock stands still: an answer does not depend on how long a test takes.
 """
 
+import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from time import sleep
 from typing import Any
 
@@ -15,6 +19,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from cli import secret
+from cli.copy import CACHE
 from cli.places import STACK_NAME
 from cli.stack import Stack
 from local import deploy, schedule, up
@@ -29,8 +34,10 @@ DAYS, OLDER_DAYS = 2, 3
 # The first export is compared with the generator; what comes before ExportSince is exported last.
 _ORDER = {"test_export.py": 0, "test_backfill.py": 2}
 # Where several workers run: the modules that share one deployment for they need a whole dataset,
-# and those of which each test has a deployment of its own. All others share a second one.
+# those that share one of an older release, and those of which each test has a deployment of its
+# own. All others share another one.
 _WHOLE = ("commands", "dashboard", "documents", "events", "export", "status", "views")
+_OLDER = ("organizations", "update")
 _ALONE = ("local",)
 
 
@@ -52,6 +59,15 @@ class Deployment:
     def world(self) -> World:
         """Who is in the sandbox."""
         return self.sandbox.world
+
+    @property
+    def cache(self) -> Path:
+        """A user's cache, with the one copy of the dataset that all commands keep up to date."""
+        cache = self.folder.path / "cache"
+        if not cache.exists():
+            cache.mkdir()
+            (cache / CACHE.name).symlink_to(self.folder.dataset)
+        return cache
 
     def deploy(self) -> None:
         """Deploys what was built in its folder."""
@@ -123,7 +139,9 @@ class _Together(LoadScopeScheduling):
         module = nodeid.partition("::")[0].rpartition("integration/test_")[2].removesuffix(".py")
         if module in _ALONE or "integration/" not in nodeid:
             return nodeid
-        return "whole" if module in _WHOLE else "others"
+        if module in _WHOLE:
+            return "whole"
+        return "older" if module in _OLDER else "others"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -133,17 +151,32 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
 
 
 @pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """The folder of a build, which all workers share: nobody changes it."""
+    base = tmp_path_factory.getbasetemp()
+    # Each worker's base is a folder in that of the run.
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Folder(shared / "built")
+    folder.path.mkdir(exist_ok=True)
+    with (folder.path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder.build / "template.yaml").exists():
+            deploy.build_locally(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def deployed(built: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment, made once."""
     folder = Folder(tmp_path_factory.mktemp("local"))
+    shutil.copytree(built.build, folder.build)
     with _prepared(folder, World(), DAYS) as prepared:
-        deploy.build_locally(folder)
         prepared.deploy()
         yield prepared
 
 
 @pytest.fixture(scope="session")
-def older(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def older(built: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A deployment of release 0.1.0 with three organisations."""
     folder = Folder(tmp_path_factory.mktemp("older"))
     small = [
@@ -151,7 +184,7 @@ def older(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for handle in ("acme", "globex", "lotus")
     ]
     with _prepared(folder, World(organizations=small), OLDER_DAYS) as prepared:
-        releases.build_first(deployed.folder, folder)
+        releases.build_first(built, folder)
         prepared.deploy()
         yield prepared
 

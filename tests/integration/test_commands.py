@@ -113,8 +113,8 @@ def test_logs_show_what_was_done(deployment: Deployment) -> None:
     assert all("message" in json.loads(line) for line in lines.stdout.splitlines())
 
 
-def test_queries_are_answered_as_by_athena(deployment: Deployment, tmp_path: Path) -> None:
-    shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(tmp_path)}
+def test_queries_are_answered_as_by_athena(deployment: Deployment) -> None:
+    shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(deployment.cache)}
     deployment.complete()
     sql = "SELECT day, sum(requests) AS requests FROM traffic_daily GROUP BY 1 ORDER BY 1"
 
@@ -137,8 +137,8 @@ def test_queries_are_answered_as_by_athena(deployment: Deployment, tmp_path: Pat
     assert "Traceback" not in wrong.stderr
 
 
-def test_the_cost_is_that_of_what_was_counted(deployment: Deployment, tmp_path: Path) -> None:
-    shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(tmp_path)}
+def test_the_cost_is_that_of_what_was_counted(deployment: Deployment) -> None:
+    shell = settings(deployment.folder.env) | {"XDG_CACHE_HOME": str(deployment.cache)}
     deployment.export()
 
     done = insights(deployment.folder, "cost", "--json", **shell)

@@ -29,6 +29,11 @@ def test_the_copy_follows_the_bucket(deployment: Deployment, tmp_path: Path) -> 
         found = database.execute("SELECT count(*) FROM traffic_daily").fetchall()[0][0]
     assert found == 6 * ((deployment.now.date() - deployment.since).days + 1)
 
+    # Whoever asks for few tables leaves the files of the others alone.
+    few = copy.refresh(["total_traffic"], deployment.since)
+    assert few == [path for path in files if "/total_traffic/" in str(path)]
+    assert all(path.exists() for path in files)
+
     # What did not change stays as it is, what is gone goes.
     gone = next(path for path in files if "total_traffic/" in str(path))
     kept = next(path for path in files if path != gone)
@@ -48,12 +53,13 @@ def test_the_command_draws_the_file(deployment: Deployment, tmp_path: Path) -> N
     aws = deployment.state.aws
     assert isinstance(aws, LocalAws)
     done = subprocess.run(
-        [sys.executable, "-m", "cli", "dashboard", "--out", str(out), "--cache", str(tmp_path)],
+        [sys.executable, "-m", "cli", "dashboard", "--out", str(out)],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
             "PYTHONPATH": f"{ROOT}:{ROOT / 'layers' / 'insights'}",
             "STACK_NAME": deployment.stack.name,
+            "XDG_CACHE_HOME": str(deployment.cache),
             **aws.environment,
         },
         capture_output=True,

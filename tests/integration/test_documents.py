@@ -59,7 +59,7 @@ def test_it_works_as_it_is_printed(
     deployment.complete()
     variables = settings(deployment.folder.env) | {
         "PATH": f"{programs}:{os.environ['PATH']}",
-        "XDG_CACHE_HOME": str(tmp_path),
+        "XDG_CACHE_HOME": str(deployment.cache),
         "OUT": str(tmp_path / "dashboard.html"),
     }
     for command in block.commands:
@@ -83,8 +83,8 @@ def test_it_works_as_it_is_printed(
 
 @pytest.mark.parametrize("block", [*blocks("sql")], ids=lambda block: block.page)
 def test_the_sql_is_answered(
-    deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: Block
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, block: Block
 ) -> None:
-    monkeypatch.setattr("cli.query.CACHE", tmp_path)
+    monkeypatch.setattr("cli.query.CACHE", deployment.folder.dataset)
     deployment.complete()
     assert ask(deployment.stack, block.text.strip().removesuffix(";")).names

@@ -17,7 +17,10 @@ from local import demo
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found, places
 
-COUNTS = {"exported", "settled", "failed", "remaining", "rows", "bytes", "requests"}
+REPLY = {
+    *("exported", "settled", "failed", "remaining", "kept", "unconfirmed", "mismatches"),
+    *("rows", "bytes", "requests", "retriable", "needs_person", "waiting", "catch_up", "failures"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +36,10 @@ def wanted(deployment: Deployment) -> list[Place]:
 
 
 def test_the_reply_counts_what_was_done(deployment: Deployment, full: dict[str, Any]) -> None:
-    assert full.keys() == COUNTS | {"failures"}
+    assert full.keys() == REPLY
     assert full["failures"] == []
-    assert full["failed"] == full["remaining"] == 0
+    assert full["failed"] == full["remaining"] == full["kept"] == full["mismatches"] == 0
+    assert (full["waiting"], full["catch_up"]) == (False, None)
     assert full["exported"] == len(wanted(deployment))
     objects = deployment.objects()
     data = [objects[place.key] for place in wanted(deployment)]

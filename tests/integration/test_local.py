@@ -1,6 +1,7 @@
 """`make local` and `make demo`: deployments of their own, and what they leave behind."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -93,15 +94,19 @@ def test_the_demo_shows_everything_and_leaves_nothing(folder: Folder) -> None:
     assert processes.that_know(str(folder.path)) == set()
 
 
+# Before, while and after a program runs in the foreground.
+INTERRUPTIONS = [
+    ("Sandbox Choreo", signal.SIGINT),
+    ("sam build", signal.SIGTERM),
+    ("Schedule", signal.SIGINT),
+]
+SOAKED = [("sam build", signal.SIGINT), ("sam deploy", signal.SIGINT)]
+
+
 @linux
 @pytest.mark.parametrize(
     ("when", "number"),
-    [
-        ("Sandbox Choreo", signal.SIGINT),
-        ("sam build", signal.SIGINT),
-        ("sam build", signal.SIGTERM),
-        ("Schedule", signal.SIGINT),
-    ],
+    INTERRUPTIONS + (SOAKED if os.environ.get("SOAK") else []),
 )
 def test_an_interrupted_demo_leaves_nothing(
     folder: Folder, when: str, number: signal.Signals

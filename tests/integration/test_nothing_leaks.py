@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.conftest import Deployment
-from tests.integration.test_commands import command, settings
+from tests.integration.test_commands import insights, settings
 
 JWT = re.compile(r"eyJ[\w-]{10,}\.[\w-]{4,}")
 FAULTS: tuple[dict[str, Any], ...] = (
@@ -156,8 +156,10 @@ def test_no_file_of_the_deployment(troubled: Deployment) -> None:
 def test_no_output_of_a_command(troubled: Deployment) -> None:
     shell = settings(troubled.folder.env)
     for action in ("ensure", "renew", "status", "revoke", "ensure"):
-        done = command("token", troubled.folder, ACTION=action, **shell)
-        Search(troubled)(f"make token ACTION={action}", done.stdout + done.stderr)
+        done = insights(troubled.folder, "token", action, **shell)
+        assert done.returncode == 0, done.stderr
+        assert all(handle in done.stdout for handle in troubled.world.organizations)
+        Search(troubled)(f"insights token {action}", done.stdout + done.stderr)
 
 
 def test_no_secret_parameter_is_stored_in_the_clear(troubled: Deployment) -> None:

@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from catalogue import shipped
 from cli.stack import Stack
 from local import schedule
 from tests.integration.conftest import Deployment
@@ -35,6 +36,7 @@ def test_the_outputs_that_others_rely_on(deployment: Deployment) -> None:
     outputs = deployment.stack.outputs
     assert outputs.keys() >= OUTPUTS
     assert all(outputs.values())
+    assert outputs["Version"] == shipped.version()
 
 
 def test_someone_without_rights_is_refused(deployment: Deployment) -> None:

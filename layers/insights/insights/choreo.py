@@ -272,7 +272,7 @@ def day_values(
     """
     org_id = credentials.org_id
     values: dict[str, Any] = {
-        "time": {"from": _instant(day_start(day)), "to": _instant(day_end(day))},
+        "time": time_filter(day, day),
         "org": {"orgId": org_id},
         "onPremKey": credentials.on_prem_key,
     }
@@ -281,6 +281,11 @@ def day_values(
         values["data"] = {"orgId": org_id, "environmentIds": ids, "tenant": tenant}
         values["tenantData"] = {"orgId": org_id, "environmentIds": ids}
     return values
+
+
+def time_filter(first: date, last: date) -> dict[str, str]:
+    """The time from the beginning of one UTC day to the end of another one."""
+    return {"from": _instant(day_start(first)), "to": _instant(day_end(last))}
 
 
 def _instant(moment: datetime) -> str:

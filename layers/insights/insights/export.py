@@ -8,10 +8,10 @@ fills (`queries`, `scheduler`), decoded, compared with what is stored and writte
 import heapq
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from insights.audit import Audit, PlaceDay
 from insights.bounds import Bounds
 from insights.catalogue import Catalogue, Table
 from insights.checks import CHECKS, mismatches
-from insights.choreo import Choreo, day_values
+from insights.choreo import Choreo, day_values, time_filter
 from insights.config import ExportConfig
 from insights.coverage import LONGEST_RUN, closes_at
 from insights.credentials import Credentials, Secrets
@@ -57,6 +57,8 @@ _SECONDS_FOR_CHECK = 15.0
 # A run that is killed loses so much of the ledger.
 _SECONDS_BETWEEN_FLUSHES = 60.0
 _CHECKS_AT_A_TIME = 4
+# An environment with traffic in so many days up to now has APIs.
+_TRAFFIC_DAYS = 7
 
 
 def utc_now() -> datetime:
@@ -65,9 +67,13 @@ def utc_now() -> datetime:
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """What became of a response that could be converted."""
+    """What became of a response that could be converted.
+
+    `learned` is done with what a list says, also where its object could not be written: `failure`.
+    """
 
     written: Written | None
+    failure: InsightsError | None = None
     dropped: int = 0
     unknown_fields: int = 0
     learned: Any = None
@@ -229,7 +235,11 @@ class Export:
             learned = learn(rows)
             if not self._plan.holds(partition):
                 return _Stored(None, learned=learned)
-            return msgspec.structs.replace(self._store(partition, job, rows), learned=learned)
+            try:
+                stored = self._store(partition, job, rows)
+            except InsightsError as error:
+                return _Stored(None, error, learned=learned)
+            return msgspec.structs.replace(stored, learned=learned)
 
         return self._job(partition, store)
 
@@ -249,6 +259,7 @@ class Export:
             for table in self._tables(organization, environment)
         ]
         for partition in heapq.merge(*due, key=self._plan.urgency):
+            self._record_unrecorded()
             reason = self._blocked(partition)
             if reason:
                 self._fail(partition, None, reason, tried=False)
@@ -298,9 +309,37 @@ class Export:
         assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
         ids = names.on(partition.day)
         listed = [each for each in ids if each in names.listed]
-        return collect(
+        queries = collect(
             partition.table, values, listed, [each for each in ids if each not in names.listed]
         )
+        is_first = partition.table_name == "apis" and not self._bounds.force
+        return self._checked_list(partition, values, queries) if is_first else queries
+
+    def _checked_list(
+        self, partition: Partition, values: Mapping[str, Any], queries: QueryGenerator
+    ) -> QueryGenerator:
+        """A first list of APIs that is empty is believed where there is no traffic.
+
+        Later ones are compared with what the registry knows. Raises PersonMustAct.
+        """
+        rows = yield from queries
+        environment = partition.environment
+        if rows.count or environment is None:
+            return rows
+        known = self._registry.recalled(partition.organization, environment, "api").known
+        if not known:
+            table = self._catalogue.table("total_traffic")
+            first = partition.day - timedelta(days=_TRAFFIC_DAYS - 1)
+            given = {**values, "time": time_filter(first, partition.day)}
+            variables = {name: given[name] for name in table.variables}
+            [answer] = yield [Query(table, variables, {})]
+            if answer and any(answer.columns["total_traffic"]):
+                raise PersonMustAct(
+                    f"the list of APIs of the environment {environment.name} of"
+                    f" {partition.organization} is empty, although it has had traffic since"
+                    f" {first}: check Choreo"
+                )
+        return rows
 
     def _ask(
         self, key: BatchKey, queries: Sequence[Query], deadline: float
@@ -330,7 +369,9 @@ class Export:
         apis = Known(names.listed, frozenset(rows.unanswered), names.resolve)
         over = self._plan.stored(partition)
         written = self._writer.write(partition, file, over=over, asked=asked, apis=apis)
-        return _Stored(written, file.dropped, rows.answers_with_unknown_fields)
+        return _Stored(
+            written, dropped=file.dropped, unknown_fields=rows.answers_with_unknown_fields
+        )
 
     def _record(
         self, partition: Partition, job: Job, result: _Stored | InsightsError
@@ -342,6 +383,8 @@ class Export:
             if other is None:
                 self._fail(partition, job, result)
             return other
+        if result.failure:
+            self._fail(partition, job, result.failure)
         if result.learned:
             result.learned()
         written = result.written
@@ -434,8 +477,12 @@ class Export:
         )
 
     def _record_unrecorded(self) -> None:
-        """Gives objects an entry whose run was killed before it wrote one."""
-        for found in self._plan.unrecorded:
+        """Gives objects an entry whose run was killed before it wrote one.
+
+        Before this run queries them: what became of that is the newer entry.
+        """
+        unrecorded, self._plan.unrecorded = self._plan.unrecorded, []
+        for found in unrecorded:
             # When it was requested, only the object knows: a run earlier at most.
             started = found.stored.written - LONGEST_RUN
             self._ledger.add(_entry(found.partition, "exported", started, final=found.closed))

@@ -142,6 +142,17 @@ def merged(
     return values, sum(sum(keep) for _, _, keep in parts)
 
 
+def remembering(resolve: Resolve, stored: Columns) -> Resolve:
+    """`resolve`, which also knows what a name stood for when these rows were stored.
+
+    A name that two APIs share by now stands for neither, and the registry may know less than
+    release 0.1.0 did. The rows of such a name are the same ones all the same.
+    """
+    answered, ids = stored.get(API, ()), stored.get(RESOLVED, ())
+    before = {name: own_id for name, own_id in zip(answered, ids, strict=False) if own_id}
+    return lambda name: resolve(name) or before.get(name)
+
+
 def _is_known(values: Iterable[float | None]) -> bool:
     return any(value is not None for value in values)
 

@@ -47,11 +47,6 @@ class Throttle:
             until = self._clock() + min(seconds, MAX_HOLD)
             self._holds[sender] = max(self._holds.get(sender, until), until)
 
-    def release(self) -> None:
-        """Ends all holds: call it when an invocation begins."""
-        with self._lock:
-            self._holds.clear()
-
     def wait(self, deadline: float | None = None, sender: str = "") -> None:
         """Returns when one more request may be sent.
 

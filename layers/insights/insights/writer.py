@@ -10,7 +10,7 @@ from insights.coverage import closes_at, gives_up_at, is_closed
 from insights.dataset import Dataset, Kept, Overtaken, Stored
 from insights.errors import Retriable
 from insights.files import File
-from insights.guard import Content, carried, compared_columns, lost, merged
+from insights.guard import Content, carried, compared_columns, lost, merged, remembering
 from insights.parquet import decode
 from insights.partitions import Partition
 
@@ -67,6 +67,9 @@ class Writer(msgspec.Struct, frozen=True):
         for attempt in range(_ATTEMPTS):
             old = self.dataset.read(partition.key) if over or attempt else None
             changed = old is not None and old.etag != (over.etag if over else None)
+            if old and changed and (old.run, old.asked) == (self.run, asked):
+                # The response to an earlier PUT was lost, and the SDK has repeated it.
+                return self._exported(partition, file, len(old.body))
             if old and changed and old.asked >= asked:
                 return Written("overtaken", "another run has written a newer response")
             if old and partition.table.daily:
@@ -79,9 +82,12 @@ class Writer(msgspec.Struct, frozen=True):
                 self.dataset.replace(partition.key, body, over=etag, asked=asked, run=self.run)
             except Overtaken:
                 continue
-            closed = self.now() >= closes_at(partition.day, self.settle_hours)
-            return Written("exported", rows=file.rows, size=len(body), closed=closed)
+            return self._exported(partition, file, len(body))
         raise Retriable(f"{partition.key} was written by others {_ATTEMPTS} times meanwhile")
+
+    def _exported(self, partition: Partition, file: File, size: int) -> Written:
+        closed = self.now() >= closes_at(partition.day, self.settle_hours)
+        return Written("exported", rows=file.rows, size=size, closed=closed)
 
     def _guarded(
         self, partition: Partition, file: File, old: Kept, apis: Known
@@ -91,15 +97,16 @@ class Writer(msgspec.Struct, frozen=True):
         if self.force and not apis.unanswered:
             return file, None
         stored = decode(old.body, compared_columns(table), table.renamed)
-        before = Content.of(table, stored, len(stored["organization"]), apis.resolve)
+        resolve = remembering(apis.resolve, stored)
+        before = Content.of(table, stored, len(stored["organization"]), resolve)
         new = file.plain()
-        after = Content.of(table, new, file.rows, apis.resolve)
+        after = Content.of(table, new, file.rows, resolve)
         carry = apis.unanswered if self.force else carried(table, before, after, apis.listed)
         if carry:
             stored = decode(old.body, renamed=table.renamed)
-            values, rows = merged(table, stored, new, carry, apis.resolve)
+            values, rows = merged(table, stored, new, carry, resolve)
             file = File(dict(values), rows, file.dropped)
-            after = Content.of(table, values, rows, apis.resolve)
+            after = Content.of(table, values, rows, resolve)
         return file, None if self.force else lost(table, before, after)
 
     def _keep(self, partition: Partition, old: Kept, reason: str) -> Written:

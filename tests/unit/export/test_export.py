@@ -325,6 +325,15 @@ def test_what_s3_does_not_take_is_a_failure_of_that_partition(place: Place):
     assert "no space" in report.failures[0]["reason"]
 
 
+@pytest.mark.parametrize(("table", "failed"), [("environments", 2), ("apis", 6)])
+def test_a_list_that_s3_does_not_take_is_known_all_the_same(place: Place, table: str, failed: int):
+    place.dataset.broken.add(f"insights/{table}/")
+    report = place.run({"tables": [table, "api_usage_over_time"]})
+    assert {failure["table"] for failure in report.failures} == {table}
+    assert report.failed == failed
+    assert report.exported == 6 * 3
+
+
 def test_a_ledger_that_cannot_be_written_is_a_failure_and_loses_no_data(place: Place):
     place.dataset.broken.add("insights/runs/")
     report = place.run({"tables": ["applications"]})

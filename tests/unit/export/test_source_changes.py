@@ -70,6 +70,15 @@ def test_an_environment_keeps_its_key_through_a_rename(place: Place):
         ) == row["environment_id"]
 
 
+@pytest.mark.parametrize("by", ["id", "name"])
+def test_a_part_is_of_the_environments_that_are_named_or_given_by_id(place: Place, by: str):
+    first, second = environments(place)[:2]
+    place.run({"environments": [getattr(second, by)]})
+    assert {key.split("acme.")[1] for key in keys(place)} == {f"{second.name}.parquet"}
+    assert len(keys(place)) == 2
+    assert first.name != second.name
+
+
 def test_an_environment_that_is_made_anew_gets_a_key_of_its_own(place: Place):
     place.run()
     before = keys(place)
@@ -184,6 +193,29 @@ def test_an_empty_list_is_a_failure_until_force_accepts_it(place: Place, field: 
     assert report.failed == 0
 
 
+def test_a_first_list_of_apis_that_is_empty_is_a_failure_where_there_is_traffic(place: Place):
+    place.config = replace(place.config, export_since=TODAY - timedelta(days=5))
+    with_traffic = {e.name for e in environments(place) if e.streams}
+    place.sandbox.faults.add("forgotten", field="listAllAPI", times=None)
+    report = place.run()
+    failed = {each["environment"] for each in report.failures if each["table"] == "apis"}
+    assert failed == with_traffic
+    assert report.needs_person == report.failed
+    assert not keys(place, "total_traffic_by_api")
+    place.sandbox.faults.clear()
+    place.now += timedelta(hours=1)
+    assert place.run().failed == 0
+    assert len(keys(place, "total_traffic_by_api")) == 6 * len(environments(place))
+
+
+def test_a_first_list_of_apis_may_be_empty_where_there_is_no_traffic(place: Place):
+    place.config = replace(place.config, organizations=("lotus",))
+    place.sandbox.faults.add("forgotten", field="listAllAPI", times=None)
+    failed = {each["environment"] for each in place.run().failures}
+    assert "Staging" in {e.name for e in place.sandbox.world.organization("lotus").environments}
+    assert "Staging" not in failed
+
+
 def test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run(place: Place):
     class Killed(BaseException):
         pass
@@ -212,6 +244,22 @@ def test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run(pla
     assert Counter(entries) == {
         (table, "exported", True, None, before): len(environments(place)) for table in TABLES
     }
+
+
+def test_what_a_run_did_itself_is_the_newest_entry_of_an_object_without_one(place: Place):
+    place.run()
+    for key in keys(place, "runs"):
+        del place.dataset.objects[key]
+    place.sandbox.faults.add("forgotten", field="getResourceUsage", times=None)
+    place.now += timedelta(hours=1)
+    report = place.run()
+    assert report.kept == 2 * len(environments(place))
+    for key in keys(place, "runs"):
+        rows = [row for row in place.dataset.rows(key) if row["table"] == "resource_usage"]
+        rows.sort(key=lambda row: row["exported_at"])
+        statuses = {row["environment_id"]: row["status"] for row in rows}
+        assert set(statuses.values()) == {"kept"}
+        assert len(rows) == 2 * len(statuses)
 
 
 def test_a_day_whose_checks_are_older_than_its_objects_is_checked_by_the_next_run(place: Place):

@@ -127,14 +127,6 @@ def test_a_hold_ends_after_a_quarter_of_an_hour(seconds: float):
     assert clock() == 1000 + MAX_HOLD
 
 
-def test_a_hold_ends_with_the_invocation():
-    pace, clock = throttle(600)
-    pace.hold(600, "acme")
-    pace.release()
-    pace.wait(sender="acme")
-    assert clock() == 1000
-
-
 def test_being_held_beyond_the_deadline_is_a_failure_of_its_own():
     pace, clock = throttle(60)
     pace.hold(600, "acme")

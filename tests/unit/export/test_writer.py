@@ -165,6 +165,22 @@ def test_the_hours_of_an_api_that_is_gone_stay(usage: Table):
     assert place.counts == {"a": [5, 7, 9], "gone": [1, 1]}
 
 
+@pytest.mark.parametrize("listed", [{"x"}, {"y"}, {"x", "y"}])
+def test_a_name_that_stands_for_no_api_any_more_has_the_same_rows(usage: Table, listed: set[str]):
+    place = Place(usage, {"Orders - v1": [1, 2]})
+    resolved = file_with({"Orders - v1": [1, 2]})
+    resolved.columns["api_id_resolved"] = ["x", "x"]
+    body = resolved.encode(usage)
+    place.dataset.put(place.partition.key, body, asked=ASKED - timedelta(days=1), run="old")
+    place.listed = Stored(place.object.written, place.object.etag)
+    unresolved = file_with({"Orders - v1": [1, 3]})
+    unresolved.columns["api_id_resolved"] = [None, None]
+    written = Writer(place.dataset, "new", False, SETTLE_HOURS, lambda: ASKED).write(
+        place.partition, unresolved, over=place.listed, asked=ASKED, apis=Known(listed)
+    )
+    assert (written.verdict, place.counts) == ("exported", {"Orders - v1": [1, 3]})
+
+
 def test_an_older_response_never_overwrites_a_newer_forced_one(usage: Table):
     place = Place(usage, {"a": [5, 5]})
     place.put({"a": [5, 4]}, ASKED + timedelta(minutes=4), "forced")
@@ -186,6 +202,21 @@ def test_an_object_that_appears_meanwhile_is_compared(usage: Table):
     assert place.write({"a": [5]}).verdict == "kept"
     assert place.write({"a": [5, 6]}).verdict == "exported"
     assert place.write({"a": [5, 7]}, asked=ASKED - timedelta(days=2)).verdict == "overtaken"
+
+
+def test_an_own_write_whose_response_was_lost_is_recognised(usage: Table):
+    place = Place(usage, {"a": [5, 7]})
+    lost = [True]
+
+    def repeated(_: str) -> None:
+        # The SDK repeats the PUT, and gets 412 for it.
+        if lost and lost.pop():
+            place.put({"a": [9, 9]}, ASKED, "new")
+
+    place.dataset.before = repeated
+    written = place.write({"a": [9, 9]})
+    assert (written.verdict, written.rows, written.size) == ("exported", 2, len(place.object.body))
+    assert place.object.run == "new"
 
 
 def test_an_object_that_was_deleted_meanwhile_is_made(usage: Table):

@@ -4,11 +4,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catalogue.compiler import compile_document
+from cli.doctor import documents
 from cli.doctor.command import diagnose
 from cli.doctor.findings import Finding, Report
 from cli.doctor.settings import Wish
@@ -19,6 +22,15 @@ from sandbox import SandboxServer, Settings
 NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
 
 Doctor = Callable[..., Report]
+
+
+@pytest.fixture(scope="package", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """Each document is compiled once, and not again by every doctor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(documents, "compile_document", cache(compile_document))
+        patch.setattr(documents, "_as_sent", cache(documents._as_sent))
+        yield
 
 
 @pytest.fixture

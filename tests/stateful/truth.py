@@ -1,0 +1,220 @@
+"""What an export knows of the source in the end, whatever was in its way."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sandbox import changes
+from sandbox.expected import expected_rows
+from sandbox.lapses import Lapse
+from sandbox.world import Environment
+from tests.stateful import model
+from tests.stateful.cloud import Version
+from tests.stateful.invariants import Watcher, asked
+from tests.stateful.rig import Run, Stack
+
+
+@dataclass
+class Span:
+    """A time in which the source gave less of a day of an environment."""
+
+    lapse: Lapse
+    begin: float
+    end: float | None = None
+
+
+@dataclass
+class Truth:
+    """What has happened to the source."""
+
+    stack: Stack
+    settle_hours: float
+    spans: list[Span] = field(default_factory=list)
+    # Corrections: when, which environment and day.
+    corrected: list[tuple[float, str, date]] = field(default_factory=list)
+
+    def lapse(self, lapse: Lapse) -> None:
+        """From now on the source gives less."""
+        service = self.stack.choreo_service
+        service.lapses = (*service.lapses, lapse)
+        self.spans.append(Span(lapse, self.stack.simulation.time))
+
+    def recover(self) -> None:
+        """From now on it gives everything."""
+        self.stack.choreo_service.lapses = ()
+        for span in self.spans:
+            span.end = span.end or self.stack.simulation.time
+
+    def correct(self, handle: str, environment: str, day: date, quarters: int) -> None:
+        """From now on a day has so many quarters of what was drawn."""
+        changes.multiply(self.stack.world, handle, environment, day, quarters)
+        self.corrected.append((self.stack.simulation.time, environment, day))
+
+    def is_known(self) -> bool:
+        """Whether a run has seen all environments, so that an empty list would be a surprise."""
+        return any(map(_is_whole, self.stack.runs))
+
+    def is_excused(self, table: str, environment: str, day: date, version: Version) -> bool:
+        """Whether what is stored may differ: the source gave less when it was closed, or was
+        corrected since."""
+        if version.metadata.get("confirmed") == "no":
+            return True
+        moment = asked(version).timestamp()
+        for span in self.spans:
+            lapse = span.lapse
+            if (lapse.environment, lapse.day) == (environment, day) and lapse.field in (
+                None,
+                model.FIELDS.get(table),
+            ):
+                end = span.end or self.stack.simulation.time
+                if span.begin - 60 <= moment <= end:
+                    return True
+        return any(
+            (place, of) == (environment, day) and moment <= since + 60
+            for since, place, of in self.corrected
+        )
+
+    def listed_by_runs(self, place: Environment) -> dict[str, date]:
+        """APIs with the last day that a run must have seen them listed on."""
+        seen: dict[str, date] = {}
+        for run in self.stack.runs:
+            if not _is_whole(run):
+                continue
+            day = datetime.fromtimestamp(run.started, UTC).date()
+            for api in place.apis:
+                until = api.until if api.until is not None else float("inf")
+                alive = api.since < run.started and until > run.finished
+                if alive and (not api.deleted or api.until is not None):
+                    seen[api.id] = day
+        return seen
+
+
+def _is_whole(run: Run) -> bool:
+    if run.reply is None or run.event:
+        return False
+    return not any(f["table"] in ("apis", "environments") for f in run.reply["failures"])
+
+
+def in_the_end(
+    stack: Stack, watcher: Watcher, truth: Truth, since: date, tables: Sequence[str]
+) -> None:
+    """Lets days go by with a healthy source. Raises AssertionError where something is missing."""
+    stack.choreo_service.faults.clear()
+    truth.recover()
+    last = stack.simulation.now().date()
+    end = model.settled(last, truth.settle_hours) + timedelta(days=1, hours=2)
+    while stack.simulation.now() < end:
+        stack.simulation.sleep(86_400.0)
+        stack.invoke({})
+        watcher.look()
+    for handle, organization in stack.world.organizations.items():
+        for place in organization.environments:
+            seen = truth.listed_by_runs(place)
+            for table in tables:
+                for back in range((last - since).days + 1):
+                    day = last - timedelta(days=back)
+                    if table in model.SHAPES:
+                        version = watcher.stored(table, place.id, day)
+                        _compare(stack, truth, (table, handle, place, day), version, seen)
+            _lists(stack, watcher, handle, place, tables)
+        _registered(stack, watcher, handle)
+    _checked(watcher)
+
+
+def _lists(
+    stack: Stack, watcher: Watcher, handle: str, place: Environment, tables: Sequence[str]
+) -> None:
+    """Today's lists are what the source lists."""
+    for table in ("apis", "applications"):
+        version = watcher.stored(table, place.id, stack.simulation.now().date())
+        if table in tables:
+            assert version is not None, f"{place.name} has no list {table}"
+            rows = _expected(stack, table, handle, place, stack.simulation.now().date())
+            stored = map(model.plain, model.rows_of(version.body))
+            assert _sorted(stored) == _sorted(map(model.plain, rows)), version.key
+
+
+def _sorted(rows: Iterable[dict[str, Any]]) -> list[str]:
+    return sorted(repr(sorted(row.items())) for row in rows)
+
+
+def _registered(stack: Stack, watcher: Watcher, handle: str) -> None:
+    """The registry has what is listed, under its newest name, and what is gone."""
+    organization = stack.world.organization(handle)
+    rows = watcher.rows(f"insights/registry_environments/{handle}.parquet")
+    listed = {row["environment_id"]: row["name"] for row in rows if row["listed"]}
+    assert listed == {e.id: e.name for e in organization.environments}, f"{handle}: {listed}"
+    keys = {row["environment_id"]: row["key"] for row in rows}
+    for place in organization.environments:
+        names = watcher.rows(f"insights/registry_names/{handle}.{keys[place.id]}.parquet")
+        apis = {row["id"]: row["name"] for row in names if row["kind"] == "api" and row["listed"]}
+        assert apis == {api.id: api.name for api in place.listed}, f"{place.name}: {apis}"
+
+
+def _checked(watcher: Watcher) -> None:
+    """Each day of each place is checked after its newest object was written."""
+    newest: dict[tuple[str, date], datetime] = {}
+    for key, version in watcher.newest.items():
+        place = model.place_of(key)
+        if place and place.table in model.SHAPES:
+            name = place.name, place.day
+            newest[name] = max(newest.get(name, version.written), version.written)
+    for (name, day), written in newest.items():
+        found = watcher.newest.get(f"insights/checks/day={day}/{name}.parquet")
+        assert found, f"{name} was not checked on {day}"
+        assert found.written >= written, f"{name} was not checked on {day} since {written}"
+
+
+def _expected(stack: Stack, table: str, handle: str, place: Environment, day: date) -> list[Any]:
+    return expected_rows(
+        stack.world,
+        table,
+        handle,
+        place.id,
+        day,
+        stack.simulation.now(),
+        settings=replace(stack.choreo_service.settings),
+    )
+
+
+def _compare(
+    stack: Stack,
+    truth: Truth,
+    where: tuple[str, str, Environment, date],
+    version: Version | None,
+    seen: dict[str, date],
+) -> None:
+    table, handle, place, day = where
+    rows = _expected(stack, table, handle, place, day)
+    if version is None:
+        assert not rows, f"{table} of {place.name} on {day} was never exported"
+        return
+    assert model.is_closed(version.written, day, truth.settle_hours), f"{version.key} is open"
+    found = model.keyed(table, map(model.plain, model.rows_of(version.body)))
+    right = model.keyed(table, map(model.plain, rows))
+    if truth.is_excused(table, place.id, day, version):
+        return
+    optional = set()
+    if table in model.PER_API:
+        optional = _optional(stack, place, day, seen)
+    for key in right.keys() | found.keys():
+        if key[0] in optional and key not in found:
+            continue
+        if key[0] in optional and stack.choreo_service.settings.deleted_apis != "answered":
+            continue
+        assert found.get(key) == right.get(key), (
+            f"{version.key}: {key}: {found.get(key)} in place of {right.get(key)}"
+        )
+
+
+def _optional(stack: Stack, place: Environment, day: date, seen: dict[str, date]) -> set[str]:
+    """What rows may be missing of: APIs that no run saw, or saw after they were deleted."""
+    names = set()
+    for api in place.apis:
+        if api.deleted and (
+            stack.choreo_service.settings.deleted_apis != "answered"
+            or seen.get(api.id, date.min) < day
+        ):
+            names |= {api.id, api.shown}
+    return names
