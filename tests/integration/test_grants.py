@@ -1,10 +1,10 @@
 """Take a right away, and what needs it breaks: no function may do more than it must."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from time import sleep
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,20 +13,14 @@ from checks.template import Template
 from cli.errors import CommandError
 from cli.places import ROOT
 from insights.dataset import VERSION_KEY
-from local import schedule
 from tests.grants import SEEN, Grant, actions
 from tests.integration.conftest import Deployment
 from tests.integration.test_stack import client
 
 TEMPLATE = Template(ROOT / "template.yaml")
-# The most invocations of an export that follow each other.
-(ROUNDS,) = (
-    int(line.rpartition("=")[2])
-    for line in (ROOT / "functions" / "export" / "app.py").read_text().splitlines()
-    if line.startswith("MOST_ROUNDS =")
-)
 TOKEN, EXPORT = "TokenFunctionName", "ExportFunctionName"
 HANDLE = "acme"
+_NUMBERS = itertools.count()
 
 
 class BrokenError(Exception):
@@ -44,9 +38,9 @@ def mint(deployment: Deployment) -> None:
 def export(deployment: Deployment, *more: str, **event: Any) -> dict[str, Any]:
     """Exports a list and a past day, with whose earlier object the new one is compared."""
     yesterday = (deployment.now.date() - timedelta(days=1)).isoformat()
-    tables = ["environments", "success_summary", *more]
+    event = {"tables": ["environments", "success_summary", *more], "from_": yesterday, **event}
     try:
-        reply = deployment.export(tables=tables, organizations=[HANDLE], from_=yesterday, **event)
+        reply = deployment.export(organizations=[HANDLE], **event)
     except CommandError as error:
         raise BrokenError(str(error)) from error
     if reply["failed"]:
@@ -78,15 +72,17 @@ def quarantine(deployment: Deployment) -> None:
         raise BrokenError("s3:PutObject: the reply was not kept")
 
 
-def go_on(deployment: Deployment) -> None:
-    """Hands what there is no time for to a fresh invocation, the last of those that are allowed."""
-    before = len(schedule.ended_runs(deployment.stack))
-    continued = {"round": ROUNDS - 1, "since": datetime.now(UTC).isoformat()}
-    if not export(deployment, force=True, continued=continued)["remaining"]:
+def hand_over(deployment: Deployment) -> None:
+    """Hands what there is no time for to the state machine."""
+    # An execution's name comes from the first day, and is used once.
+    first = deployment.now.date() - timedelta(days=30 + next(_NUMBERS))
+    reply = export(deployment, from_=first.isoformat())
+    if not reply["remaining"]:
         raise AssertionError("there was time for everything")
+    machine = deployment.stack.outputs["BackfillStateMachineArn"]
+    execution = f"{machine.replace(':stateMachine:', ':execution:')}:{reply['catch_up']}"
     # It must not meet other tests.
-    while len(schedule.ended_runs(deployment.stack)) < before + 2:
-        sleep(0.1)
+    deployment.stack.states.stop_execution(executionArn=execution)
 
 
 PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
@@ -94,7 +90,7 @@ PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
     "export": (EXPORT, export),
     "claim": (EXPORT, claim),
     "quarantine": (EXPORT, quarantine),
-    "continue": (EXPORT, go_on),
+    "hand over": (EXPORT, hand_over),
 }
 # What a warm function does once and then remembers.
 REMEMBERED = {"secretsmanager:GetSecretValue", "ssm:GetParameter", "lambda:InvokeFunction"}
@@ -117,7 +113,7 @@ def chill(deployed: Deployment) -> Iterator[Callable[[str], None]]:
 
     def chill(path: str) -> None:
         name = deployed.stack.outputs[PATHS[path][0]]
-        if path == "continue":
+        if path == "hand over":
             # One request is enough for the list of environments; the next would be too late.
             settle(name, 60, REQUESTS_PER_MINUTE="1")
         else:
@@ -186,7 +182,7 @@ def test_a_path_works_with_all_of_its_rights(
 def test_a_path_breaks_without_a_right(
     prepared: Deployment, chill: Callable[[str], None], path: str, grant: Grant
 ) -> None:
-    if grant.action in REMEMBERED or path == "continue":
+    if grant.action in REMEMBERED or path == "hand over":
         chill(path)
     with without(prepared, grant), pytest.raises(BrokenError, match=grant.action):
         PATHS[path][1](prepared)
