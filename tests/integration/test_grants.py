@@ -1,15 +1,16 @@
 """Take a right away, and what needs it breaks: no function may do more than it must."""
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from time import sleep
 from typing import Any
 
 import pytest
 
 from checks.template import Template
+from cli.backfill.machine import Machine
 from cli.errors import CommandError
 from cli.places import ROOT
 from insights.dataset import VERSION_KEY
@@ -20,7 +21,6 @@ from tests.integration.test_stack import client
 TEMPLATE = Template(ROOT / "template.yaml")
 TOKEN, EXPORT = "TokenFunctionName", "ExportFunctionName"
 HANDLE = "acme"
-_NUMBERS = itertools.count()
 
 
 class BrokenError(Exception):
@@ -38,9 +38,9 @@ def mint(deployment: Deployment) -> None:
 def export(deployment: Deployment, *more: str, **event: Any) -> dict[str, Any]:
     """Exports a list and a past day, with whose earlier object the new one is compared."""
     yesterday = (deployment.now.date() - timedelta(days=1)).isoformat()
-    event = {"tables": ["environments", "success_summary", *more], "from_": yesterday, **event}
+    tables = ["environments", "success_summary", *more]
     try:
-        reply = deployment.export(organizations=[HANDLE], **event)
+        reply = deployment.export(tables=tables, organizations=[HANDLE], from_=yesterday, **event)
     except CommandError as error:
         raise BrokenError(str(error)) from error
     if reply["failed"]:
@@ -73,16 +73,20 @@ def quarantine(deployment: Deployment) -> None:
 
 
 def hand_over(deployment: Deployment) -> None:
-    """Hands what there is no time for to the state machine."""
-    # An execution's name comes from the first day, and is used once.
-    first = deployment.now.date() - timedelta(days=30 + next(_NUMBERS))
-    reply = export(deployment, from_=first.isoformat())
+    """Hands what there is no time for to the state machine: the first list comes too late."""
+    deployment.sandbox.faults.add("slow", seconds=12, times=1)
+    try:
+        reply = export(deployment, force=True)
+    finally:
+        deployment.sandbox.faults.clear()
     if not reply["remaining"]:
         raise AssertionError("there was time for everything")
-    machine = deployment.stack.outputs["BackfillStateMachineArn"]
-    execution = f"{machine.replace(':stateMachine:', ':execution:')}:{reply['catch_up']}"
+    machine = Machine.of(deployment.stack)
     # It must not meet other tests.
-    deployment.stack.states.stop_execution(executionArn=execution)
+    while (ended := machine.execution(reply["catch_up"])).under_way:
+        sleep(0.2)
+    if ended.status != "SUCCEEDED":
+        raise AssertionError([*machine.failures(ended)])
 
 
 PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
@@ -113,11 +117,8 @@ def chill(deployed: Deployment) -> Iterator[Callable[[str], None]]:
 
     def chill(path: str) -> None:
         name = deployed.stack.outputs[PATHS[path][0]]
-        if path == "hand over":
-            # One request is enough for the list of environments; the next would be too late.
-            settle(name, 60, REQUESTS_PER_MINUTE="1")
-        else:
-            settle(name)
+        # Twenty seconds of them are for the ledger and the hand-over.
+        settle(name, 30 if path == "hand over" else None)
 
     yield chill
     for name in names:
