@@ -154,10 +154,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """The folder of a build, which all workers share: nobody changes it."""
     base = tmp_path_factory.getbasetemp()
-    # Each worker's base is a folder in that of the run.
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = Folder(shared / "built")
-    folder.path.mkdir(exist_ok=True)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Beside the workers' own: a build names files relative to where it lies.
+        base = base.parent / "shared"
+    folder = Folder(base / "built")
+    folder.path.mkdir(parents=True, exist_ok=True)
     with (folder.path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder.build / "template.yaml").exists():
