@@ -66,6 +66,7 @@ class Deployment:
         cache = self.folder.path / "cache"
         if not cache.exists():
             cache.mkdir()
+            self.folder.dataset.mkdir(parents=True, exist_ok=True)
             (cache / CACHE.name).symlink_to(self.folder.dataset)
         return cache
 
@@ -98,6 +99,10 @@ class Deployment:
             if tag not in self.bodies:
                 self.bodies[tag] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         return {key: self.bodies[tag] for key, tag in tags.items()}
+
+    def written(self, prefix: str = "insights/") -> dict[str, datetime]:
+        """When each of the dataset's objects was written."""
+        return {item["Key"]: item["LastModified"] for item in self._items(prefix)}
 
     def complete(self) -> None:
         """Exports what is missing, if anything is."""

@@ -94,6 +94,8 @@ def own(deployment: Deployment) -> dict[str, Value]:
 @pytest.fixture(scope="module")
 def updated(older: Deployment, built: Folder) -> Updated:
     """Exports with the older release, deploys this one over it and exports again."""
+    if older.now.hour == 0 and older.now.minute < 20:
+        pytest.skip("the day has no hour with data yet, and the one before yesterday is open")
     assert older.export(tables=[TABLE, CUSTOM])["failures"] == []
     before, told = own(older), list[str]()
     queue = older.stack.outputs["FailuresQueueUrl"]
