@@ -66,6 +66,7 @@ class Deployment:
         cache = self.folder.path / "cache"
         if not cache.exists():
             cache.mkdir()
+            self.folder.dataset.mkdir(exist_ok=True)
             (cache / CACHE.name).symlink_to(self.folder.dataset)
         return cache
 
