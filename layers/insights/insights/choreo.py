@@ -184,7 +184,7 @@ def _decoded(body: bytes) -> _Reply:
     except msgspec.MsgspecError as error:
         raise Refused(f"the reply is no GraphQL reply: {error}", reply=body) from error
     except RecursionError:
-        raise Refused("the reply is nested too deeply to be read") from None
+        raise Refused("the reply is nested too deeply to be read", reply=body) from None
 
 
 def _failures(errors: Sequence[_Error], aliases: Set[str]) -> dict[str, InsightsError]:
