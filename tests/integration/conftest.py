@@ -66,11 +66,7 @@ class Deployment:
         cache = self.folder.path / "cache"
         if not cache.exists():
             cache.mkdir()
-<<<<<<< HEAD
             self.folder.dataset.mkdir(parents=True, exist_ok=True)
-=======
-            self.folder.dataset.mkdir(exist_ok=True)
->>>>>>> faults
             (cache / CACHE.name).symlink_to(self.folder.dataset)
         return cache
 
