@@ -5,6 +5,7 @@ SHELL := /bin/sh
 -include venvs.mk
 -include check.mk
 -include bench.mk
+-include mutants.mk
 -include trino.mk
 
 VENVS ?= .venvs
@@ -41,11 +42,12 @@ test: ## all tests; of faults the part that SEED= draws
 test-integration: $(LOCAL)
 	@$(INTEGRATION)
 test-others: $(LOCAL) $(VENVS)/runtime/.done
-	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer
+	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 	@$(FAULTS)
 
 .PHONY: soak
-soak: $(LOCAL) ## every fault there is, and faults at random for MINUTES (SEED= draws the same ones)
+soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state machine (SEED= repeats)
+	@SOAK=1 $(PYTEST) -q tests/stateful
 	@SOAK=1 $(PYTEST) -q -n 2 tests/integration/test_local.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 

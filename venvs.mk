@@ -7,9 +7,9 @@ UV ?= $(VENVS)/uv/bin/uv
 # uv takes the Python at hand: it never fetches one of its own.
 export UV_PYTHON_DOWNLOADS = never
 
-LOCKS := layers/insights/requirements bench dev localaws policy runtime sam secrets uv
+LOCKS := layers/insights/requirements bench dev localaws mutants policy runtime sam secrets uv
 # What `make check` and `make test` use.
-ENVIRONMENTS := $(filter-out layers/% bench,$(LOCKS))
+ENVIRONMENTS := $(filter-out layers/% bench mutants,$(LOCKS))
 
 .SECONDARY: $(VENVS)/uv/.done
 

@@ -75,6 +75,9 @@ def _changed(node: exp.Expression, now: datetime | None) -> exp.Expression:
     # Trino's max_by takes a null for a value; DuckDB's arg_max leaves such rows out.
     if isinstance(node, exp.ArgMax):
         return exp.Anonymous(this="arg_max_null", expressions=[node.this, node.expression])
+    # Trino's count_if counts none of nulls alone; DuckDB's gives null then.
+    if isinstance(node, exp.CountIf):
+        return exp.Count(this=exp.case().when(node.this, exp.Literal.number(1)))
     if now is None:
         return node
     at = now.astimezone(UTC)

@@ -99,7 +99,8 @@ def _clients() -> Clients:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Exports what the event asks for, `{}` being all that is missing; see `insights.export`.
 
-    Partitions that fail are in the reply. Raises InsightsError where the run could not work at all.
+    Partitions that fail are in the reply. Raises InsightsError where the run could not work at all,
+    and for executions that version 0.1.0 started where a retry may help.
     """
     started, ends = utc_now(), time.monotonic() + context.get_remaining_time_in_millis() / 1000
     clients = _clients()
@@ -110,6 +111,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.error("partition failed", extra=failure)
     logger.info("exported", extra={**report.counts(), "kept": report.kept})
     _publish(clients.config.stack_name, report)
+    if bounds.most_per_minute and (report.waiting or report.retriable):
+        # Executions that version 0.1.0 started read neither count, but retry this error.
+        raise Retriable(f"{report.failed} partitions failed, {report.remaining} are left")
     return report.reply()
 
 
@@ -174,12 +178,7 @@ class _Run:
         )
 
     def _waiting(self) -> Report:
-        """The report of a run that got no share: nothing was tried, not even a list.
-
-        Executions that version 0.1.0 started know nothing of waiting, but retry an error.
-        """
-        if self._bounds.most_per_minute:
-            raise Retriable("other runs have the request budget")
+        """The report of a run that got no share: nothing was tried, not even a list."""
         return Report(remaining=len(self._bounds.organizations), waiting=True)
 
     def _hand_over(self, report: Report) -> None:

@@ -66,7 +66,7 @@ class Deployment:
         cache = self.folder.path / "cache"
         if not cache.exists():
             cache.mkdir()
-            self.folder.dataset.mkdir(exist_ok=True)
+            self.folder.dataset.mkdir(parents=True, exist_ok=True)
             (cache / CACHE.name).symlink_to(self.folder.dataset)
         return cache
 
@@ -99,6 +99,10 @@ class Deployment:
             if tag not in self.bodies:
                 self.bodies[tag] = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         return {key: self.bodies[tag] for key, tag in tags.items()}
+
+    def written(self, prefix: str = "insights/") -> dict[str, datetime]:
+        """When each of the dataset's objects was written."""
+        return {item["Key"]: item["LastModified"] for item in self._items(prefix)}
 
     def complete(self) -> None:
         """Exports what is missing, if anything is."""
@@ -155,10 +159,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Together:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """The folder of a build, which all workers share: nobody changes it."""
     base = tmp_path_factory.getbasetemp()
-    # Each worker's base is a folder in that of the run.
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = Folder(shared / "built")
-    folder.path.mkdir(exist_ok=True)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Beside the workers' own: a build names files relative to where it lies.
+        base = base.parent / "shared"
+    folder = Folder(base / "built")
+    folder.path.mkdir(parents=True, exist_ok=True)
     with (folder.path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder.build / "template.yaml").exists():
@@ -178,14 +183,17 @@ def deployed(built: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def older(built: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A deployment of its own, with the tables of an older release and three organisations."""
+    """A deployment of release 0.1.0 with three organisations."""
     folder = Folder(tmp_path_factory.mktemp("older"))
     small = [
         OrganizationSpec(handle, None, 2, 2, 0, (EnvironmentSpec("Production"),))
         for handle in ("acme", "globex", "lotus")
     ]
+    # A day closes a quarter after midnight: before that, release 0.1.0 took another one for final.
+    while datetime.now(UTC).time() < time(0, 16):
+        sleep(1)
     with _prepared(folder, World(organizations=small), OLDER_DAYS) as prepared:
-        releases.build(built, folder, {releases.TABLE: releases.BEFORE})
+        releases.build_first(built, folder)
         prepared.deploy()
         yield prepared
 

@@ -1,15 +1,19 @@
-"""Builds of other releases: a build whose documents are others, so that its tables are."""
+"""Builds of other releases: of 0.1.0, and of this one with other documents, so other tables."""
 
+import json
 import shutil
+import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from graphql import GraphQLSchema
 
 from catalogue import glue
 from catalogue.compiler import compile_document, compile_folder, schema
-from catalogue.shipped import OWN, ROOT
+from catalogue.shipped import OWN, ROOT, version
 from insights.catalogue import Catalogue, Table, load
+from insights.dataset import VERSION
 from local.places import Folder
 from tests.unit.catalogue.test_generated import OWN as OF_A_USER
 
@@ -21,13 +25,82 @@ BEFORE = NOW.replace("hits\n", "found: hits\n").replace("hitPercentage", "lost: 
 AFTER = NOW.replace("hits\n", 'hits @was(columns: ["found"])\n')
 
 
+# What is deployed of release 0.1.0: `git archive` of its template, code and generated templates.
+_FIRST = Path(__file__).with_name("release_0_1_0.tar.xz")
+_CODE = {"token": "TokenFunction", "export": "ExportFunction"}
+_NESTED = {"tables": "InsightsTables", "views": "InsightsViews", "queries": "SavedQueries"}
+# What `sam build` makes of the paths in the template.
+_PATHS = {
+    "ContentUri: layers/insights": "ContentUri: InsightsLayer",
+    "CodeUri: functions/token": "CodeUri: TokenFunction",
+    "CodeUri: functions/export": "CodeUri: ExportFunction",
+    "TemplateURL: custom/tables.yaml": "TemplateURL: CustomTables/template.yaml",
+    "TemplateURL: tables.yaml": "TemplateURL: InsightsTables/template.yaml",
+    "TemplateURL: views.yaml": "TemplateURL: InsightsViews/template.yaml",
+    "TemplateURL: queries.yaml": "TemplateURL: SavedQueries/template.yaml",
+    "TemplateURL: quicksight.yaml": "TemplateURL: QuickSight/template.yaml",
+    "DefinitionUri: statemachines/": "DefinitionUri: ",
+}
+_LAYER = Path("InsightsLayer/python/insights")
+
+
+def build_first(source: Folder, target: Folder) -> None:
+    """A build of release 0.1.0 with the packages of another build.
+
+    One of its tables has other columns, and a user's own table is in it.
+    """
+    shutil.copytree(source.build, target.build)
+    first = target.path / "first"
+    with tarfile.open(_FIRST) as archive:
+        archive.extractall(first, filter="data")
+    for function, resource in _CODE.items():
+        shutil.copy(first / "functions" / function / "app.py", target.build / resource)
+    shutil.rmtree(target.build / _LAYER)
+    shutil.copytree(first / "layers" / "insights" / "insights", target.build / _LAYER)
+    shutil.copy(first / "statemachines" / "backfill.asl.json", target.build)
+    template = (first / "template.yaml").read_text()
+    for before, after in _PATHS.items():
+        template = template.replace(before, after)
+    (target.build / "template.yaml").write_text(template)
+    for name, resource in _NESTED.items():
+        shutil.copy(first / f"{name}.yaml", target.build / resource / "template.yaml")
+    _change_table(target.build / "InsightsTables" / "template.yaml")
+    against = schema()
+    _put_own(target, against)
+    changed = msgspec.to_builtins(compile_document(Path(f"{TABLE}.graphql"), BEFORE, against))
+    catalogue = target.build / _LAYER / "catalogue.json"
+    tables = json.loads(catalogue.read_bytes())["tables"]
+    tables = [changed if table["name"] == TABLE else table for table in tables]
+    catalogue.write_text(json.dumps({"tables": tables}))
+
+
+def _change_table(template: Path) -> None:
+    """Describes the table to Glue as `BEFORE` has it."""
+    before, name, after = template.read_text().partition(f"Name: {TABLE}\n")
+    after = after.replace("- Name: hits\n", "- Name: found\n", 1)
+    after = after.replace(
+        "- Name: hit_percentage\n            Type: double",
+        "- Name: lost\n            Type: bigint",
+        1,
+    )
+    template.write_text(before + name + after)
+
+
+def _put_own(target: Folder, against: GraphQLSchema) -> None:
+    """Puts a user's own table into a build."""
+    own = [compile_document(Path(f"{CUSTOM}.graphql"), OF_A_USER, against)]
+    catalogue = target.build / _LAYER / "custom_catalogue.json"
+    catalogue.write_bytes(msgspec.json.encode(Catalogue(tuple(own))))
+    (target.build / "CustomTables" / "template.yaml").write_text(glue.render(map(_described, own)))
+
+
 def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catalogue:
     """A copy of a build with these documents of shipped tables, and with a user's own one.
 
-    Gives its catalogue. A build that is there is changed.
+    It takes the place of a build that is there. Gives its catalogue.
     """
-    if not target.build.exists():
-        shutil.copytree(source.build, target.build)
+    shutil.rmtree(target.build, ignore_errors=True)
+    shutil.copytree(source.build, target.build)
     against = schema()
     shipped = [
         compile_document(Path(table.document), documents[table.name], against)
@@ -35,14 +108,12 @@ def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catal
         else table
         for table in compile_folder(ROOT / "catalogue" / "tables", against)
     ]
-    own = [compile_document(Path(f"{CUSTOM}.graphql"), OF_A_USER, against)]
-    layer = target.build / "InsightsLayer" / "python" / "insights"
+    layer = target.build / _LAYER
     (layer / "catalogue.json").write_bytes(msgspec.json.encode(Catalogue(tuple(shipped))))
-    (layer / "custom_catalogue.json").write_bytes(msgspec.json.encode(Catalogue(tuple(own))))
-    versions = {"Version": "0.0.1", "DatasetVersion": "1"}
+    _put_own(target, against)
+    versions = {"Version": version(), "DatasetVersion": f"{VERSION}"}
     tables = glue.render([*map(_described, shipped), *OWN], versions)
     (target.build / "InsightsTables" / "template.yaml").write_text(tables)
-    (target.build / "CustomTables" / "template.yaml").write_text(glue.render(map(_described, own)))
     return load(layer)
 
 

@@ -16,9 +16,7 @@ FOLDER = ROOT / "events"
 FUNCTIONS = {"token": "TokenFunctionName", "export": "ExportFunctionName"}
 # Exports of all tables are what most other tests do.
 SENT = sorted(
-    path.name
-    for path in FOLDER.glob("*.json")
-    if path.stem not in ("export", "export-continued", "backfill")
+    path.name for path in FOLDER.glob("*.json") if path.stem not in ("export", "backfill")
 )
 
 

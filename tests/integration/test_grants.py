@@ -3,28 +3,22 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from time import sleep
 from typing import Any
 
 import pytest
 
 from checks.template import Template
+from cli.backfill.machine import Machine
 from cli.errors import CommandError
 from cli.places import ROOT
 from insights.dataset import VERSION_KEY
-from local import schedule
 from tests.grants import SEEN, Grant, actions
 from tests.integration.conftest import Deployment
 from tests.integration.test_stack import client
 
 TEMPLATE = Template(ROOT / "template.yaml")
-# The most invocations of an export that follow each other.
-(ROUNDS,) = (
-    int(line.rpartition("=")[2])
-    for line in (ROOT / "functions" / "export" / "app.py").read_text().splitlines()
-    if line.startswith("MOST_ROUNDS =")
-)
 TOKEN, EXPORT = "TokenFunctionName", "ExportFunctionName"
 HANDLE = "acme"
 
@@ -78,15 +72,21 @@ def quarantine(deployment: Deployment) -> None:
         raise BrokenError("s3:PutObject: the reply was not kept")
 
 
-def go_on(deployment: Deployment) -> None:
-    """Hands what there is no time for to a fresh invocation, the last of those that are allowed."""
-    before = len(schedule.ended_runs(deployment.stack))
-    continued = {"round": ROUNDS - 1, "since": datetime.now(UTC).isoformat()}
-    if not export(deployment, force=True, continued=continued)["remaining"]:
+def hand_over(deployment: Deployment) -> None:
+    """Hands what there is no time for to the state machine: the first list comes too late."""
+    deployment.sandbox.faults.add("slow", seconds=12, times=1)
+    try:
+        reply = export(deployment, force=True)
+    finally:
+        deployment.sandbox.faults.clear()
+    if not reply["remaining"]:
         raise AssertionError("there was time for everything")
+    machine = Machine.of(deployment.stack)
     # It must not meet other tests.
-    while len(schedule.ended_runs(deployment.stack)) < before + 2:
-        sleep(0.1)
+    while (ended := machine.execution(reply["catch_up"])).under_way:
+        sleep(0.2)
+    if ended.status != "SUCCEEDED":
+        raise AssertionError([*machine.failures(ended)])
 
 
 PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
@@ -94,7 +94,7 @@ PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
     "export": (EXPORT, export),
     "claim": (EXPORT, claim),
     "quarantine": (EXPORT, quarantine),
-    "continue": (EXPORT, go_on),
+    "hand over": (EXPORT, hand_over),
 }
 # What a warm function does once and then remembers.
 REMEMBERED = {"secretsmanager:GetSecretValue", "ssm:GetParameter", "lambda:InvokeFunction"}
@@ -117,11 +117,8 @@ def chill(deployed: Deployment) -> Iterator[Callable[[str], None]]:
 
     def chill(path: str) -> None:
         name = deployed.stack.outputs[PATHS[path][0]]
-        if path == "continue":
-            # One request is enough for the list of environments; the next would be too late.
-            settle(name, 60, REQUESTS_PER_MINUTE="1")
-        else:
-            settle(name)
+        # Twenty seconds of them are for the ledger and the hand-over.
+        settle(name, 30 if path == "hand over" else None)
 
     yield chill
     for name in names:
@@ -186,7 +183,7 @@ def test_a_path_works_with_all_of_its_rights(
 def test_a_path_breaks_without_a_right(
     prepared: Deployment, chill: Callable[[str], None], path: str, grant: Grant
 ) -> None:
-    if grant.action in REMEMBERED or path == "continue":
+    if grant.action in REMEMBERED or path == "hand over":
         chill(path)
     with without(prepared, grant), pytest.raises(BrokenError, match=grant.action):
         PATHS[path][1](prepared)

@@ -196,7 +196,12 @@ class Days(RuleBasedStateMachine):
     def by_hand(self, event: Event) -> None:
         """Somebody exports some tables and days, or a part of a backfill runs."""
         self._ran(f"{event.kind} export")
-        self._run(self._event(event))
+        values = self._event(event)
+        reply = self._run(values).reply
+        if reply and not (reply["failed"] or reply["remaining"]):
+            # What is asked for is there, or has been there already.
+            done = reply["exported"] + reply["settled"] + reply["kept"]
+            assert done > 0, f"{values}: {reply}"
 
     @rule(seconds=st.sampled_from((25, 32, 40)), kill=st.one_of(st.none(), KILL_AT_HAND_OVER))
     def short_of_time(self, seconds: int, kill: Kill | None) -> None:

@@ -209,12 +209,11 @@ def _compare(
 
 
 def _optional(stack: Stack, place: Environment, day: date, seen: dict[str, date]) -> set[str]:
-    """What rows may be missing of: APIs that no run saw, or saw after they were deleted."""
+    """What rows may be missing of: APIs that no run saw in time, or that came later."""
     names = set()
     for api in place.apis:
-        if api.deleted and (
-            stack.choreo_service.settings.deleted_apis != "answered"
-            or seen.get(api.id, date.min) < day
-        ):
+        later = api.since >= model.day_end(day).timestamp()
+        unsure = stack.choreo_service.settings.deleted_apis != "answered"
+        if later or (api.deleted and (unsure or seen.get(api.id, date.min) < day)):
             names |= {api.id, api.shown}
     return names

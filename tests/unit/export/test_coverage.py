@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insights.catalogue import Table
-from insights.coverage import closes_at, is_closed, retries_kept, state, wanted
+from insights.coverage import closes_at, gives_up_at, is_closed, retries_kept, state, wanted
 from insights.dataset import Stored
 from insights.partitions import Environment
 
@@ -24,6 +24,10 @@ def test_a_day_is_closed_by_what_was_requested_after_it_settled(settle_hours: fl
     assert is_closed(closes, DAY, settle_hours)
     # A run of 15 minutes that writes now may have requested it before the day settled.
     assert not is_closed(closes - timedelta(microseconds=1), DAY, settle_hours)
+
+
+def test_a_source_has_a_week_to_recover():
+    assert gives_up_at(DAY, 24) == MIDNIGHT + timedelta(days=8, minutes=15)
 
 
 def test_how_a_partition_stands():

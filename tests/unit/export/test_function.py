@@ -305,8 +305,13 @@ class TestBudget:
         assert function.bounds.part
         assert function.bounds.most_per_minute == 30
         assert function.bounds.since == datetime(2026, 11, 19, 1, 2, 3, tzinfo=UTC)
+        function.report.count_failure("apis", "acme", None, DAY, PersonMustAct("a 403"))
+        assert function.run(event)["failed"] == 1
+        function.report.count_failure("apis", "acme", None, DAY, Retriable("a 502"))
+        with pytest.raises(Retriable, match="2 partitions failed"):
+            function.run(event)
         function.slots.write("other", State("another", whole=True), over=None)
-        with pytest.raises(Retriable, match="request budget"):
+        with pytest.raises(Retriable, match="2 are left"):
             function.run(event, seconds=1)
 
 

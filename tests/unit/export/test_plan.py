@@ -96,3 +96,11 @@ def test_a_list_that_an_earlier_round_has_written_is_not_stored_again(here: Here
     assert not here.plan(since=NOW).holds(partition("apis", TODAY))
     assert here.plan(since=NOW + timedelta(seconds=1)).holds(partition("apis", TODAY))
     assert not here.plan(last=TODAY - timedelta(days=1)).holds(partition("apis", TODAY))
+
+
+def test_age_alone_closes_no_day(here: Here):
+    day = TODAY - timedelta(days=90)
+    # A stack that was off since the evening of that day.
+    here.write("latency", day, datetime(day.year, day.month, day.day, 22, tzinfo=UTC))
+    plan = here.plan(first=day, last=day)
+    assert here.due(plan, "latency") == [("latency", day.day)]

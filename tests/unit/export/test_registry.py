@@ -106,6 +106,11 @@ def test_legacy_ids_belong_to_one_environment_and_not_to_a_name(runs: Runs):
     assert [each.ids for each in usable] == [("x",), ("y",)]
 
 
+def test_a_later_name_brings_no_legacy_ids(runs: Runs):
+    runs.list(entry("x", "Other", "CHOREO"))
+    assert runs.list(entry("x", "Production", "CHOREO")).usable[0].ids == ("x",)
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_the_order_of_a_list_decides_nothing(order: tuple[int, ...]):
     rows = [entry("a", "Dev", "CHOREO"), entry("b", "Dev", "CHOREO"), entry("c", "Dev-3e23e816")]

@@ -70,6 +70,15 @@ def test_an_environment_keeps_its_key_through_a_rename(place: Place):
         ) == row["environment_id"]
 
 
+@pytest.mark.parametrize("by", ["id", "name"])
+def test_a_part_is_of_the_environments_that_are_named_or_given_by_id(place: Place, by: str):
+    first, second = environments(place)[:2]
+    place.run({"environments": [getattr(second, by)]})
+    assert {key.split("acme.")[1] for key in keys(place)} == {f"{second.name}.parquet"}
+    assert len(keys(place)) == 2
+    assert first.name != second.name
+
+
 def test_an_environment_that_is_made_anew_gets_a_key_of_its_own(place: Place):
     place.run()
     before = keys(place)

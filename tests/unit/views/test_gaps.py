@@ -229,7 +229,7 @@ def test_a_percentage_is_of_days_with_both_figures(dataset: Literal):
     for day in (second, third):
         dataset.table("total_errors_by_api", day, {"api_id": "a1", "proxy": 10})
     for query in ("apis_that_fail_most", "busiest_apis"):
-        ((row),) = dataset.saved(query)
+        (row,) = dataset.saved(query)
         assert (row["requests"], row["errors"], row["error_percent"]) == (200, 20, 10.0)
 
 
@@ -273,5 +273,5 @@ def test_hours_that_were_not_queried_are_no_quiet_hours(dataset: Literal):
             {"table": "success_summary", "exported_at": until},
             {"table": "error_summary", "exported_at": until, "status": status},
         )
-    ((row),) = dataset.saved("busiest_hours")
+    (row,) = dataset.saved("busiest_hours")
     assert (row["hour_of_day"], row["mean_requests"], row["most_requests"]) == (0, 12.0, 12)

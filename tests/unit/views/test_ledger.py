@@ -77,7 +77,7 @@ def test_kept_days_are_reported_until_they_are_closed(dataset: Literal):
         "SELECT days_kept, days_unconfirmed, days_exported, days_missing FROM export_freshness"
     )
     assert (kept, unconfirmed, exported, missing) == (1, 1, 2, 0)
-    ((row),) = dataset.saved("what_is_missing", EARLY + timedelta(hours=1))
+    (row,) = dataset.saved("what_is_missing", EARLY + timedelta(hours=1))
     assert row["days_kept"] == 1
     dataset.ledger(DAY, entry("exported", LATE + timedelta(minutes=1), True, rows=1))
     assert dataset.saved("what_is_missing", EARLY + timedelta(hours=1)) == []
@@ -94,6 +94,14 @@ def test_a_day_that_the_source_answers_with_less_is_not_complete(dataset: Litera
     dataset.ledger(DAY, entry("unchanged", NOW, True, rows=7))
     until = dataset.rows("SELECT data_until, last_success FROM export_days")
     assert until == [(naive(midnight(DAY) + timedelta(days=1)), naive(NOW))]
+
+
+def test_a_table_without_a_success_is_reported(dataset: Literal):
+    """Whatever stored its object did not get to write that down."""
+    dataset.ledger(TODAY, entry("overtaken", NOW))
+    (row,) = dataset.saved("what_is_missing", NOW)
+    assert (row["table_name"], row["data_until"], row["age_hours"]) == ("latency", None, None)
+    assert (row["days_missing"], row["days_failed"], row["days_kept"]) == (0, 0, 0)
 
 
 def test_an_object_without_an_entry_of_its_own_leaves_no_gap(dataset: Literal):
@@ -159,7 +167,7 @@ def test_a_deleted_environment_is_not_stale(dataset: Literal):
     ]
     # A table that lacks a day on which the environment was listed lacks it for good.
     dataset.ledger(last, entry("exported", EARLY, table="resource_usage", rows=1))
-    ((row),) = dataset.saved("what_is_missing", NOW)
+    (row,) = dataset.saved("what_is_missing", NOW)
     assert (row["table_name"], row["days_missing"]) == ("latency", 1)
 
 

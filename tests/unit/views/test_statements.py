@@ -131,6 +131,14 @@ def test_a_table_without_partitions_is_read_from_its_folder(tmp_path: Path):
     assert NOW.date() in row
 
 
+def test_what_is_counted_of_nulls_alone_is_none():
+    """As Trino says, also where DuckDB itself would not count at all."""
+    sql = "SELECT count_if(x > 1) AS n FROM (VALUES CAST(NULL AS integer)) AS t(x)"
+    assert duckdb.connect().execute(translated(sql)).fetchall() == [(0,)]
+    sql = "SELECT count_if(x > 1) AS n FROM (VALUES 1, 2, 3, NULL) AS t(x)"
+    assert duckdb.connect().execute(translated(sql)).fetchall() == [(2,)]
+
+
 def test_the_translation_stands_still(tmp_path: Path):
     sql = "SELECT current_date AS d, CAST(current_timestamp AT TIME ZONE 'UTC' AS timestamp) AS t"
     database = duckdb.connect()
