@@ -2,18 +2,12 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
--include venvs.mk
--include check.mk
--include bench.mk
--include mutants.mk
--include trino.mk
-
 VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
 LOCAL = $(DEV) $(VENVS)/sam/.done $(VENVS)/localaws/.done $(VENVS)/uv/.done
 RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
 # The operator's commands; the targets below give them what is said as NAME=value.
-INSIGHTS = $(RUN) -m cli
+INSIGHTS = $(RUN) -m choreo_insights_cli
 KEPT = $${LOCAL_DIR:-.local}
 flag = $(if $(filter-out 0,$($(1))),--$(2))
 PYTEST = $(VENVS)/dev/bin/python -m pytest
@@ -24,14 +18,16 @@ INTEGRATION = $(PYTEST) -q -n 3 tests/integration
 STATIONS ?= 8
 FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
 
+include dev/make/*.mk
+
 .PHONY: help
 help: ## what there is to do
-	@grep -hE '^[a-z-]+:.*##' Makefile $(wildcard *.mk) | sort -u | \
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort -u | \
 	  awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
-	@$(RUN) -m local demo
+	@$(RUN) -m dev.local demo
 
 .PHONY: test
 test: ## all tests; of faults the part that SEED= draws
@@ -52,8 +48,8 @@ soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state 
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 
 .PHONY: reliability
-reliability: $(LOCAL) ## tries every fault, and writes docs/reliability.md
-	@SOAK=1 RELIABILITY=docs/reliability.md $(FAULTS)
+reliability: $(LOCAL) ## tries every fault, and writes docs/generated/reliability.md
+	@SOAK=1 RELIABILITY=docs/generated/reliability.md $(FAULTS)
 
 .PHONY: test-unit
 test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
@@ -61,15 +57,15 @@ test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
 
 .PHONY: local
 local: $(LOCAL) tables ## deploys to a local AWS and leaves it running (PARAMETERS= IAM= TOKEN_URL= ...)
-	@$(RUN) -m local up
+	@$(RUN) -m dev.local up
 
 .PHONY: local-down
 local-down: $(DEV) ## stops what `make local` left running
-	@$(RUN) -m local down
+	@$(RUN) -m dev.local down
 
 .PHONY: deploy
 deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done tables ## builds and deploys to AWS (PARAMETERS="Name=value ...")
-	@$(RUN) -m local deploy
+	@$(RUN) -m dev.local deploy
 
 .PHONY: secret
 secret: $(DEV) ## stores an organisation's credentials (ORG=handle)
@@ -125,8 +121,8 @@ dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=3
 	  $${DAYS:+--days "$$DAYS"}
 
 .PHONY: picture
-picture: $(DEV) ## draws docs/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
-	@$(RUN) -m dashboard.picture
+picture: $(DEV) ## draws docs/generated/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
+	@$(RUN) -m dev.picture
 
 .PHONY: doctor
 doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
@@ -141,10 +137,10 @@ tables: $(DEV) ## compiles the catalogue's documents
 
 .PHONY: released
 released: $(DEV) ## keeps the tables as those of the last release; part of making one
-	@$(RUN) -m updates.released
+	@$(RUN) -m dev.release
 
 .PHONY: clean
 clean: ## stops what runs locally, and removes all that was installed and built
-	@if [ -x $(VENVS)/dev/bin/python ]; then $(RUN) -m local down; fi
+	@if [ -x $(VENVS)/dev/bin/python ]; then $(RUN) -m dev.local down; fi
 	@rm -rf $(VENVS) .local .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from checks.template import Template
+from choreo_insights_cli.template import Template
 
 # CloudWatch looks at metrics that have just these dimensions.
 QUERY = re.compile(

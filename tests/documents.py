@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.places import ROOT
+from choreo_insights_cli.paths import ROOT
 
 PAGES = sorted(
     [
         *ROOT.glob("*.md"),
-        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / ".github").glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
         *(ROOT / "events").glob("*.md"),
-        *(ROOT / "sandbox").glob("*.md"),
+        *(ROOT / "dev/sandbox").glob("*.md"),
     ]
 )
 # A block of commands that starts with this line is not run by a test.

@@ -7,7 +7,7 @@ once. UNSEEN are those of which the emulator does not ask, each with what needs 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from checks.template import Template
+from choreo_insights_cli.template import Template
 
 
 class Grant(NamedTuple):

@@ -12,28 +12,28 @@ import msgspec
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from insights.bounds import Bounds
-from insights.budget import BucketSlots, Budget
-from insights.catalogue import load
-from insights.catchup import CatchUps
-from insights.choreo import Choreo
-from insights.config import ExportConfig
-from insights.credentials import Secrets
-from insights.dataset import Dataset
-from insights.errors import InsightsError, Retriable
-from insights.export import Export, utc_now
-from insights.http import Http, Timeouts
-from insights.metrics import emit
-from insights.registry import Registry
-from insights.report import Report
-from insights.tokens import Tokens
+from choreo_insights.catalogue import load
+from choreo_insights.config import ExportConfig
+from choreo_insights.credentials import Secrets
+from choreo_insights.dataset.registry import Registry
+from choreo_insights.dataset.store import Dataset
+from choreo_insights.errors import InsightsError, Retriable
+from choreo_insights.export.budget import BucketSlots, Budget
+from choreo_insights.export.catchup import CatchUps
+from choreo_insights.export.event import Bounds
+from choreo_insights.export.insights_api import Choreo
+from choreo_insights.export.report import Report
+from choreo_insights.export.run import Export, utc_now
+from choreo_insights.http import Http, Timeouts
+from choreo_insights.metrics import emit
+from choreo_insights.tokens.reader import Tokens
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from insights.budget import Share
+    from choreo_insights.export.budget import Share
 
 # A run that waits for its share of the budget keeps so much of its time for the export itself.
 _SECONDS_FOR_EXPORT = 180.0
@@ -97,7 +97,7 @@ def _clients() -> Clients:
 
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Exports what the event asks for, `{}` being all that is missing; see `insights.export`.
+    """Exports what the event asks for, `{}` being all that is missing.
 
     Partitions that fail are in the reply. Raises InsightsError where the run could not work at all,
     and for executions that version 0.1.0 started where a retry may help.

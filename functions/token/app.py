@@ -8,13 +8,13 @@ import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 
-from insights.config import TokenConfig
-from insights.credentials import Secrets
-from insights.http import Http, Timeouts
-from insights.lease import Lease
-from insights.metrics import emit
-from insights.minting import Minter, TokenService, TokenVault
-from insights.token_events import Request, TokenEvents, minted, unminted
+from choreo_insights.config import TokenConfig
+from choreo_insights.credentials import Secrets
+from choreo_insights.http import Http, Timeouts
+from choreo_insights.metrics import emit
+from choreo_insights.tokens.events import Request, TokenEvents, minted, unminted
+from choreo_insights.tokens.lease import Lease
+from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

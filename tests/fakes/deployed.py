@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cli.stack import Stack
+from choreo_insights_cli.stack import Stack
 from tests.fakes import s3, states
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from insights.budget import Budget, Seen, State
-from insights.dataset import Overtaken
+from choreo_insights.dataset.store import Overtaken
+from choreo_insights.export.budget import Budget, Seen, State
 from tests.fakes.timeline import Timeline
 
 

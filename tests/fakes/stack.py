@@ -5,12 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from insights.credentials import Secrets
-from insights.http import Http, Timeouts
-from insights.lease import Lease
-from insights.minting import Minter, TokenService, TokenVault
-from insights.token_events import Request, TokenEvents
-from insights.tokens import Token, Tokens
+from choreo_insights.credentials import Secrets
+from choreo_insights.http import Http, Timeouts
+from choreo_insights.tokens.events import Request, TokenEvents
+from choreo_insights.tokens.lease import Lease
+from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
+from choreo_insights.tokens.reader import Token, Tokens
 from tests.fakes import aws as fake_aws
 from tests.fakes import choreo_tokens
 from tests.fakes.clock import Clock

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tests.faults.proxy import Rule
 
 if TYPE_CHECKING:
-    from tests.faults.station import Station
+    from tests.faults.fault_rig import Station
 
 # mended: the run notices, and exports everything all the same.
 # failed: it names what failed, and that the next run may not have it.

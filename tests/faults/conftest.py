@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from cli.places import STACK_NAME
-from cli.stack import Stack
-from local import background, deploy, up
-from local.places import Folder
-from local.state import State
+from choreo_insights_cli.paths import STACK_NAME
+from choreo_insights_cli.stack import Stack
+from dev.local import background, deploy, up
+from dev.local.paths import Folder
+from dev.local.state import State
 from tests.faults import page
+from tests.faults.fault_rig import Station
 from tests.faults.selection import SEED
-from tests.faults.station import Station
 
 _STATIONS = 16
 _NOWHERE = "http://127.0.0.1:9"

@@ -17,14 +17,13 @@ from typing import Any
 import aws_lambda_powertools  # noqa: F401 - as all of these, for the containers
 import boto3
 
-import insights.budget
-import insights.catchup
-import insights.export
-import insights.http
-import insights.metrics
-import insights.minting
-import insights.throttle
-import insights.token_events  # noqa: F401
+import choreo_insights.export.budget
+import choreo_insights.export.catchup
+import choreo_insights.export.run
+import choreo_insights.export.throttle
+import choreo_insights.http
+import choreo_insights.metrics
+import choreo_insights.tokens.events  # noqa: F401
 from tests.faults import clock
 
 

@@ -1,4 +1,5 @@
-"""`docs/reliability.md`: the faults, the cases of each that were survived, and the invariants."""
+"""`docs/generated/reliability.md`: the faults, the cases of each that were survived, and the
+invariants."""
 
 import textwrap
 from collections.abc import Mapping

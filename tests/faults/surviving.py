@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from tests.faults.station import Container, Station
+from tests.faults.fault_rig import Container, Station
 
 
 def mended(station: Station, container: Container | None = None) -> None:

@@ -1,27 +1,27 @@
 """The table of faults: what goes wrong, where, and what the functions should do about it."""
 
-from tests.faults import of_aws, of_choreo, of_functions
+from tests.faults import aws_faults, choreo_faults, function_faults
 from tests.faults.cases import Fault
 
 FAULTS: tuple[Fault, ...] = (
-    *of_choreo.token_service(),
-    *of_choreo.tokens(),
-    *of_choreo.gateway(),
-    *of_choreo.connection(),
-    *of_choreo.bodies(),
-    *of_choreo.data(),
-    *of_choreo.pages(),
-    *of_choreo.organizations(),
-    *of_aws.s3(),
-    *of_aws.parameter_store(),
-    *of_aws.kms(),
-    *of_aws.secrets_manager(),
-    *of_aws.function_calls(),
-    *of_aws.step_functions(),
-    *of_functions.processes(),
-    *of_functions.events(),
-    *of_functions.clocks(),
-    *of_functions.everything(),
+    *choreo_faults.token_service(),
+    *choreo_faults.tokens(),
+    *choreo_faults.gateway(),
+    *choreo_faults.connection(),
+    *choreo_faults.bodies(),
+    *choreo_faults.data(),
+    *choreo_faults.pages(),
+    *choreo_faults.organizations(),
+    *aws_faults.s3(),
+    *aws_faults.parameter_store(),
+    *aws_faults.kms(),
+    *aws_faults.secrets_manager(),
+    *aws_faults.function_calls(),
+    *aws_faults.step_functions(),
+    *function_faults.processes(),
+    *function_faults.events(),
+    *function_faults.clocks(),
+    *function_faults.everything(),
 )
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.faults.fault_rig import RIGHT, Clock, Station
 from tests.faults.selection import some
-from tests.faults.station import RIGHT, Clock, Station
 from tests.faults.surviving import mended
 from tests.faults.table import named
 
@@ -53,7 +53,7 @@ def test_a_clock_that_aws_refuses(
     station: Station, record_property: Record, seconds: float
 ) -> None:
     record_property("fault", named("test_a_clock_that_aws_refuses"))
-    container = station.container("export", Clock(seconds, ("insights", "botocore")))
+    container = station.container("export", Clock(seconds, ("choreo_insights", "botocore")))
 
     ended = container.invoke({})
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from cli.stack import Stack
+from choreo_insights_cli.stack import Stack
 from tests.faults.cases import PARTITIONS, error, rule, status
 from tests.faults.conftest import Deployment
+from tests.faults.fault_rig import Ended, Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import some
-from tests.faults.station import Ended, Station
 from tests.faults.table import named
 from tests.integration import processes
 

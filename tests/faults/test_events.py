@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.faults.cases import PARTITIONS
+from tests.faults.fault_rig import Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import some
-from tests.faults.station import Station
 from tests.faults.surviving import mended
 from tests.faults.table import named
 

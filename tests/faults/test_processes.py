@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from insights.coverage import closes_at
-from insights.partitions import days
+from choreo_insights.dataset.coverage import closes_at
+from choreo_insights.dataset.partitions import days
 from tests.faults.cases import ALWAYS, FIVES, HOURS, PAGES, aws, error
+from tests.faults.fault_rig import Ended, Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import SEED, SOAK
-from tests.faults.station import Ended, Station
 from tests.faults.surviving import mended
 from tests.faults.table import named
 

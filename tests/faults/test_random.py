@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.faults.cases import Case
+from tests.faults.fault_rig import Container, Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import SEED, SOAK
-from tests.faults.station import Container, Station
 from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, named
 

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from insights.catalogue import load
-from insights.checks import key_columns
-from sandbox.changes import delete_api, rename_environment
+from choreo_insights.catalogue import load
+from choreo_insights.dataset.cross_checks import key_columns
+from dev.sandbox.changes import delete_api, rename_environment
 from tests.faults.cases import FIVES, HOURS, PAGES
+from tests.faults.fault_rig import Station
 from tests.faults.proxy import Rule
-from tests.faults.station import Station
 from tests.faults.surviving import mended
 from tests.faults.table import named
 from tests.integration.dataset import expected, found

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults import selection
 from tests.faults.cases import PARTITIONS, Case, Fault
-from tests.faults.station import Ended, Station
+from tests.faults.fault_rig import Ended, Station
 from tests.faults.surviving import mended
 from tests.faults.table import FAULTS, key
 

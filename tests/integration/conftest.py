@@ -18,15 +18,15 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from cli import secret
-from cli.copy import CACHE
-from cli.places import STACK_NAME
-from cli.stack import Stack
-from local import deploy, schedule, up
-from local.places import Folder
-from local.state import State
-from sandbox import SandboxServer, World
-from sandbox.world import EnvironmentSpec, OrganizationSpec
+from choreo_insights_cli.commands import secret
+from choreo_insights_cli.dataset_copy import CACHE
+from choreo_insights_cli.paths import STACK_NAME
+from choreo_insights_cli.stack import Stack
+from dev.local import deploy, schedule, up
+from dev.local.paths import Folder
+from dev.local.state import State
+from dev.sandbox import SandboxServer, World
+from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 from tests.integration import releases
 from tests.integration.dataset import places
 

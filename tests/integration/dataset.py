@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from insights.catalogue import RESOLVED, Table, load
-from insights.partitions import safe_name
-from sandbox import World
-from sandbox.expected import expected_rows
+from choreo_insights.catalogue import RESOLVED, Table, load
+from choreo_insights.dataset.partitions import safe_name
+from dev.sandbox import World
+from dev.sandbox.expected import expected_rows
 
 Row = dict[str, Any]
 

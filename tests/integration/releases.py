@@ -9,16 +9,16 @@ from pathlib import Path
 import msgspec
 from graphql import GraphQLSchema
 
-from catalogue import glue
-from catalogue.compiler import compile_document, compile_folder, schema
-from catalogue.shipped import OWN, ROOT, version
-from insights.catalogue import Catalogue, Table, load
-from insights.dataset import VERSION
-from local.places import Folder
-from tests.unit.catalogue.test_generated import OWN as OF_A_USER
+from choreo_insights.catalogue import Catalogue, Table, load
+from choreo_insights.dataset.store import VERSION
+from choreo_insights_cli.catalogue.compiler import compile_document, compile_folder, schema
+from choreo_insights_cli.generate import glue
+from choreo_insights_cli.sql.shipped import OWN, ROOT, version
+from dev.local.paths import Folder
+from tests.unit.choreo_insights_cli.generate.test_everything import OWN as OF_A_USER
 
 TABLE, CUSTOM = "cache_hits_and_misses", "hits_by_user_agent"
-NOW = (ROOT / "catalogue" / "tables" / f"{TABLE}.graphql").read_text()
+NOW = (ROOT / "choreo_insights_cli/catalogue/tables" / f"{TABLE}.graphql").read_text()
 # One column less, one more, and one under another name.
 BEFORE = NOW.replace("hits\n", "found: hits\n").replace("hitPercentage", "lost: misses")
 # As it is today, with the column's history.
@@ -34,11 +34,11 @@ _PATHS = {
     "ContentUri: layers/insights": "ContentUri: InsightsLayer",
     "CodeUri: functions/token": "CodeUri: TokenFunction",
     "CodeUri: functions/export": "CodeUri: ExportFunction",
-    "TemplateURL: custom/tables.yaml": "TemplateURL: CustomTables/template.yaml",
-    "TemplateURL: tables.yaml": "TemplateURL: InsightsTables/template.yaml",
-    "TemplateURL: views.yaml": "TemplateURL: InsightsViews/template.yaml",
-    "TemplateURL: queries.yaml": "TemplateURL: SavedQueries/template.yaml",
-    "TemplateURL: quicksight.yaml": "TemplateURL: QuickSight/template.yaml",
+    "TemplateURL: generated/custom_tables.yaml": "TemplateURL: CustomTables/template.yaml",
+    "TemplateURL: generated/tables.yaml": "TemplateURL: InsightsTables/template.yaml",
+    "TemplateURL: generated/views.yaml": "TemplateURL: InsightsViews/template.yaml",
+    "TemplateURL: generated/queries.yaml": "TemplateURL: SavedQueries/template.yaml",
+    "TemplateURL: generated/quicksight.yaml": "TemplateURL: QuickSight/template.yaml",
     "DefinitionUri: statemachines/": "DefinitionUri: ",
 }
 _LAYER = Path("InsightsLayer/python/insights")
@@ -56,7 +56,7 @@ def build_first(source: Folder, target: Folder) -> None:
     for function, resource in _CODE.items():
         shutil.copy(first / "functions" / function / "app.py", target.build / resource)
     shutil.rmtree(target.build / _LAYER)
-    shutil.copytree(first / "layers" / "insights" / "insights", target.build / _LAYER)
+    shutil.copytree(first / "layers/insights/choreo_insights", target.build / _LAYER)
     shutil.copy(first / "statemachines" / "backfill.asl.json", target.build)
     template = (first / "template.yaml").read_text()
     for before, after in _PATHS.items():
@@ -106,7 +106,7 @@ def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catal
         compile_document(Path(table.document), documents[table.name], against)
         if table.name in documents
         else table
-        for table in compile_folder(ROOT / "catalogue" / "tables", against)
+        for table in compile_folder(ROOT / "choreo_insights_cli/catalogue/tables", against)
     ]
     layer = target.build / _LAYER
     (layer / "catalogue.json").write_bytes(msgspec.json.encode(Catalogue(tuple(shipped))))

@@ -10,8 +10,8 @@ from time import sleep
 
 import pytest
 
-from cli.backfill.machine import Machine
-from cli.places import ROOT
+from choreo_insights_cli.commands.backfill.machine import Machine
+from choreo_insights_cli.paths import ROOT
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found, places
 from tests.integration.test_commands import environment, insights, settings
@@ -131,7 +131,7 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
     days = span(history, 40)
     history.sandbox.faults.add("slow", seconds=2, times=None)
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", "backfill", *arguments(days)],
+        [sys.executable, "-m", "choreo_insights_cli", "backfill", *arguments(days)],
         cwd=ROOT,
         env=environment(history.folder, **settings(history.folder.env)),
         stdout=subprocess.PIPE,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.counting import of_aws
-from cli.places import ROOT
-from local.places import Folder
+from choreo_insights_cli.commands.cost_counts import of_aws
+from choreo_insights_cli.paths import ROOT
+from dev.local.paths import Folder
 from tests.integration import processes
 from tests.integration.conftest import Deployment
 
@@ -37,14 +37,14 @@ def environment(folder: Folder, **variables: str) -> dict[str, str]:
 
 def command(name: str, folder: Folder, **variables: str) -> subprocess.CompletedProcess[str]:
     """Deploys or stops, as the Makefile does."""
-    return _run(folder, "local", name, variables=variables)
+    return _run(folder, "dev.local", name, variables=variables)
 
 
 def insights(
     folder: Folder, *arguments: str, stdin: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command of `insights`."""
-    return _run(folder, "cli", *arguments, stdin=stdin, variables=variables)
+    return _run(folder, "choreo_insights_cli", *arguments, stdin=stdin, variables=variables)
 
 
 def _run(
@@ -178,7 +178,7 @@ def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:
 def test_secret_is_asked_for_without_echo(deployment: Deployment) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", "secret", "umbrella"],
+        [sys.executable, "-m", "choreo_insights_cli", "secret", "umbrella"],
         cwd=ROOT,
         env=environment(deployment.folder, **settings(deployment.folder.env)),
         stdin=theirs,

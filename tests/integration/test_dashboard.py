@@ -6,14 +6,14 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from cli.copy import Copy
-from cli.places import ROOT
-from dashboard.data import needed_tables
-from dashboard.panels import SHEETS
-from insights.registry import UNPARTITIONED
-from local.aws import LocalAws
+from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights_cli.dashboard.data import needed_tables
+from choreo_insights_cli.dashboard.panels import SHEETS
+from choreo_insights_cli.dataset_copy import Copy
+from choreo_insights_cli.paths import ROOT
+from choreo_insights_cli.sql.duckdb import connect
+from dev.local.aws import LocalAws
 from tests.integration.conftest import Deployment
-from views.duckdb import connect
 
 
 def copy_of(deployment: Deployment, folder: Path) -> Copy:
@@ -55,7 +55,7 @@ def test_the_command_draws_the_file(deployment: Deployment, tmp_path: Path) -> N
     aws = deployment.state.aws
     assert isinstance(aws, LocalAws)
     done = subprocess.run(
-        [sys.executable, "-m", "cli", "dashboard", "--out", str(out)],
+        [sys.executable, "-m", "choreo_insights_cli", "dashboard", "--out", str(out)],
         cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],

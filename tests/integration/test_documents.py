@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.places import ROOT
-from cli.query import ask
+from choreo_insights_cli.commands.query import ask
+from choreo_insights_cli.paths import ROOT
 from tests.documents import Block, blocks
 from tests.integration.conftest import Deployment
 from tests.integration.test_commands import environment, settings
@@ -31,7 +31,7 @@ exec {program} "$@"
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`make` with the Python that tests run on, and `insights` as if it were installed."""
     folder = tmp_path_factory.mktemp("programs")
-    python = f"{sys.executable} -m cli"
+    python = f"{sys.executable} -m choreo_insights_cli"
     for name, program in (
         ("insights", python),
         ("make", f"/usr/bin/env -S make -s DEV= 'INSIGHTS={python}'"),
@@ -48,7 +48,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def here() -> list[Block]:
     # The sandbox's page is tested beside the sandbox.
-    return [b for b in blocks("sh") if not b.needs_aws and not b.page.startswith("sandbox")]
+    return [b for b in blocks("sh") if not b.needs_aws and not b.page.startswith("dev/sandbox")]
 
 
 @pytest.mark.parametrize("block", here(), ids=[f"{block.page}" for block in here()])
@@ -85,6 +85,6 @@ def test_it_works_as_it_is_printed(
 def test_the_sql_is_answered(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, block: Block
 ) -> None:
-    monkeypatch.setattr("cli.query.CACHE", deployment.folder.dataset)
+    monkeypatch.setattr("choreo_insights_cli.commands.query.CACHE", deployment.folder.dataset)
     deployment.complete()
     assert ask(deployment.stack, block.text.strip().removesuffix(";")).names

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cli.places import ROOT
-from local.places import tool
+from choreo_insights_cli.paths import ROOT
+from dev.local.paths import tool
 from tests.integration.conftest import Deployment
 from tests.integration.test_commands import environment, settings
 

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from cli import query
-from cli.errors import CommandError
-from insights.catalogue import load
-from insights.coverage import is_closed
-from insights.partitions import day_of
-from local import demo
+from choreo_insights.catalogue import load
+from choreo_insights.dataset.coverage import is_closed
+from choreo_insights.dataset.partitions import day_of
+from choreo_insights_cli.commands import query
+from choreo_insights_cli.errors import CommandError
+from dev.local import demo
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found, places
 

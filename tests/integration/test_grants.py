@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from checks.template import Template
-from cli.backfill.machine import Machine
-from cli.errors import CommandError
-from cli.places import ROOT
-from insights.dataset import VERSION_KEY
+from choreo_insights.dataset.store import VERSION_KEY
+from choreo_insights_cli.commands.backfill.machine import Machine
+from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.paths import ROOT
+from choreo_insights_cli.template import Template
 from tests.grants import SEEN, Grant, actions
 from tests.integration.conftest import Deployment
 from tests.integration.test_stack import client

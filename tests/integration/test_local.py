@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.places import ROOT
-from cli.stack import Stack
-from local.places import Folder
-from local.state import State
-from sandbox import SandboxServer, World
+from choreo_insights_cli.paths import ROOT
+from choreo_insights_cli.stack import Stack
+from dev.local.paths import Folder
+from dev.local.state import State
+from dev.sandbox import SandboxServer, World
 from tests.integration import processes
 from tests.integration.test_commands import command, environment, insights, settings
 
@@ -112,7 +112,7 @@ def test_an_interrupted_demo_leaves_nothing(
     folder: Folder, when: str, number: signal.Signals
 ) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "local", "demo"],
+        [sys.executable, "-m", "dev.local", "demo"],
         cwd=ROOT,
         env=environment(folder, PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from checks.template import Template
-from cli import secret
-from cli.errors import CommandError
-from cli.places import ROOT
+from choreo_insights_cli.commands import secret
+from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.paths import ROOT
+from choreo_insights_cli.template import Template
 from tests.alarms import named
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import expected, found, places

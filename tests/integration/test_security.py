@@ -1,4 +1,4 @@
-"""The procedures of SECURITY.md, as they stand there, and who is kept out."""
+"""The procedures of .github/SECURITY.md, as they stand there, and who is kept out."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from cli.places import ROOT
+from choreo_insights_cli.paths import ROOT
 from tests.integration.conftest import Deployment
 from tests.integration.test_commands import environment, settings
 from tests.integration.test_stack import client
@@ -31,7 +31,14 @@ class Terminal:
         """The exit code and all that is said of a target of make."""
         given = [f"{variable}={value}" for variable, value in variables.items()]
         done = subprocess.run(
-            ["make", "-s", "DEV=", f"INSIGHTS={sys.executable} -m cli", name, *given],
+            [
+                "make",
+                "-s",
+                "DEV=",
+                f"INSIGHTS={sys.executable} -m choreo_insights_cli",
+                name,
+                *given,
+            ],
             cwd=ROOT,
             env=environment(self._folder, **self._shell),
             input=stdin,

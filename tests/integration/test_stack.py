@@ -9,9 +9,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from catalogue import shipped
-from cli.stack import Stack
-from local import schedule
+from choreo_insights_cli.sql import shipped
+from choreo_insights_cli.stack import Stack
+from dev.local import schedule
 from tests.integration.conftest import Deployment
 
 OUTPUTS = {

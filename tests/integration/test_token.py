@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cli.errors import CommandError
+from choreo_insights_cli.errors import CommandError
 from tests.integration.conftest import Deployment
 
 

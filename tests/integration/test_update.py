@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-from cli import query
-from cli.backfill.machine import Machine
-from cli.errors import CommandError
-from cli.migrate import migrate
-from cli.query import Value
-from insights.catalogue import Catalogue, load
-from insights.dataset import VERSION, VERSION_KEY
-from local.places import Folder
+from choreo_insights.catalogue import Catalogue, load
+from choreo_insights.dataset.store import VERSION, VERSION_KEY
+from choreo_insights_cli.commands import query
+from choreo_insights_cli.commands.backfill.machine import Machine
+from choreo_insights_cli.commands.migrate import migrate
+from choreo_insights_cli.commands.query import Value
+from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.releases.announce import announce
+from choreo_insights_cli.releases.deployed import deployed
+from choreo_insights_cli.releases.migrate import Outcome
+from dev.local.paths import Folder
 from tests.integration import releases
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import Place, expected, found
 from tests.integration.releases import CUSTOM, TABLE
-from updates.announce import announce
-from updates.deployed import deployed
-from updates.migrate import Outcome
 
 # Figures of a day: hits, misses and the highest share of hits.
 Figures = dict[str, tuple[Value, ...]]
@@ -134,7 +134,7 @@ def start_backfill(older: Deployment) -> str:
 
 
 def layer(deployment: Deployment) -> Catalogue:
-    return load(deployment.folder.build / "InsightsLayer" / "python" / "insights")
+    return load(deployment.folder.build / "InsightsLayer" / "python" / "choreo_insights")
 
 
 def test_the_deployment_says_what_it_changes(updated: Updated) -> None:

@@ -5,7 +5,7 @@ import json
 
 import boto3
 
-from catalogue import shipped
+from choreo_insights_cli.sql import shipped
 from tests.integration.conftest import Deployment
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from cli.program import COMMANDS
-from sandbox import SandboxServer
+from choreo_insights_cli.main import COMMANDS
+from dev.sandbox import SandboxServer
 from tests.layer.conftest import ROOT, VENVS
 
 DRAW = """
 from datetime import UTC, datetime
-from dashboard.drawing import About, draw
-from views.duckdb import connect
+from choreo_insights_cli.dashboard.html.render import About, draw
+from choreo_insights_cli.sql.duckdb import connect
 now = datetime.now(UTC)
 with connect([], now) as database:
     assert "window.vegaEmbed" in draw(database, About("nobody", now, ""))
@@ -32,7 +32,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = place.glob("*.whl")
     subprocess.run([uv, "venv", "-q", "--python", sys.executable, place / "venv"], check=True)
     # The locked versions, without what is there for tests alone.
-    locked = ["--constraint", str(ROOT / "requirements/dev.txt")]
+    locked = ["--constraint", str(ROOT / "dev/requirements/dev.txt")]
     subprocess.run(
         [uv, "pip", "install", "-q", "--python", place / "venv", *locked, wheel], check=True
     )
@@ -65,7 +65,9 @@ def test_it_has_the_project_s_files(installed: Path, tmp_path: Path) -> None:
     tables = run(installed, tmp_path, "insights", "tables", "--json")
     assert len(json.loads(tables.stdout)) > 30
     saved = run(installed, tmp_path, "insights", "query", "--saved")
-    assert len(saved.stdout.splitlines()) == len([*(ROOT / "queries").glob("*.sql")])
+    assert len(saved.stdout.splitlines()) == len(
+        [*(ROOT / "choreo_insights_cli/sql/queries").glob("*.sql")]
+    )
     compiled = run(installed, tmp_path, "insights", "tables", "--compile")
     assert compiled.returncode == 2
     assert "in a checkout" in compiled.stderr

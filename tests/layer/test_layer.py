@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from local import aws
-from local.places import Folder
-from sandbox import OrganizationSpec, SandboxServer, World
+from dev.local import aws
+from dev.local.paths import Folder
+from dev.sandbox import OrganizationSpec, SandboxServer, World
 from tests.layer.conftest import ROOT, RUNTIME
 from tests.layer.runtime import Runtime
 
@@ -21,7 +21,10 @@ from tests.layer.runtime import Runtime
 LIBRARIES = (
     "import boto3, requests; from aws_lambda_powertools import Logger; Logger(service='probe')"
 )
-IMPORTS = {"token": {"app", "insights"}, "export": {"app", "insights", "arro3", "msgspec"}}
+IMPORTS = {
+    "token": {"app", "choreo_insights"},
+    "export": {"app", "choreo_insights", "arro3", "msgspec"},
+}
 
 
 def test_it_is_at_most_60_mb_unzipped(layer: Path):

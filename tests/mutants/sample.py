@@ -22,7 +22,7 @@ from cosmic_ray.plugins import get_operator, operator_names
 
 from tests.mutants.copies import ROOT, copy, run_tests
 
-PACKAGES = ("layers/insights/insights", "functions", "views", "updates")
+PACKAGES = ("layers/insights/choreo_insights", "functions", "views", "updates")
 # Annotations are full of `|`, a cache that is missing changes nothing but speed, and most values
 # that are equal are the same.
 LEFT_OUT = re.compile(r"BitOr|RemoveDecorator|Eq_Is|Operator_Is")
@@ -97,8 +97,8 @@ def files() -> list[str]:
 
 def own_tests(file: str) -> list[str]:
     """Tests that are named after a file; of a view, those of the views."""
-    if file.startswith("views/"):
-        return ["tests/unit/views"]
+    if file.startswith("choreo_insights_cli/sql/views/"):
+        return ["tests/unit/choreo_insights_cli/sql"]
     stem = Path(file).stem
     found = sorted((ROOT / "tests/unit").rglob(f"test_{stem}*.py"))
     return [path.relative_to(ROOT).as_posix() for path in found]

@@ -25,7 +25,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
 
-from sandbox.service import INSIGHTS_PATH, Service
+from dev.sandbox.service import INSIGHTS_PATH, Service
 from tests.fakes.s3 import BUCKET, FakeS3, Object
 from tests.fakes.server import Answer, Received
 

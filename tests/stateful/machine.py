@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sandbox import EnvironmentSpec, OrganizationSpec, Settings, World, changes
-from sandbox.lapses import Lapse
-from sandbox.world import Environment
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, Settings, World, changes
+from dev.sandbox.lapses import Lapse
+from dev.sandbox.world import Environment
 from tests.fakes.s3 import BUCKET
 from tests.stateful import cloud, model, step_functions
 from tests.stateful.invariants import Watcher

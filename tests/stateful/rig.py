@@ -22,12 +22,12 @@ from unittest.mock import patch
 
 import requests
 
-import insights
-from insights.catalogue import load
-from insights.scheduler import Scheduler
-from insights.tokens import Token, instant
-from sandbox import Settings, World
-from sandbox.service import TOKEN_PATH, Service
+import choreo_insights
+from choreo_insights.catalogue import load
+from choreo_insights.export.scheduler import Scheduler
+from choreo_insights.tokens.reader import Token, instant
+from dev.sandbox import Settings, World
+from dev.sandbox.service import TOKEN_PATH, Service
 from tests.fakes.aws import FakeAws
 from tests.fakes.s3 import BUCKET, refusal
 from tests.fakes.server import Answer, Received
@@ -116,8 +116,8 @@ def _module() -> ModuleType:
 app = _module()
 CATALOGUE = load()
 _MODULES = [
-    importlib.import_module(f"insights.{each.name}")
-    for each in pkgutil.iter_modules(insights.__path__)
+    importlib.import_module(each.name)
+    for each in pkgutil.walk_packages(choreo_insights.__path__, "choreo_insights.")
 ]
 
 
@@ -190,7 +190,7 @@ def installed() -> Iterator[None]:
             stack.enter_context(patch.object(place, name, value))
 
         for name, found in list(vars(app).items()):
-            ours = inspect.isclass(found) and found.__module__.startswith("insights.")
+            ours = inspect.isclass(found) and found.__module__.startswith("choreo_insights.")
             if ours and values.keys() & inspect.signature(found).parameters.keys():
                 put(app, name, _injected(found, values))
         put(app, "boto3", SimpleNamespace(client=lambda service, **_: cloud.client(service)))
@@ -203,14 +203,14 @@ def installed() -> Iterator[None]:
                 put(module, "ThreadPoolExecutor", Inline)
         defaults = Scheduler.__init__.__kwdefaults__
         stack.enter_context(patch.dict(defaults, random=PLUG.random))
-        session = importlib.import_module("insights.http")._session
+        session = importlib.import_module("choreo_insights.http")._session
 
         def without_wire() -> requests.Session:
             made = session()
             made.mount("http://", cloud.Adapter())
             return made
 
-        put(importlib.import_module("insights.http"), "_session", without_wire)
+        put(importlib.import_module("choreo_insights.http"), "_session", without_wire)
         try:
             yield
         finally:

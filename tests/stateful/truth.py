@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sandbox import changes
-from sandbox.expected import expected_rows
-from sandbox.lapses import Lapse
-from sandbox.world import Environment
+from dev.sandbox import changes
+from dev.sandbox.expected import expected_rows
+from dev.sandbox.lapses import Lapse
+from dev.sandbox.world import Environment
 from tests.stateful import model
 from tests.stateful.cloud import Version
 from tests.stateful.invariants import Watcher, asked

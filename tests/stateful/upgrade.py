@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sandbox.expected import expected_rows
-from sandbox.world import Environment
+from dev.sandbox.expected import expected_rows
+from dev.sandbox.world import Environment
 from tests.stateful import model
 from tests.stateful.rig import Stack
 

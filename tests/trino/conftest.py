@@ -12,9 +12,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from choreo_insights_cli.sql.duckdb import connect
 from tests.integration import conftest as integration
 from tests.trino import page, server
-from views.duckdb import connect
 
 HOME = os.environ.get("TRINO_HOME")
 collect_ignore_glob = [] if HOME else ["test_*.py"]

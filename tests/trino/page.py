@@ -1,4 +1,4 @@
-"""The page `docs/sql.md`: what a real Trino made of the views and the saved queries."""
+"""The page `docs/generated/sql.md`: what a real Trino made of the views and the saved queries."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -10,11 +10,11 @@ from typing import Any
 
 import requests
 
-from cli.errors import CommandError
-from local import background
-from local.aws import LocalAws, free_port
-from local.background import Background
-from local.places import basic_environment
+from choreo_insights_cli.errors import CommandError
+from dev.local import background
+from dev.local.aws import LocalAws, free_port
+from dev.local.background import Background
+from dev.local.paths import basic_environment
 
 VERSION = "435"
 # Athena's own catalogue has this name, and views say in which catalogue they look for tables.

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from catalogue import shipped
-from catalogue.sql import TRINO_TYPES, Statement, View
-from insights.registry import UNPARTITIONED
+from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights_cli.sql import shipped
+from choreo_insights_cli.sql.duckdb import translated
+from choreo_insights_cli.sql.statements import TRINO_TYPES, Statement, View
 from tests.trino.conftest import Both
 from tests.trino.server import Answer
-from views.duckdb import translated
 
 VIEWS = shipped.views()
 QUERIES = shipped.queries()

@@ -1,0 +1,273 @@
+"""`insights backfill`: starts a backfill, follows it, stops it, goes on with it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import click
+from rich.console import Console
+
+from choreo_insights.dataset.registry import Registry
+from choreo_insights.dataset.store import Dataset
+from choreo_insights.errors import ConfigurationError
+from choreo_insights.export import parts
+from choreo_insights.export.catchup import places
+from choreo_insights.export.parts import Backfill, TooManyParts
+from choreo_insights_cli import options
+from choreo_insights_cli.commands.backfill import report, screen
+from choreo_insights_cli.commands.backfill.machine import PARTS_FAILED, Execution, Failure, Machine
+from choreo_insights_cli.errors import DONE, INTERRUPTED, BadNews, CommandError, WrongUsage
+from choreo_insights_cli.paths import catalogue
+from choreo_insights_cli.stack import Stack
+
+_EXAMPLES = """\b
+Examples:
+  insights backfill --from 2025-01-01 --to 2025-12-31
+  insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --org acme --span 14
+  insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --again
+  insights backfill --attach              shows the one that runs
+  insights backfill --stop NAME
+  insights backfill --resume NAME         goes on with what is missing
+"""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be exported, as the user says it. `span` is None for the usual one.
+
+    `again` asks for what is final too, and replaces nothing by less.
+    """
+
+    first: date
+    last: date
+    tables: tuple[str, ...] | None = None
+    organizations: tuple[str, ...] | None = None
+    span: int | None = None
+    again: bool = False
+
+    @classmethod
+    def read(
+        cls,
+        first: date | None,
+        last: date | None,
+        today: date,
+        *,
+        tables: str | None = None,
+        organizations: str | None = None,
+        span: int | None = None,
+        again: bool = False,
+    ) -> "Wish":
+        """Reads the options. Raises WrongUsage for days that are none or all to come."""
+        if first is None or last is None:
+            raise WrongUsage(
+                "Say from which day to which, in UTC:"
+                " insights backfill --from 2026-01-01 --to 2026-01-31"
+            )
+        options.check_span(first, last, today)
+        chosen = options.names(tables or "")
+        return cls(
+            first,
+            min(last, today),
+            None if chosen in ((), ("all",)) else chosen,
+            options.names(organizations or "") or None,
+            span,
+            again,
+        )
+
+
+def _named(name: str, help_text: str) -> Callable[[options.Command], options.Command]:
+    """An option that names a backfill; without a value, the one that runs."""
+    return click.option(f"--{name}", metavar="[NAME]", is_flag=False, flag_value="", help=help_text)
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option("--from", "first", type=options.DAY, help="The first day, in UTC.")
+@click.option("--to", "last", type=options.DAY, help="The last day, included.")
+@click.option("--tables", metavar="NAMES", help="Tables, with commas; left out: the stack's.")
+@click.option("--org", metavar="HANDLES", help="Organisations, with commas; left out: all.")
+@click.option(
+    "--span",
+    type=click.IntRange(1, 9999),
+    metavar="DAYS",
+    help=f"Days of a part; left out: {parts.USUAL_SPAN}, more for very long histories.",
+)
+@click.option("--again", is_flag=True, help="Ask for final days too; less replaces none.")
+@_named("attach", "Show a backfill that runs.")
+@_named("stop", "Stop a backfill. Exports under way get to their end.")
+@_named("resume", "Go on with what is missing of a backfill.")
+@options.as_json
+@options.of_stack
+def command(
+    stack: Stack,
+    first: date | None,
+    last: date | None,
+    tables: str | None,
+    org: str | None,
+    span: int | None,
+    again: bool,
+    as_json: bool,
+    **which: str | None,
+) -> int:
+    """Export a history, part by part, by Step Functions.
+
+    A bar shows how far it is. Ctrl-C leaves it running, and says how to attach again.
+    """
+    given = {name: value for name, value in which.items() if value is not None}
+    if len(given) > 1 or (given and (first or last)):
+        named = " and ".join(f"--{name}" for name in given)
+        raise WrongUsage(f"{named}: give one of these, or --from and --to.")
+    if not given:
+        today = datetime.now(UTC).date()
+        wish = Wish.read(
+            first, last, today, tables=tables, organizations=org, span=span, again=again
+        )
+        return _Command(stack, as_json=as_json).start(wish)
+    handling = _Command(stack, as_json=as_json)
+    does = {"attach": handling.follow, "stop": handling.stop, "resume": handling.resume}
+    ((name, value),) = given.items()
+    return does[name](value)
+
+
+class _Command:
+    def __init__(self, stack: Stack, *, as_json: bool) -> None:
+        self._stack = stack
+        self._as_json = as_json
+        # What a program reads stands alone in the output.
+        self._console = Console(stderr=as_json, highlight=False)
+        self._machine = Machine.of(stack)
+        self._dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+        self._registry = Registry(self._dataset, "backfill", lambda: datetime.now(UTC))
+
+    def _chosen(self, name: str) -> Execution:
+        return self._machine.execution(name) if name else self._machine.running()
+
+    def start(self, wish: Wish) -> int:
+        parameters = self._stack.parameters
+        execution = self._machine.start(divided(wish, parameters, self._registry))
+        self._say(f"Backfill {execution.name}: {wish.first} to {wish.last}.")
+        if wish.first < (since := date.fromisoformat(parameters["ExportSince"])):
+            self._say(
+                f"SQL sees the days from ExportSince ({since}) on. To see earlier ones too, deploy"
+                f' with PARAMETERS="ExportSince={wish.first}".'
+            )
+        return self._follow(execution)
+
+    def stop(self, name: str) -> int:
+        execution = self._chosen(name)
+        if not execution.under_way:
+            raise CommandError(f"The backfill {execution.name} has ended already.")
+        self._machine.stop(execution)
+        self._say(
+            f"Stopped {execution.name}. The parts that are being exported this moment get to an"
+            f" end. To go on: insights backfill --resume {execution.name}"
+        )
+        self._tell(self._machine.execution(execution.arn))
+        return DONE
+
+    def resume(self, name: str) -> int:
+        execution = self._chosen(name)
+        if execution.status == "SUCCEEDED":
+            self._say(f"The backfill {execution.name} is whole: there is nothing to resume.")
+            self._tell(execution)
+            return DONE
+        if not execution.under_way:
+            execution = self._machine.resume(execution)
+            self._say(f"Backfill {execution.name} goes on with what is missing.")
+        return self._follow(execution)
+
+    def follow(self, name: str) -> int:
+        return self._follow(self._chosen(name))
+
+    def _follow(self, execution: Execution) -> int:
+        """Follows it to its end. Ctrl-C leaves it alone: it runs in AWS."""
+        try:
+            ended = screen.follow(self._machine, execution, self._console)
+        except KeyboardInterrupt:
+            self._say(
+                "Detached; the backfill goes on."
+                f" To watch: insights backfill --attach {execution.name}."
+                f" To stop it: insights backfill --stop {execution.name}"
+            )
+            self._tell(self._machine.execution(execution.arn))
+            return INTERRUPTED
+        return self._conclude(ended)
+
+    def _conclude(self, ended: Execution) -> int:
+        failures = list(self._machine.failures(ended))
+        self._tell(ended, failures)
+        if ended.status == "SUCCEEDED":
+            self._say("All parts are done.")
+            return DONE
+        self._report(failures, ended)
+        again = f"To try again what is missing: insights backfill --resume {ended.name}"
+        if ended.error == PARTS_FAILED or failures:
+            raise BadNews(f"{len(failures)} parts failed; the others are done. {again}")
+        how = "was stopped" if ended.status == "ABORTED" else f"ended as {ended.status}"
+        raise BadNews(f"The backfill {how}{f' ({ended.error})' * bool(ended.error)}. {again}")
+
+    def _report(self, failures: Sequence[Failure], ended: Execution) -> None:
+        ledger = report.tried(self._dataset, failures, ended.started, datetime.now(UTC))
+        for line in report.lines(failures, ledger, self._names(failures)):
+            self._say(line)
+
+    def _names(self, failures: Sequence[Failure]) -> dict[str, str]:
+        """The names of environments by id, for people."""
+        organizations = {failure.part.place.organization for failure in failures}
+        known = (each for handle in organizations for each in self._registry.known(handle))
+        return {each.id: each.name for each in known}
+
+    def _tell(self, execution: Execution, failures: Sequence[Failure] = ()) -> None:
+        """Prints the backfill as JSON where that is wanted."""
+        if not self._as_json:
+            return
+        progress = self._machine.progress(execution)
+        told = {
+            "backfill": execution.name,
+            "status": execution.status,
+            "started": execution.started.isoformat(),
+            "parts": progress.parts,
+            "done": progress.done,
+            "failed": progress.failed,
+            "failures": [
+                {**failure.part.as_dict(), "reason": report.reason_of(failure)}
+                for failure in failures
+            ],
+        }
+        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, soft_wrap=True)
+
+
+def divided(wish: Wish, parameters: Mapping[str, str], registry: Registry) -> Backfill:
+    """The parts of a wish.
+
+    Raises WrongUsage for an organisation or a table that there is not, CommandError for too many.
+    """
+    known = tuple(part.strip() for part in parameters["Organizations"].split(","))
+    for handle in wish.organizations or ():
+        if handle not in known:
+            raise WrongUsage(f"--org {handle} is not exported. Those are: {', '.join(known)}.")
+    if wish.tables:
+        _check_tables(wish.tables)
+    try:
+        return parts.divide(
+            places(registry, wish.organizations or known),
+            wish.first,
+            wish.last,
+            span=wish.span,
+            tables=wish.tables,
+            again=wish.again,
+        )
+    except TooManyParts as error:
+        raise CommandError(
+            f"{error}. Give a larger --span, fewer organisations (--org), or fewer days."
+        ) from error
+
+
+def _check_tables(names: tuple[str, ...]) -> None:
+    try:
+        catalogue().chosen(names)
+    except ConfigurationError as error:
+        raise WrongUsage(f"--tables: {error}") from error

@@ -1,0 +1,175 @@
+"""`insights cost`: what the stack costs in a month, by what was counted there, and how it grows."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+
+from choreo_insights.catalogue import Catalogue
+from choreo_insights_cli import costs, options, paths, spinner
+from choreo_insights_cli.commands.cost_counts import counted
+from choreo_insights_cli.commands.query import Answer, as_table, ask
+from choreo_insights_cli.costs.counting import SIZES_SQL, inputs_of, sized
+from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.stack import Stack
+
+_EXAMPLES = """\b
+Examples:
+  insights cost                           by what was counted of the stack
+  insights cost --growth                  and with more APIs, organisations and years
+  insights cost --model --apis 100 --organizations 2     before anything is deployed
+
+The model, its limits and its assumptions are in docs/scaling.md, the prices with their date and
+sources in choreo_insights_cli/costs/prices.toml.
+"""
+# The sizes that may be given: a number that is None is the stack's own.
+_SIZES = {
+    "organizations": "Organisations.",
+    "environments": "Environments of an organisation.",
+    "apis": "APIs of an environment.",
+    "applications": "Applications of an environment.",
+    "history_days": "Days since the first that is exported.",
+    "queries_a_day": "Athena queries a day.",
+    "authors": "Authors in QuickSight.",
+    "readers": "Readers in QuickSight.",
+}
+_USUAL_REGION = "eu-central-1"
+_CENT = 0.005
+
+
+def _sizes(command: options.Command) -> options.Command:
+    for name, text in reversed(_SIZES.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, type=click.IntRange(min=0), help=text)(command)
+    return command
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option("--growth", is_flag=True, help="Show larger stacks too, and the limits they meet.")
+@click.option("--model", is_flag=True, help="Ask no stack: sizes are those given, or usual ones.")
+@_sizes
+@options.as_json
+@options.of_stack
+def command(stack: Stack, growth: bool, model: bool, as_json: bool, **sizes: float | None) -> None:
+    """Estimate what a month costs, and how that grows."""
+    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    prices, catalogue = costs.load(), paths.catalogue()
+    try:
+        with spinner.shown("counting") as say:
+            inputs, counts = _modelled(stack) if model else _of_stack(stack, say)
+            # What was counted is of the stack as it is.
+            inputs, counts = (replace(inputs, **given), None) if given else (inputs, counts)
+            inputs = _priced(inputs, prices)
+            bill = costs.estimate(inputs, counts, prices, catalogue=catalogue)
+        once = costs.backfill(inputs, prices, catalogue=catalogue)
+        grown = list(_grown(inputs, prices, catalogue)) if growth else []
+        limits = costs.limits(inputs, catalogue=catalogue) if growth else []
+    except ValueError as error:
+        raise WrongUsage(str(error)) from error
+    if as_json:
+        told = {"month": bill.as_dict(), "backfill": once.as_dict()}
+        more = {"growth": [g.as_dict() for g in grown], "limits": [m.as_dict() for m in limits]}
+        click.echo(json.dumps(told | (more if growth else {}), indent=2, ensure_ascii=False))
+        return
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    for line in _said(bill, once):
+        console.print(line, soft_wrap=True)
+    console.print(as_table(_bill_rows(bill)))
+    for limit in costs.beyond(inputs, catalogue=catalogue):
+        console.print(f"[yellow]Beyond a limit:[/] {limit.name}. {limit.after}", soft_wrap=True)
+    if growth:
+        _show_growth(console, grown, limits)
+
+
+def _modelled(stack: Stack) -> tuple[costs.Inputs, None]:
+    return costs.Inputs(region=stack.region or _USUAL_REGION), None
+
+
+def _of_stack(stack: Stack, say: Callable[[str], None]) -> tuple[costs.Inputs, costs.Counts | None]:
+    """The stack's settings and sizes, and what was counted of it."""
+    today = datetime.now(UTC).date()
+    inputs = inputs_of(stack.parameters, stack.region or _USUAL_REGION, today)
+    found = ask(stack, SIZES_SQL, say).records()
+    return sized(inputs, found[0]), counted(stack, today, say)
+
+
+def _priced(inputs: costs.Inputs, prices: costs.Prices) -> costs.Inputs:
+    if inputs.region in prices.regions:
+        return inputs
+    click.echo(
+        f"No prices are known for {inputs.region}: those of {_USUAL_REGION} count.", err=True
+    )
+    return replace(inputs, region=_USUAL_REGION)
+
+
+def _grown(
+    inputs: costs.Inputs, prices: costs.Prices, catalogue: Catalogue
+) -> Iterator[costs.Grown]:
+    return costs.growth(inputs, prices, catalogue=catalogue)
+
+
+def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str]:
+    asked = bill.inputs
+    yield (
+        f"[bold]{bill.usd:,.2f} USD a month[/], {bill.usd_after_free:,.2f} where nothing else"
+        " in the account takes what is free"
+    )
+    yield (
+        f"{asked.organizations} organisations of {asked.environments} environments of {asked.apis}"
+        f" APIs, {asked.history_days} days of history, {asked.runs_a_day:g} runs a day; prices of"
+        f" {asked.region}, {bill.prices_of}"
+    )
+    if bill.counted:
+        names = ", ".join(name for name in bill.counted if name != "days")
+        yield f"counted over {bill.counted.get('days', 0):g} days: {names}; the rest is modelled"
+    else:
+        yield "nothing was counted: all of it is modelled"
+    yield f"exporting the whole history once: {once.usd:,.2f} USD\n"
+
+
+def _bill_rows(bill: costs.Estimate) -> Answer:
+    """The lines that cost a cent at least; the others together."""
+    names = ("service", "what", "quantity", "unit", "USD", "after what is free")
+    shown = [item for item in bill.items if item.usd >= _CENT]
+    rows: list[Sequence[Any]] = [
+        (i.service, i.what, _quantity(i.quantity), i.unit, i.usd, i.usd_after_free) for i in shown
+    ]
+    rest = [item for item in bill.items if item not in shown]
+    others = (sum(i.usd for i in rest), sum(i.usd_after_free for i in rest))
+    rows.append((f"{len(rest)} others", "", None, "", *others))
+    rows.append(("all", "", None, "", bill.usd, bill.usd_after_free))
+    return Answer(names, [(*row[:4], round(row[4], 2), round(row[5], 2)) for row in rows])
+
+
+def _quantity(number: float) -> float:
+    """As exact as anybody wants to know it."""
+    return round(number) if number >= 100 else float(f"{number:.2g}")
+
+
+def _show_growth(
+    console: Console, grown: Sequence[costs.Grown], limits: Sequence[costs.Met]
+) -> None:
+    names = ("organisations", "APIs", "days", "requests a run", "minutes a run", "keeps up")
+    rows = [
+        (
+            *(g.organizations, g.apis, g.history_days, round(g.requests)),
+            *(round(g.seconds / 60, 1), g.keeps_up, round(g.objects)),
+            *(round(g.stored_bytes / 1e9, 1), round(g.usd, 2)),
+        )
+        for g in grown
+    ]
+    console.print("\n[bold]Growth[/]")
+    console.print(as_table(Answer((*names, "objects", "GB", "USD a month"), rows)))
+    console.print("\n[bold]Limits, in the order in which a growing stack meets them[/]")
+    met = [
+        (m.name, m.bound, m.unit, m.organizations, m.apis, m.history_days)
+        for m in limits
+        if m.step is not None
+    ]
+    names = ("limit", "may be", "unit", "organisations", "APIs", "days")
+    console.print(as_table(Answer(names, met)))

@@ -1,0 +1,256 @@
+"""The doctor's round: check after check, for each organisation."""
+
+import base64
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from graphql import GraphQLSchema
+from rich.console import Console
+
+from choreo_insights.credentials import Credentials
+from choreo_insights.dataset.partitions import Environment, safe_name
+from choreo_insights.dataset.registry_merge import environments_of
+from choreo_insights.errors import BadAnswer, InsightsError
+from choreo_insights.export.partition_file import records
+from choreo_insights.export.throttle import Throttle
+from choreo_insights.http import Http
+from choreo_insights.redaction import redact
+from choreo_insights.replies import Reply, parse_object
+from choreo_insights_cli import options, spinner
+from choreo_insights_cli.catalogue.compiler import schema
+from choreo_insights_cli.commands.doctor.compare import additions, compare
+from choreo_insights_cli.commands.doctor.documents import Document, load, named
+from choreo_insights_cli.commands.doctor.dry_run import Exporter
+from choreo_insights_cli.commands.doctor.findings import Diagnosis, Report
+from choreo_insights_cli.commands.doctor.live import SAMPLE, Live
+from choreo_insights_cli.commands.doctor.probe import Prober
+from choreo_insights_cli.commands.doctor.secret import from_given, from_stack
+from choreo_insights_cli.commands.doctor.settings import Settings, Wish, resolve
+from choreo_insights_cli.commands.doctor.show import show
+from choreo_insights_cli.commands.doctor.token import obtain
+from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.stack import Stack
+
+# As much as the exporter's own default.
+_REQUESTS_PER_MINUTE = 120
+_EXAMPLES = """\b
+Examples:
+  insights doctor
+  insights doctor --org acme --secret-file acme.json      before anything is deployed
+
+\b
+Exit code 1: something differs or failed; 3: the service could not be asked at all.
+"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option("--org", metavar="HANDLE", default="", help="One organisation; left out: all.")
+@click.option(
+    "--secret-file",
+    metavar="FILE",
+    default="",
+    help="Credentials in JSON, - for a pipe; left out: those in Secrets Manager.",
+)
+@click.option("--token-url", metavar="URL", default="", help="Another token endpoint.")
+@click.option("--insights-url", metavar="URL", default="", help="Another endpoint of the API.")
+@click.option("--scope", metavar="SCOPE", default="", help="Another scope.")
+@click.option("--tenant", metavar="TENANT", default="", help="Another tenant.")
+@click.option("--secret-prefix", metavar="PREFIX", default="", help="Another SecretPrefix.")
+@click.option("--probe", is_flag=True, help="Ask for every document, also with introspection.")
+@options.as_json
+@options.of_stack
+def command(
+    stack: Stack,
+    org: str,
+    as_json: bool,
+    **given: Any,
+) -> int:
+    """Ask the real endpoints, and say what to change.
+
+    The settings are those of the deployed stack, else the template's defaults.
+    """
+    wish = Wish(organization=org, **given)
+    with spinner.shown("reading the settings") as say:
+        report = diagnose(wish, stack, sys.stdin.read, polite_http(), say)
+    if as_json:
+        click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        show(report, Console())
+    return report.exit_code
+
+
+def polite_http() -> Http:
+    """A client that keeps to the exporter's budget, and waits for as long as a 429 says."""
+    throttle = Throttle(_REQUESTS_PER_MINUTE)
+    return Http(retries=2, on_throttle=throttle.hold, before_attempt=throttle.wait)
+
+
+def diagnose(
+    wish: Wish,
+    stack: Stack,
+    read_stdin: Callable[[], str],
+    http: Http,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """All checks for all organisations that the user or the stack names."""
+    try:
+        settings = resolve(wish, stack, read_stdin)
+    except (CommandError, InsightsError) as error:
+        return Report(failure=str(error))
+    ours = schema()
+    documents, broken = load(ours)
+    report = Report(settings.shown())
+    for handle in settings.organizations:
+        diagnosis = Diagnosis(handle)
+        report.diagnoses.append(diagnosis)
+        diagnosis.add(diagnosis.documents, broken)
+        _Round(settings, diagnosis, http, documents, ours, progress).make(wish.probe)
+    return report
+
+
+class _Round:
+    """The checks of one organisation. Each that fails ends those that need it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        diagnosis: Diagnosis,
+        http: Http,
+        documents: Sequence[Document],
+        ours: GraphQLSchema,
+        progress: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._found = diagnosis
+        self._http = http
+        self._documents = documents
+        self._ours = ours
+        self._progress = progress
+
+    def make(self, always_probe: bool) -> None:
+        """Adds all findings to the diagnosis."""
+        credentials = self._secret()
+        if credentials is None:
+            return
+        self._progress(f"{credentials.org_handle}: getting a token")
+        tokens = obtain(self._settings, credentials, self._http, self._found)
+        if tokens is None:
+            return
+        live = Live(self._http, self._settings, credentials, tokens)
+        self._progress(f"{credentials.org_handle}: asking the Insights API")
+        reply = self._endpoint(live, credentials.org_id)
+        if reply is None:
+            return
+        exporter = Exporter(live, credentials, self._settings.tenant)
+        environments = self._environments(live, reply, exporter)
+        self._tenant(exporter, environments)
+        their = self._introspection(live)
+        if their is not None:
+            self._compare(their)
+        if their is None or always_probe:
+            prober = Prober(exporter, environments)
+            self._found.add(self._found.probes, prober.probe(self._documents, self._progress))
+
+    def _secret(self) -> Credentials | None:
+        settings, handle = self._settings, self._found.organization
+        try:
+            if settings.given is not None:
+                found, says = from_given(handle, settings.given), "read from the file"
+            else:
+                prefix = settings.secret_prefix
+                found = from_stack(handle, settings.stack, prefix)
+                says = f"{prefix}/{handle}, from Secrets Manager"
+        except InsightsError as error:
+            change = ""
+            if settings.given is None:
+                change = f"Store it with `insights secret {handle}`, or give --secret-file"
+            self._found.check("secret", "failed", str(error), change)
+            return None
+        pair = f"{found.consumer_key}:{found.consumer_secret}"
+        self._found.hidden.update(found.secrets, {base64.b64encode(pair.encode()).decode()})
+        more = "" if found.on_prem_key else "; without an on_prem_key, which few need"
+        self._found.check("secret", "ok", says + more)
+        return found
+
+    def _endpoint(self, live: Live, org_id: str) -> Reply | None:
+        """The reply to the documented sample, where it is a success."""
+        try:
+            reply = live.post(SAMPLE, {"org": {"orgId": org_id}})
+        except InsightsError as error:
+            self._found.asked = error.status is not None
+            change = "Check InsightsUrl, and that this machine gets there"
+            self._found.check("endpoint", "failed", live.words(error), change)
+            return None
+        self._found.asked = True
+        if reply.status != 200:
+            self._found.check("endpoint", "failed", live.says(reply), live.remedy(reply))
+            return None
+        self._found.check("endpoint", "ok", "answers, and takes the token")
+        return reply
+
+    def _environments(self, live: Live, reply: Reply, exporter: Exporter) -> Sequence[Environment]:
+        """The environments, with all of their ids where the catalogue's own document works."""
+        answer = parse_object(reply.body)
+        data = answer.get("data")
+        listed = data.get("listEnvironments") if isinstance(data, dict) else None
+        change = "Check the org_id in the secret: it is the organisation's UUID"
+        if answer.get("errors") or not isinstance(listed, list):
+            self._found.check("listEnvironments", "failed", live.says(reply), change)
+            return ()
+        pairs = [(str(e.get("id")), str(e.get("name"))) for e in listed if isinstance(e, dict)]
+        if not pairs:
+            self._found.check("listEnvironments", "differs", "there is none", change)
+            return ()
+        names = "; ".join(name for _, name in pairs)
+        self._found.check("listEnvironments", "ok", f"{len(pairs)}: {names}")
+        table = named(self._documents, "environments")
+        with suppress(InsightsError):  # it is compared with the others, and says why
+            if table:
+                rows = records(exporter.rows(table, None))
+                return environments_of(rows, datetime.now(UTC).date())
+        return [Environment(id_, name, "", (id_,), safe_name(name)) for id_, name in pairs]
+
+    def _tenant(self, exporter: Exporter, places: Sequence[Environment]) -> None:
+        """Whether an environment has the tenant: with a wrong one all answers are empty."""
+        tenant, found = self._settings.tenant, set[str]()
+        table = named(self._documents, "tenants")
+        if table is None or not places:
+            return
+        try:
+            for place in places:
+                found.update(exporter.rows(table, place).columns.get("tenant", ()))
+                if tenant in found:
+                    self._found.check("tenant", "ok", tenant)
+                    return
+        except InsightsError as error:
+            self._found.check("tenant", "note", f"not to be listed: {redact(str(error))}")
+            return
+        if not found:
+            self._found.check("tenant", "note", "no environment lists one yet")
+            return
+        says = f"no environment has {tenant!r}, but {', '.join(sorted(found))}"
+        self._found.check("tenant", "differs", says, "Set the parameter Tenant to one of these")
+
+    def _compare(self, their: GraphQLSchema) -> None:
+        found, documents = self._found, self._documents
+        found.add(found.documents, compare(documents, self._ours, their))
+        found.add(found.new, additions(documents, self._ours, their))
+
+    def _introspection(self, live: Live) -> GraphQLSchema | None:
+        try:
+            found = live.schema()
+        except BadAnswer as error:
+            says = f"not allowed ({live.words(error)}): each document is asked in its place"
+            self._found.check("introspection", "note", f"{says}, over an empty time range")
+            return None
+        except InsightsError as error:
+            self._found.check("introspection", "failed", live.words(error), "Try again later")
+            return None
+        count = len(found.query_type.fields) if found.query_type else 0
+        self._found.check("introspection", "ok", f"{count} query fields")
+        return found

@@ -1,0 +1,79 @@
+"""The catalogue's documents, the user's own included."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, parse
+
+from choreo_insights.catalogue import Table
+from choreo_insights_cli.catalogue.compiler import FOLDER, compile_document
+from choreo_insights_cli.catalogue.documents import paths, text
+from choreo_insights_cli.catalogue.errors import DocumentError
+from choreo_insights_cli.commands.doctor.findings import Finding
+from choreo_insights_cli.paths import shipped
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document: its path below the project, its query as the service gets it, its table."""
+
+    path: str
+    query: DocumentNode
+    table: Table
+
+
+def folders() -> dict[str, Path]:
+    """Where the shipped documents and the user's own lie, by the name of the folder."""
+    return {"choreo_insights_cli/catalogue/tables": FOLDER / "tables", "custom": shipped("custom")}
+
+
+def load(
+    ours: GraphQLSchema, among: Mapping[str, Path] | None = None
+) -> tuple[list[Document], list[Finding]]:
+    """All documents in these folders, and findings about those that are broken."""
+    documents: list[Document] = []
+    broken: list[Finding] = []
+    for name, folder in (folders() if among is None else among).items():
+        try:
+            for path in paths(folder):
+                _read(name, path, path.relative_to(folder), ours, documents, broken)
+        except DocumentError as error:
+            broken.append(Finding(name, "failed", str(error), "Mend the name"))
+    return documents, broken
+
+
+def _read(
+    folder: str,
+    path: Path,
+    name: Path,
+    ours: GraphQLSchema,
+    documents: list[Document],
+    broken: list[Finding],
+) -> None:
+    """Adds a document to those of its kind."""
+    shown = folder / name
+    try:
+        said = text(path)
+        table = compile_document(shown, said, ours)
+    except DocumentError as error:
+        broken.append(Finding(shown.as_posix(), "failed", str(error), "Mend the document"))
+    else:
+        documents.append(Document(shown.as_posix(), _as_sent(said), table))
+
+
+def named(documents: Iterable[Document], name: str) -> Table | None:
+    """The table of this name, None where its document is broken."""
+    return next((d.table for d in documents if d.table.name == name), None)
+
+
+def _as_sent(text: str) -> DocumentNode:
+    """Without the directives that are for the exporter alone."""
+    document = parse(text)
+    definitions = tuple(
+        replace(definition, directives=())
+        if isinstance(definition, OperationDefinitionNode)
+        else definition
+        for definition in document.definitions
+    )
+    return replace(document, definitions=definitions)

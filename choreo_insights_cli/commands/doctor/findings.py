@@ -1,0 +1,113 @@
+"""What the doctor finds, and the exit code that follows from it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from choreo_insights_cli.errors import BAD_NEWS, DONE, NOT_DONE
+
+# `note` is worth reading and harms nothing. `skipped` was not asked, for a reason that is no fault.
+Status = Literal["ok", "note", "skipped", "differs", "failed"]
+_FAULTS = ("differs", "failed")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what a person should change."""
+
+    what: str
+    status: Status
+    says: str = ""
+    change: str = ""
+
+
+@dataclass
+class Diagnosis:
+    """All findings about one organisation. What is in `hidden` is in none of them.
+
+    `documents` are compared with the live schema, `probes` were asked for. `asked` tells whether
+    the Insights API gave any answer, a refusal included.
+    """
+
+    organization: str
+    hidden: set[str] = field(default_factory=set)
+    checks: list[Finding] = field(default_factory=list)
+    documents: list[Finding] = field(default_factory=list)
+    probes: list[Finding] = field(default_factory=list)
+    new: list[Finding] = field(default_factory=list)
+    asked: bool = False
+
+    def check(self, what: str, status: Status, says: str = "", change: str = "") -> None:
+        """Adds a check's finding."""
+        self.checks.append(self._safe(Finding(what, status, says, change)))
+
+    def add(self, part: list[Finding], found: Iterable[Finding]) -> None:
+        """Adds findings to one of the lists above."""
+        part += map(self._safe, found)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing differs and nothing failed."""
+        found = (*self.checks, *self.documents, *self.probes, *self.new)
+        return self.asked and not any(finding.status in _FAULTS for finding in found)
+
+    def _safe(self, finding: Finding) -> Finding:
+        """One line each, without what a terminal would obey, and without secrets."""
+        return Finding(
+            self._hide(finding.what),
+            finding.status,
+            self._hide(finding.says),
+            self._hide(finding.change),
+        )
+
+    def _hide(self, text: str) -> str:
+        for secret in self.hidden:
+            text = text.replace(secret, "***")
+        return "".join(c if c.isprintable() else " " for c in text)
+
+
+@dataclass
+class Report:
+    """What was asked where, and the diagnosis of each organisation.
+
+    `settings` holds name, value and where the value comes from. `failure` is why nothing could be
+    asked of anyone.
+    """
+
+    settings: Sequence[tuple[str, str, str]] = ()
+    diagnoses: list[Diagnosis] = field(default_factory=list)
+    failure: str = ""
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all is well, 1 where something is not, 3 where nobody could be asked."""
+        if not any(diagnosis.asked for diagnosis in self.diagnoses):
+            return NOT_DONE
+        return DONE if all(d.is_well for d in self.diagnoses) else BAD_NEWS
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        shown: dict[str, Any] = {
+            "exit_code": self.exit_code,
+            "settings": {
+                name: {"value": value, "from": source} for name, value, source in self.settings
+            },
+            "organizations": {d.organization: _described(d) for d in self.diagnoses},
+        }
+        return shown | ({"failure": self.failure} if self.failure else {})
+
+
+def _described(diagnosis: Diagnosis) -> dict[str, Any]:
+    parts = {
+        "checks": diagnosis.checks,
+        "documents": diagnosis.documents,
+        "probes": diagnosis.probes,
+        "new": diagnosis.new,
+    }
+    shown = {part: [_fields(finding) for finding in found] for part, found in parts.items()}
+    return {"asked": diagnosis.asked, "well": diagnosis.is_well, **shown}
+
+
+def _fields(finding: Finding) -> dict[str, str]:
+    fields = {"what": finding.what, "status": finding.status, "says": finding.says}
+    return fields | ({"change": finding.change} if finding.change else {})

@@ -1,0 +1,94 @@
+"""The report at the terminal: tables with colours there, plain lines anywhere else."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from choreo_insights_cli.commands.doctor.findings import Diagnosis, Finding, Report, Status
+from choreo_insights_cli.errors import DONE
+
+_STYLES: dict[Status, str] = {
+    "ok": "green",
+    "note": "cyan",
+    "skipped": "dim",
+    "differs": "yellow",
+    "failed": "red",
+}
+
+
+def show(report: Report, console: Console) -> None:
+    """Prints the report."""
+    for name, value, source in report.settings:
+        console.print(Text(f"{name:<12} {value}  ({source})"), soft_wrap=True)
+    for diagnosis in report.diagnoses:
+        console.print()
+        console.print(Text(diagnosis.organization, style="bold"))
+        for title, findings in _parts(diagnosis):
+            _show_part(title, findings, console)
+    if report.diagnoses:
+        console.print()
+    console.print(Text(_verdict(report)), soft_wrap=True)
+
+
+def _parts(diagnosis: Diagnosis) -> Iterator[tuple[str, Sequence[Finding]]]:
+    yield "check", diagnosis.checks
+    yield "document", list(_grouped(diagnosis.documents))
+    yield "asked", list(_grouped(diagnosis.probes))
+    yield "new", diagnosis.new
+
+
+def _grouped(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Documents of which the same is said, as one; those that are well by their number alone."""
+    groups: dict[Finding, list[str]] = {}
+    for finding in findings:
+        groups.setdefault(replace(finding, what=""), []).append(finding.what)
+    for alike, paths in groups.items():
+        if alike.status == "ok":
+            yield replace(alike, what=f"{len(paths)} documents", says="as the service has them")
+        elif len(paths) > 1:
+            names = ", ".join(path.rpartition("/")[2] for path in paths)
+            says = ": ".join(filter(None, (alike.says, names)))
+            yield replace(alike, what=f"{len(paths)} documents", says=says)
+        else:
+            yield replace(alike, what=paths[0])
+
+
+def _show_part(title: str, findings: Sequence[Finding], console: Console) -> None:
+    if not findings:
+        return
+    if not console.is_terminal:
+        for finding in findings:
+            console.print(Text(_line(finding)), soft_wrap=True)
+        return
+    table = Table("", title, "what it says, and what to change", box=None, pad_edge=False)
+    for finding in findings:
+        said = Text(finding.says)
+        if finding.change:
+            said.append(f"{chr(10) if finding.says else ''}→ {finding.change}", style="bold")
+        status = Text(finding.status, style=_STYLES[finding.status])
+        table.add_row(status, Text(finding.what), said)
+    console.print(table)
+
+
+def _line(finding: Finding) -> str:
+    parts = [f"{finding.status:<8}{finding.what}"]
+    parts += [part for part in (finding.says, finding.change) if part]
+    return " | ".join(parts)
+
+
+def _verdict(report: Report) -> str:
+    if report.failure:
+        return f"Nothing could be asked: {report.failure}"
+    if report.exit_code == DONE:
+        return "All is well."
+    unasked = [d.organization for d in report.diagnoses if not d.asked]
+    faulty = [d.organization for d in report.diagnoses if d.asked and not d.is_well]
+    parts = []
+    if faulty:
+        parts.append(f"Not all is well with {', '.join(faulty)}.")
+    if unasked:
+        parts.append(f"The Insights API could not be asked for {', '.join(unasked)}.")
+    return " ".join(parts)

@@ -1,0 +1,135 @@
+"""`insights logs`: what the functions logged, newest last."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from choreo_insights_cli import options, spinner
+from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.stack import Stack
+
+_FUNCTIONS = {"export": "ExportFunctionName", "token": "TokenFunctionName"}
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+# Fields of every line, which tell a reader nothing new.
+_USUAL = frozenset(
+    (
+        *("level", "location", "message", "timestamp", "service", "cold_start"),
+        *("function_name", "function_memory_size", "function_arn", "function_request_id"),
+        *("xray_trace_id", "sampling_rate"),
+    )
+)
+_FOLLOW_SECONDS = 2.0
+# Late lines of another stream: so far back is asked for again while following.
+_OVERLAP = timedelta(seconds=10)
+_EXAMPLES = """\b
+Examples:
+  insights logs                           the export function's last hour
+  insights logs token --since 2d
+  insights logs --errors --since 1d
+  insights logs --follow                  until Ctrl-C
+"""
+# Lambda's own lines about each invocation, and those that tell of a broken one.
+_PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
+_BROKEN = re.compile(r"Task timed out|Runtime exited|Runtime\.|\[ERROR\]|Traceback")
+
+Entry = Mapping[str, Any]
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("function", type=click.Choice([*_FUNCTIONS]), default="export")
+@click.option("--since", metavar="TIME", default="1h", show_default=True, help="As in 30m, 6h, 2d.")
+@click.option("--errors", is_flag=True, help="Warnings and errors alone.")
+@click.option("--follow", is_flag=True, help="Go on with what is logged from now on.")
+@click.option("--json", "as_json", is_flag=True, help="Print each line as JSON, for programs.")
+@options.of_stack
+def command(
+    stack: Stack, function: str, since: str, errors: bool, follow: bool, as_json: bool
+) -> None:
+    """Show what a function logged."""
+    start = datetime.now(UTC) - ago(since)
+    group = group_of(stack, _FUNCTIONS[function])
+    console = Console(highlight=False)
+    seen: set[tuple[str, ...]] = set()
+    while True:
+        with spinner.shown(f"reading {group}"):
+            found = [e for e in read(stack, group, start) if _identity(e) not in seen]
+        for event in found:
+            seen.add(_identity(event))
+            entry = parsed(event)
+            if entry is None or (errors and entry["level"] not in _STYLES):
+                continue
+            if as_json:
+                click.echo(json.dumps(entry, ensure_ascii=False))
+            else:
+                console.print(line(entry), soft_wrap=True)
+        if not follow:
+            return
+        start = datetime.now(UTC) - _OVERLAP
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def ago(text: str) -> timedelta:
+    """The time in words such as 30m, 6h or 2d. Raises WrongUsage."""
+    if not (found := re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text, re.ASCII)):
+        raise WrongUsage(f"--since {text} is no time, as in 30m, 6h or 2d.")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def group_of(stack: Stack, output: str) -> str:
+    """The log group of the function which an output of the stack names."""
+    name = stack.outputs[output]
+    described = stack.functions.get_function_configuration(FunctionName=name)
+    return described.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}"
+
+
+def read(stack: Stack, group: str, start: datetime | None = None) -> Iterator[Entry]:
+    """The events of a log group, from then on if given, oldest first."""
+    since = int(start.timestamp() * 1000) if start else 0
+    pages = stack.logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group, startTime=since
+    )
+    for page in pages:
+        yield from page["events"]
+
+
+def _identity(event: Entry) -> tuple[str, ...]:
+    return event.get("logStreamName", ""), str(event["timestamp"]), event["message"]
+
+
+def parsed(event: Entry) -> dict[str, Any] | None:
+    """A log line as its fields, with at least `level`, `timestamp` and `message`.
+
+    None for what only machines read: metrics, and Lambda's own lines about an invocation that
+    went well.
+    """
+    text = event["message"].strip()
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
+    with suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            if "_aws" in found:
+                return None
+            level = str(found.get("level", "INFO"))
+            return {**found, "level": level, "timestamp": at, "message": found.get("message", "")}
+    if text.startswith(_PLATFORM) and "Task timed out" not in text:
+        return None
+    level = "ERROR" if _BROKEN.search(text) else "INFO"
+    return {"level": level, "timestamp": at, "message": text}
+
+
+def line(entry: Entry) -> Text:
+    """A log line for a reader: when, how bad, what, and the fields that belong to it."""
+    when = f"{entry['timestamp'][:19].replace('T', ' ')} "
+    level = str(entry["level"])
+    more = [f"{name}={value}" for name, value in entry.items() if name not in _USUAL]
+    said = " ".join([str(entry["message"]), *more])
+    return Text.assemble((when, "dim"), (f"{level:<8}", _STYLES.get(level, "")), said)

@@ -1,0 +1,302 @@
+"""How each table stands in each environment: what is there against what should be. No AWS."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+from choreo_insights.catalogue import Table
+from choreo_insights.dataset.coverage import is_closed, wanted
+from choreo_insights.dataset.partitions import (
+    Environment,
+    day_end,
+    day_of,
+    day_prefix,
+    day_start,
+    safe_name,
+)
+from choreo_insights.dataset.registry_merge import KnownEnvironment
+from choreo_insights.dataset.store import Stored
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stack's parameters say of the export."""
+
+    organizations: tuple[str, ...]
+    tables: tuple[Table, ...]
+    since: date
+    settle_hours: float
+    stale_after_hours: float
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the ledger tells of a partition: its newest entry, and the rows last written.
+
+    `rows` is None where no entry says so. `unconfirmed` says whether the newest entry that decided
+    anything closed the day although its source never confirmed it; None where none did.
+    """
+
+    at: datetime
+    status: str
+    error: str | None = None
+    rows: int | None = None
+    unconfirmed: bool | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A table's organisation and environment; its objects are named `key_name`."""
+
+    table: str
+    organization: str
+    environment: str | None
+    key_name: str
+
+    def key(self, day: date) -> str:
+        """The key of the object of a day."""
+        return f"{day_prefix(self.table, day)}{self.key_name}.parquet"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A partition whose newest try failed, or gave less than is stored."""
+
+    place: Place
+    day: date
+    at: datetime
+    error: str
+
+
+@dataclass
+class Standing:
+    """Counts of partitions by how they stand, each in one of the four.
+
+    final: there, and not asked for again. failed: not final, and the newest try failed. open:
+    there, and asked for again, as more may come. missing: not there. `rows_unknown` counts
+    objects of which the ledger says nothing. `reaches` is the instant to which the data goes.
+    Of the open ones `kept` are those of which the source gave less at the newest try; of the final
+    ones `unconfirmed` are those that it never confirmed.
+    """
+
+    oldest: date | None = None
+    newest: date | None = None
+    final: int = 0
+    open: int = 0
+    missing: int = 0
+    failed: int = 0
+    rows: int = 0
+    rows_unknown: int = 0
+    reaches: datetime | None = None
+    failures: list[Failure] = field(default_factory=list)
+    kept: list[Failure] = field(default_factory=list)
+    unconfirmed: list[Failure] = field(default_factory=list)
+
+    def add(self, other: "Standing") -> None:
+        """Takes another one in."""
+        self.oldest = min(filter(None, (self.oldest, other.oldest)), default=None)
+        self.newest = max(filter(None, (self.newest, other.newest)), default=None)
+        self.reaches = max(filter(None, (self.reaches, other.reaches)), default=None)
+        for name in ("final", "open", "missing", "failed", "rows", "rows_unknown"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.failures += other.failures
+        self.kept += other.kept
+        self.unconfirmed += other.unconfirmed
+
+
+class Listings:
+    """The dataset's objects, by place and day."""
+
+    def __init__(self, objects: Mapping[str, Mapping[str, Stored]]) -> None:
+        self._found: dict[tuple[str, str], dict[date, Stored]] = {}
+        for table, listed in objects.items():
+            for key, stored in listed.items():
+                name = key.rpartition("/")[2].removesuffix(".parquet")
+                self._found.setdefault((table, name), {})[day_of(key)] = stored
+
+    def days(self, table: str, key_name: str) -> dict[date, Stored]:
+        """The objects of a place."""
+        return self._found.get((table, key_name), {})
+
+    def key_names(self, table: str | None = None) -> set[str]:
+        """The places of a table, or of all."""
+        return {name for of, name in self._found if table in (None, of)}
+
+
+class Dataset:
+    """What is there and what should be.
+
+    `environments` are all that were ever listed of each organisation. Without a list, those count
+    of which there are objects.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environments: Mapping[str, Sequence[KnownEnvironment]],
+        listings: Listings,
+        now: datetime,
+    ) -> None:
+        self.settings = settings
+        self.now = now
+        self._listings = listings
+        self.environments = environments
+        # What is not listed now is not exported any more, but for its days that are open. Where
+        # nothing is, there was no list yet.
+        self._gone = {
+            (organization, known.id)
+            for organization, each in environments.items()
+            if any(known.listed for known in each)
+            for known in each
+            if not known.listed
+        }
+        today = now.astimezone(UTC).date()
+        self._today = today
+        young = now - day_start(today) < timedelta(hours=settings.stale_after_hours)
+        # The first run of a day comes when the schedule says: until then nothing is missing.
+        self._may_be_absent = {today} if young else set()
+        # The days that runs query while they are open: of what is gone too, if they are stored.
+        self._queried: dict[tuple[str, str], frozenset[date]] = {}
+        self.places: dict[Place, frozenset[date]] = dict(self._places())
+
+    def is_wanted(self, table: str, key_name: str, day: date) -> bool:
+        """Whether a run queries the partition as long as its day is open."""
+        return day in self._queried.get((table, key_name), ())
+
+    def unknown(self) -> list[str]:
+        """The organisations of which there is nothing: what should be there cannot be told."""
+        named = {name.split(".")[0] for name in self._listings.key_names()}
+        asked = (o for o in self.settings.organizations if o not in self.environments)
+        return [organization for organization in asked if safe_name(organization) not in named]
+
+    def looked_for(self) -> dict[date, dict[str, bool]]:
+        """For each day, the objects of which the ledger is asked, and whether for their rows."""
+        found: dict[date, dict[str, bool]] = {}
+        for place, days in self.places.items():
+            there = self._listings.days(place.table, place.key_name)
+            # Without an object the organisation may lack the key: then no run tries it.
+            for day in there.keys() | (days if there or not self._keyed(place) else set()):
+                found.setdefault(day, {})[place.key(day)] = day in there
+        return found
+
+    def standings(self, tried: Mapping[str, Tried]) -> dict[Place, Standing]:
+        """How every place stands."""
+        found = {}
+        for place, days in self.places.items():
+            there = self._listings.days(place.table, place.key_name)
+            if there or any(place.key(day) in tried for day in days) or not self._keyed(place):
+                found[place] = self._standing(place, days, there, tried)
+        return found
+
+    def _keyed(self, place: Place) -> bool:
+        """Whether only organisations with an on-prem key have the table: who has, is a secret."""
+        return any(t.on_prem_key for t in self.settings.tables if t.name == place.table)
+
+    def _standing(
+        self,
+        place: Place,
+        days: frozenset[date],
+        there: Mapping[date, Stored],
+        tried: Mapping[str, Tried],
+    ) -> Standing:
+        standing = Standing(min(there, default=None), max(there, default=None))
+        # A list is of its day, and never queried for an earlier one.
+        is_daily = any(t.daily for t in self.settings.tables if t.name == place.table)
+        for day in there.keys() | days:
+            stored, entry = there.get(day), tried.get(place.key(day))
+            if stored:
+                reaches = min(stored.written, day_end(day))
+                standing.reaches = max(standing.reaches or reaches, reaches)
+                if entry is None or entry.rows is None:
+                    standing.rows_unknown += 1
+                else:
+                    standing.rows += entry.rows
+            if stored and (self._is_final(stored, day) or not (is_daily or day in days)):
+                standing.final += 1
+                if entry and entry.unconfirmed:
+                    standing.unconfirmed.append(_failure(place, day, entry))
+            elif entry and entry.status == "failed":
+                standing.failed += 1
+                standing.failures.append(_failure(place, day, entry))
+            elif stored or day in self._may_be_absent:
+                standing.open += 1
+                if entry and entry.status == "kept":
+                    standing.kept.append(_failure(place, day, entry))
+            else:
+                standing.missing += 1
+        return standing
+
+    def _is_final(self, stored: Stored, day: date) -> bool:
+        return is_closed(stored.written, day, self.settings.settle_hours)
+
+    def _places(self) -> Iterator[tuple[Place, frozenset[date]]]:
+        """Every place with the days that should be there; none where it is only history."""
+        for table in self.settings.tables:
+            seen = set()
+            for organization in self.settings.organizations:
+                for environment in self._of(table, organization):
+                    days = self._wanted(table, organization, environment)
+                    place = _place(table.name, organization, environment)
+                    self._queried[table.name, place.key_name] = days
+                    if environment and (organization, environment.id) in self._gone:
+                        days = frozenset()
+                    if days or self._listings.days(table.name, place.key_name):
+                        seen.add(place.key_name)
+                        yield place, days
+            for key_name in sorted(self._listings.key_names(table.name) - seen):
+                organization, _, name = key_name.partition(".")
+                yield Place(table.name, organization, name or None, key_name), frozenset()
+
+    def _of(self, table: Table, organization: str) -> Iterable[Environment | None]:
+        if table.scope == "organization":
+            return (None,)
+        if organization in self.environments:
+            return [known.environment for known in self.environments[organization]]
+        names = [name.partition(".") for name in self._listings.key_names(table.name)]
+        types = table.environment_types
+        kind = types[0] if types else ""
+        return [
+            Environment(name, name, kind, (), name)
+            for handle, _, name in names
+            if name and handle == safe_name(organization)
+        ]
+
+    def _wanted(
+        self, table: Table, organization: str, environment: Environment | None
+    ) -> frozenset[date]:
+        partitions = wanted(
+            table,
+            organization,
+            environment,
+            first=self.settings.since,
+            last=self._today,
+            today=self._today,
+        )
+        return frozenset(partition.day for partition in partitions)
+
+
+def _failure(place: Place, day: date, entry: Tried) -> Failure:
+    return Failure(place, day, entry.at, entry.error or "")
+
+
+def _place(table: str, organization: str, environment: Environment | None) -> Place:
+    key_name = safe_name(organization)
+    if environment is None:
+        return Place(table, organization, None, key_name)
+    return Place(table, organization, environment.name, f"{key_name}.{environment.key_name}")
+
+
+def by_table(standings: Mapping[Place, Standing]) -> dict[str, Standing]:
+    """The sums of the tables."""
+    found: dict[str, Standing] = {}
+    for place, standing in standings.items():
+        found.setdefault(place.table, Standing()).add(standing)
+    return found
+
+
+def together(standings: Iterable[Standing]) -> Standing:
+    """The sum of all."""
+    total = Standing()
+    for standing in standings:
+        total.add(standing)
+    return total

@@ -1,0 +1,91 @@
+"""`insights tables`: which tables there are, and in a checkout, compiling their documents."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import click
+
+from choreo_insights.catalogue import Column
+from choreo_insights_cli import options, spinner
+from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.generate.tables_page import first_sentence
+from choreo_insights_cli.paths import ROOT, catalogue
+from choreo_insights_cli.sql.shipped import OWN
+
+_EXAMPLES = """\b
+Examples:
+  insights tables                         the tables, with what each holds
+  insights tables latency                 the columns of a table
+  insights tables --compile               after a document was changed, in a checkout
+"""
+# Name, description, columns.
+_Described = tuple[str, str, Sequence[Column]]
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("name", metavar="[TABLE]", required=False)
+@click.option("--compile", "compiles", is_flag=True, help="Write all that follows from documents.")
+@click.option("--check", is_flag=True, help="Write nothing; fail where a file is stale.")
+@options.as_json
+def command(name: str | None, compiles: bool, check: bool, as_json: bool) -> int:
+    """List tables and columns, or compile the documents."""
+    if compiles or check:
+        return _compile(check=check)
+    known = {described[0]: described for described in _tables()}
+    if name is not None and name not in known:
+        raise WrongUsage(f"There is no table {name}. `insights tables` lists them.")
+    if as_json:
+        tables = [_as_dict(known[name])] if name else [*map(_as_dict, known.values())]
+        click.echo(json.dumps(tables, indent=2, ensure_ascii=False))
+    elif name:
+        _, description, columns = known[name]
+        click.echo(f"{description}\n")
+        _show({c.name: (f"{c.type:<9}", " ".join(c.meaning.split())) for c in columns})
+    else:
+        _show({table: (line,) for table, line in _lines().items()})
+    return 0
+
+
+def _lines() -> dict[str, str]:
+    """What each table holds, in one sentence."""
+    asked = {t.name: _text(first_sentence(t.description), t.off) for t in catalogue().tables}
+    return asked | {name: first_sentence(description) for name, description, _ in OWN}
+
+
+def _tables() -> list[_Described]:
+    """The tables, the user's own included."""
+    asked = catalogue().tables
+    return [
+        *((table.name, _text(table.description, table.off), table.columns) for table in asked),
+        *OWN,
+    ]
+
+
+def _text(description: str, off: str | None) -> str:
+    return f"Switched off: {off}. {description}" if off else description
+
+
+def _as_dict(table: _Described) -> Mapping[str, object]:
+    name, description, columns = table
+    return {
+        "table": name,
+        "description": description,
+        "columns": [{"name": c.name, "type": c.type, "meaning": c.meaning} for c in columns],
+    }
+
+
+def _show(rows: Mapping[str, Sequence[str]]) -> None:
+    """One line a row, whatever the terminal: so a pipe can take it apart."""
+    width = max(map(len, rows))
+    for name, cells in rows.items():
+        click.echo("  ".join((name.ljust(width), *cells)).rstrip())
+
+
+def _compile(*, check: bool) -> int:
+    if not (ROOT / "template.yaml").exists():
+        raise WrongUsage("Documents are compiled in a checkout of the project: run it there.")
+    # The compilers of views and dashboards take longer to import than most commands run.
+    from choreo_insights_cli.generate.everything import write  # noqa: PLC0415
+
+    with spinner.shown("compiling"):
+        return write(check=check)

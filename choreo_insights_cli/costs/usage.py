@@ -1,0 +1,314 @@
+"""What a stack does in a month, by the exporter's own rules: its runs, its objects, its seconds."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from choreo_insights.catalogue import Catalogue, Table
+from choreo_insights.dataset.coverage import is_closed, wanted
+from choreo_insights.dataset.cross_checks import is_checked
+from choreo_insights.dataset.partitions import Environment
+from choreo_insights_cli.costs.inputs import Counts, Inputs
+from choreo_insights_cli.costs.partition_size import object_bytes, questions, rows
+
+DAYS_A_MONTH = 365 / 12
+
+# How long things take, in seconds: a cold start, a page of a listing, an object read or written.
+START_SECONDS = 2.0
+LIST_SECONDS = 0.12
+GET_SECONDS = 0.03
+PUT_SECONDS = 0.04
+KEYS_A_PAGE = 1000
+# The export function, as the template and the exporter have it.
+INVOCATION_SECONDS = 900.0
+STORES = 4
+# What an invocation keeps for requests under way and for the ledger.
+KEPT_SECONDS = 95.0
+
+# Bytes of an object of the table `checks`, and of the ledger: for itself, and for each row.
+_CHECKS_BYTES = 4_600
+_LEDGER_BYTES, _LEDGER_ROW_BYTES = 3_600, 25
+# Older versions of objects are kept for so long.
+_OLD_DAYS = 30
+_ENVIRONMENT = Environment("", "", "CHOREO", (), "")
+# A week of days, so that schedules that are no divisor of a day meet each of their phases.
+_WEEK = 7
+_FIRST = datetime(2026, 1, 5, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How many runs ask for one day of a table: all, and those that replace a day that is over."""
+
+    runs: float = 0
+    again: float = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A scheduled run in the mean. It is behind where it has no time for all that is due.
+
+    `listing` is how long listing takes, `work` everything else; seconds.
+    """
+
+    questions: float
+    requests: float
+    listing: float
+    work: float
+    most_seconds: float
+
+    @property
+    def left(self) -> float:
+        """What an invocation has for work."""
+        return INVOCATION_SECONDS - KEPT_SECONDS - START_SECONDS - self.listing
+
+    @property
+    def seconds(self) -> float:
+        """From its start to its end: it is one invocation, and what it leaves is handed over."""
+        return min(START_SECONDS + self.listing + self.work, INVOCATION_SECONDS)
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether it does all that is due, before the next one begins."""
+        return self.work <= self.left and self.seconds <= self.most_seconds
+
+
+class Usage:
+    """What a stack of this size does. Figures without another unit are those of one day.
+
+    What was counted takes the place of what the rules say.
+    """
+
+    def __init__(self, inputs: Inputs, catalogue: Catalogue, counts: Counts | None = None) -> None:
+        self.inputs = inputs
+        self.counts = counts or Counts()
+        self.tables = catalogue.chosen(inputs.tables)
+        self.daily = [table for table in self.tables if table.daily]
+        self.glue_tables = len(catalogue.tables)
+        self.names = catalogue.table("apis")
+        self._lists = [catalogue.table("environments"), self.names]
+
+    def a_day(self, name: str, modelled: float) -> float:
+        """What was counted under this name in a day, or else what the rules say."""
+        counted: float | None = getattr(self.counts, name)
+        return modelled if counted is None else counted / self.counts.days
+
+    def copies(self, table: Table) -> int:
+        """The partitions of a table for each day."""
+        if table.on_prem_key and not self.inputs.on_prem_key:
+            return 0
+        if table.scope == "organization":
+            return self.inputs.organizations
+        types = table.environment_types
+        return 0 if types and _ENVIRONMENT.type not in types else self.inputs.places
+
+    def asked(self, table: Table) -> Asked:
+        """How many runs ask for one day of this table."""
+        inputs = self.inputs
+        key = (table.daily, table.kept_days, inputs.runs_a_day, inputs.settle_hours)
+        if key not in _walked:
+            _walked[key] = _walk(table, inputs.runs_a_day, inputs.settle_hours)
+        return _walked[key]
+
+    @cached_property
+    def days_touched(self) -> float:
+        """Days that runs write something of, as many times as they do."""
+        return max((self.asked(t).runs for t in self.tables if self.copies(t)), default=0)
+
+    @cached_property
+    def ledger_objects(self) -> float:
+        """Objects of the ledger of a day: one for each UTC date on which runs write any of it."""
+        return min(self.days_touched, 2 + math.ceil(self.inputs.settle_hours / 24))
+
+    @property
+    def _ledger_bytes(self) -> float:
+        return _LEDGER_BYTES * self.ledger_objects + _LEDGER_ROW_BYTES * self.written
+
+    @cached_property
+    def _places_checked(self) -> dict[str, float]:
+        """Days of environments and of organisations whose tables are compared, by scope."""
+        scopes = {table.scope: table for table in self.daily if self.copies(table)}
+        return {scope: self.asked(t).runs * self.copies(t) for scope, t in scopes.items()}
+
+    @property
+    def places_checked(self) -> float:
+        """Days of environments and organisations whose tables are compared."""
+        return sum(self._places_checked.values())
+
+    @cached_property
+    def questions(self) -> float:
+        """What the API is asked."""
+        size = self.inputs.size
+        found = {table.name: table for table in (*self._lists, *self.tables)}
+        return sum(
+            questions(table, size) * self._times(table) * self.copies(table)
+            for table in found.values()
+        )
+
+    @cached_property
+    def questions_of_a_day(self) -> float:
+        """What exporting one day that is over takes, once."""
+        kept = [table for table in self.daily if table.kept_days is None]
+        return sum(questions(t, self.inputs.size) * self.copies(t) for t in kept)
+
+    def _times(self, table: Table) -> float:
+        # The lists that others wait for are asked for by every run.
+        return self.inputs.runs_a_day if table in self._lists else self.asked(table).runs
+
+    @cached_property
+    def requests(self) -> float:
+        """What these questions travel in: each run has two for the lists, and a last one that is
+        not full, for each organisation.
+        """
+        more = 2 * self.inputs.runs_a_day * self.inputs.organizations
+        return self.a_day("requests", self.questions / self.inputs.batch_size + more)
+
+    @cached_property
+    def written(self) -> float:
+        """Objects of tables that are written."""
+        modelled = sum(self.asked(table).runs * self.copies(table) for table in self.tables)
+        return self.a_day("written", modelled)
+
+    @cached_property
+    def puts(self) -> float:
+        """Objects written: tables, checks and the ledger."""
+        return self.written + self.places_checked + self.days_touched
+
+    @cached_property
+    def gets(self) -> float:
+        """Objects read: before a day that is over is replaced, to compare tables, and the ledger.
+
+        A run reads that of its open days when it begins, and each object before it appends to it.
+        """
+        before = sum(self.asked(table).again * self.copies(table) for table in self.daily)
+        checks = sum(times * self.checked[scope] for scope, times in self._places_checked.items())
+        ledger = self.days_touched * (1 + (self.ledger_objects + 1) / 2)
+        return before + checks + ledger
+
+    @cached_property
+    def checked(self) -> Counter[str]:
+        """How many tables the checks of a day read, by scope."""
+        return Counter(table.scope for table in self.daily if is_checked(table))
+
+    @cached_property
+    def pages(self) -> int:
+        """Pages of listings in one invocation: each table since the first day."""
+        if self.counts.objects is not None:
+            return len(self.tables) + int(self.counts.objects / KEYS_A_PAGE)
+        return sum(max(1, math.ceil(self.objects_of(t) / KEYS_A_PAGE)) for t in self.tables)
+
+    def objects_of(self, table: Table) -> float:
+        """The objects of a table after all the days."""
+        return self.copies(table) * self.inputs.history_days
+
+    @cached_property
+    def run(self) -> Run:
+        """One run."""
+        each = 1 / self.inputs.runs_a_day if self.inputs.runs_a_day else 0.0
+        requests = self.requests * each
+        reading = (self.places_checked * PUT_SECONDS + self.gets * GET_SECONDS) * each / STORES
+        writing = self.written * PUT_SECONDS * each / STORES
+        return Run(
+            self.questions * each,
+            requests,
+            self.pages * LIST_SECONDS,
+            max(_asking_seconds(requests, self.inputs), writing) + reading,
+            86_400 * each or math.inf,
+        )
+
+    @property
+    def objects(self) -> float:
+        """Objects that are there after all the days."""
+        if self.counts.objects is not None:
+            return self.counts.objects
+        of_tables = sum(map(self.objects_of, self.tables))
+        others = self.inputs.places * bool(self.daily) + self.ledger_objects
+        return of_tables + others * self.inputs.history_days
+
+    @cached_property
+    def bytes_a_day(self) -> float:
+        """What a day adds to the dataset for good."""
+        return (
+            self._bytes(self.daily)
+            + self._bytes(table for table in self.tables if not table.daily)
+            + _CHECKS_BYTES * self.inputs.places * bool(self.daily)
+            + self._ledger_bytes
+        )
+
+    def _bytes(self, tables: Iterable[Table]) -> float:
+        return sum(object_bytes(t, self.inputs.size) * self.copies(t) for t in tables)
+
+    def table_bytes(self, table: Table) -> float:
+        """What a table has after all the days."""
+        return self._bytes([table]) * self.inputs.history_days
+
+    @cached_property
+    def stored_bytes(self) -> float:
+        """What is there: the newest versions, and the older ones of a month."""
+        if self.counts.stored_bytes is not None:
+            return self.counts.stored_bytes
+        rewritten = sum(
+            object_bytes(table, self.inputs.size)
+            * self.copies(table)
+            * max(0, self.asked(table).runs - 1)
+            for table in self.tables
+        )
+        checks = _CHECKS_BYTES * max(0, self.places_checked - self.inputs.places)
+        # Every run's rows make an older version of what was there, which grew from nothing.
+        ledger = self._ledger_bytes / max(1, self.ledger_objects) * self.days_touched / 2
+        old_days = min(_OLD_DAYS, self.inputs.history_days)
+        return (
+            self.bytes_a_day * self.inputs.history_days + (rewritten + checks + ledger) * old_days
+        )
+
+    @cached_property
+    def rows_a_day(self) -> float:
+        """Rows that a day adds."""
+        return sum(rows(table, self.inputs.size) * self.copies(table) for table in self.daily)
+
+    @property
+    def most_rows(self) -> float:
+        """Rows that a day adds to the table that has the most."""
+        return max((rows(t, self.inputs.size) * self.copies(t) for t in self.daily), default=0)
+
+    @property
+    def mints(self) -> float:
+        """Tokens that are minted: when a run begins or goes on and the last one is too old."""
+        life = self.inputs.token_minutes * 60
+        a_run = 1 + self.run.seconds // life
+        return self.inputs.organizations * min(86_400 / life, self.inputs.runs_a_day * a_run)
+
+
+def _asking_seconds(requests: float, inputs: Inputs) -> float:
+    """How long so many requests take: each its time, and no more in a minute than are allowed."""
+    at_once = inputs.seconds_a_request / inputs.concurrency
+    minutes, last = divmod(requests, inputs.requests_per_minute)
+    return max(requests * at_once, minutes * 60 + last * at_once)
+
+
+_walked: dict[tuple[bool, int | None, float, float], Asked] = {}
+
+
+def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
+    """Follows a week of days through the runs until each is final, or is not asked for again."""
+    if not runs_a_day:
+        return Asked()
+    runs = again = 0
+    between = timedelta(days=1 / runs_a_day)
+    for number in range(_WEEK):
+        day = (_FIRST + timedelta(days=number)).date()
+        run = math.ceil(timedelta(days=number) / between)
+        written: datetime | None = None
+        while written is None or not is_closed(written, day, settle_hours):
+            now = _FIRST + run * between
+            today = now.date()
+            place = None if table.scope == "organization" else _ENVIRONMENT
+            if not any(wanted(table, "", place, first=day, last=day, today=today)):
+                break
+            runs += 1
+            again += written is not None and today > day
+            written, run = now, run + 1
+    return Asked(runs / _WEEK, again / _WEEK)

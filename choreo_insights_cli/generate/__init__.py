@@ -1,0 +1,1 @@
+"""All files that follow from documents, views and panels."""

@@ -1,0 +1,276 @@
+"""The data sets: each view that a panel shows, as SPICE takes it in.
+
+What a reader sees for a value, and what stands for none, is written by the SQL, so that filters,
+colours and charts all know one text.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from choreo_insights_cli.dashboard.description import Dimension, Filter, Panel, Part, Sheet
+from choreo_insights_cli.generate.glue import logical_id
+from choreo_insights_cli.generate.quicksight.access import OWN_DATA_SET, granted
+from choreo_insights_cli.sql.statements import View
+
+# What the readers' choices are listed from.
+CHOICES: Mapping[Filter, str] = {
+    Filter.ORGANIZATION: "environment_names",
+    Filter.ENVIRONMENT: "environment_names",
+    Filter.API: "api_names",
+}
+# Days that an hourly refresh reads again: the open day, and those that late data change.
+LOOK_BACK_DAYS = 3
+_TYPES: Mapping[str, str] = {
+    "string": "STRING",
+    "bigint": "INTEGER",
+    "double": "DECIMAL",
+    "timestamp": "DATETIME",
+    "boolean": "STRING",
+    "date": "DATETIME",
+}
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_DERIVED = {
+    Part.HOUR_OF_DAY: ("hour_of_day", "Hour of the day (UTC), 00 to 23."),
+    Part.WEEKDAY: ("weekday", "Weekday (UTC), 1 Mon to 7 Sun."),
+}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A column of a data set: QuickSight's type, the SQL that gives it, and what it means."""
+
+    name: str
+    type: str
+    sql: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A view as QuickSight has it."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+    @property
+    def logical_id(self) -> str:
+        """Its name in the template."""
+        return logical_id(self.name, "DataSet")
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """QuickSight's type of each column."""
+        return {each.name: each.type for each in self.fields}
+
+    @property
+    def by_day(self) -> bool:
+        """Whether it has the column that a refresh can look back by."""
+        return "day" in self.types
+
+    @property
+    def sql(self) -> str:
+        """Its query; `${DatabaseName}` and `${HistoryDays}` are filled in by the stack."""
+        columns = ",\n".join(f'  {each.sql} AS "{each.name}"' for each in self.fields)
+        lines = ["SELECT", columns, f'FROM "${{DatabaseName}}"."{self.name}"']
+        if self.by_day:
+            lines.append("WHERE \"day\" >= current_date - INTERVAL '${HistoryDays}' DAY")
+        return "\n".join(lines)
+
+
+@dataclass
+class _Shown:
+    """The dimensions that panels make of a view's columns."""
+
+    whole: dict[str, Dimension] = field(default_factory=dict)
+    parts: set[tuple[str, Part]] = field(default_factory=set)
+
+
+def column_of(dimension: Dimension) -> str:
+    """The data set's column that a dimension is drawn from."""
+    if dimension.part in _DERIVED:
+        return f"{dimension.column}_{_DERIVED[dimension.part][0]}"
+    return dimension.column
+
+
+def dimensions_of(panel: Panel) -> Iterator[Dimension]:
+    """All dimensions of a panel."""
+    for each in (panel.x, panel.y, panel.series, *panel.dimensions):
+        if each is not None:
+            yield each
+
+
+def data_sets(sheets: Iterable[Sheet], views: Iterable[View]) -> list[DataSet]:
+    """A data set for each view that is shown or chosen from, in the order of the views.
+
+    Raises ValueError where a panel names a view that there is not, or panels that show one column
+    do not agree what stands for its values.
+    """
+    panels = [panel for sheet in sheets for panel in sheet.panels]
+    known = {view.name: view for view in views}
+    needed = {panel.view for panel in panels} | set(CHOICES.values())
+    if unknown := sorted(needed - known.keys()):
+        message = (
+            f"panels show {', '.join(unknown)}, which is no view in choreo_insights_cli/sql/views/"
+        )
+        raise ValueError(message)
+    shown = _shown(panels)
+    return [
+        DataSet(name, tuple(_fields(view, shown.get(name, _Shown()))))
+        for name, view in known.items()
+        if name in needed
+    ]
+
+
+def _shown(panels: Iterable[Panel]) -> dict[str, _Shown]:
+    found: dict[str, _Shown] = {}
+    for panel in panels:
+        of_view = found.setdefault(panel.view, _Shown())
+        for dimension in dimensions_of(panel):
+            if dimension.part is not Part.WHOLE:
+                of_view.parts.add((dimension.column, dimension.part))
+                continue
+            before = of_view.whole.setdefault(dimension.column, dimension)
+            if (before.known, before.absent) != (dimension.known, dimension.absent):
+                message = f"{panel.id}: {panel.view}.{dimension.column} is shown in two ways"
+                raise ValueError(message)
+    return found
+
+
+def _fields(view: View, shown: _Shown) -> Iterator[Field]:
+    for column in view.columns:
+        kind = _TYPES[column.type]
+        sql = f'"{column.name}"'
+        if column.type == "boolean":
+            sql = f"CAST({sql} AS varchar)"
+        elif kind == "STRING":
+            sql = _text(sql, shown.whole.get(column.name, Dimension(column.name, "")))
+        yield Field(column.name, kind, sql, column.meaning)
+    for column_name, part in sorted(shown.parts):
+        if part in _DERIVED:
+            suffix, meaning = _DERIVED[part]
+            yield Field(f"{column_name}_{suffix}", "STRING", _part(column_name, part), meaning)
+
+
+def _text(sql: str, dimension: Dimension) -> str:
+    """The value as a reader sees it: never null nor empty."""
+    given = f"coalesce(nullif({sql}, ''), {_literal(absent(dimension))})"
+    labels = [(value.value, value.label) for value in dimension.known if value.value != value.label]
+    if not labels:
+        return given
+    cases = " ".join(f"WHEN {_literal(value)} THEN {_literal(label)}" for value, label in labels)
+    return f"CASE {sql} {cases} ELSE {given} END"
+
+
+def absent(dimension: Dimension) -> str:
+    """What stands for none, also where no panel shows the column: all environments, or nothing."""
+    return "(all)" if dimension.column == "environment" else dimension.absent
+
+
+def _part(column: str, part: Part) -> str:
+    if part is Part.HOUR_OF_DAY:
+        return f"lpad(CAST(hour(\"{column}\") AS varchar), 2, '0')"
+    days = " ".join(
+        f"WHEN {number} THEN {_literal(f'{number} {name}')}"
+        for number, name in enumerate(_WEEKDAYS, 1)
+    )
+    return f'CASE day_of_week("{column}") {days} END'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def resources(sets: Sequence[DataSet]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The data sets and their refreshes, by logical id."""
+    for number, each in enumerate(sets):
+        yield each.logical_id, _resource(each)
+        if each.by_day:
+            hourly, nightly = "INCREMENTAL_REFRESH", f"{1 + number // 30:02}:{number % 30 * 2:02}"
+            yield _schedule(each, "Nightly", "FULL_REFRESH", {"Interval": "DAILY"}, nightly)
+        else:
+            hourly = "FULL_REFRESH"
+        yield _schedule(each, "Hourly", hourly, {"Interval": "HOURLY"})
+
+
+def _resource(each: DataSet) -> dict[str, Any]:
+    columns = [_input(column) for column in each.fields]
+    properties = {
+        "AwsAccountId": {"Ref": "AWS::AccountId"},
+        "DataSetId": {"Fn::Sub": f"${{StackName}}-{each.name}"},
+        "Name": {"Fn::Sub": f"${{StackName}} {each.name}"},
+        "ImportMode": "SPICE",
+        # Else the stack waits for the first import, and its failure would take the stack along.
+        "IngestionWaitPolicy": {"WaitForSpiceIngestion": False},
+        "PhysicalTableMap": {
+            _table_id(each): {
+                "CustomSql": {
+                    "DataSourceArn": {"Fn::GetAtt": ["DataSource", "Arn"]},
+                    "Name": each.name,
+                    "SqlQuery": {"Fn::Sub": each.sql},
+                    "Columns": columns,
+                }
+            }
+        },
+        "LogicalTableMap": {
+            _table_id(each): {
+                "Alias": each.name,
+                "Source": {"PhysicalTableId": _table_id(each)},
+                "DataTransforms": [_tag(column) for column in each.fields],
+            }
+        },
+        "DataSetRefreshProperties": _refresh_properties(each),
+        "Permissions": [granted(OWN_DATA_SET)],
+    }
+    return {"Type": "AWS::QuickSight::DataSet", "Properties": properties}
+
+
+def _table_id(each: DataSet) -> str:
+    return each.name.replace("_", "-")
+
+
+def _input(column: Field) -> dict[str, str]:
+    entry = {"Name": column.name, "Type": column.type}
+    if column.type == "DECIMAL":
+        entry["SubType"] = "FLOAT"
+    return entry
+
+
+def _tag(column: Field) -> dict[str, Any]:
+    tags: list[dict[str, Any]] = [{"ColumnDescription": {"Text": column.meaning[:500]}}]
+    if column.name == "country":
+        tags.append({"ColumnGeographicRole": "COUNTRY"})
+    return {"TagColumnOperation": {"ColumnName": column.name, "Tags": tags}}
+
+
+def _refresh_properties(each: DataSet) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "FailureConfiguration": {"EmailAlert": {"AlertStatus": "ENABLED"}}
+    }
+    if each.by_day:
+        window = {"ColumnName": "day", "Size": LOOK_BACK_DAYS, "SizeUnit": "DAY"}
+        properties["RefreshConfiguration"] = {"IncrementalRefresh": {"LookbackWindow": window}}
+    return properties
+
+
+def _schedule(
+    each: DataSet, name: str, kind: str, frequency: dict[str, str], time: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    if time:
+        frequency = {**frequency, "TimeOfTheDay": time}
+    schedule = {
+        "ScheduleId": name.lower(),
+        "RefreshType": kind,
+        "ScheduleFrequency": {**frequency, "TimeZone": "UTC"},
+    }
+    properties = {
+        "AwsAccountId": {"Ref": "AWS::AccountId"},
+        "DataSetId": {"Fn::Sub": f"${{StackName}}-{each.name}"},
+        "Schedule": schedule,
+    }
+    resource = {
+        "Type": "AWS::QuickSight::RefreshSchedule",
+        "DependsOn": each.logical_id,
+        "Properties": properties,
+    }
+    return logical_id(each.name, name), resource

@@ -1,0 +1,325 @@
+"""The dashboard's definition: sheets, the reader's choices, filters and colours."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from choreo_insights_cli.dashboard.description import REST, Aggregation, Filter, Kind, Sheet
+from choreo_insights_cli.generate.quicksight.datasets import (
+    CHOICES,
+    DataSet,
+    column_of,
+    dimensions_of,
+)
+from choreo_insights_cli.generate.quicksight.visuals import (
+    Drawing,
+    Json,
+    calculated,
+    expression,
+    visual,
+)
+
+# The dates that a reader sees first; hours are told apart for so long.
+FIRST_DAYS = 14
+COLUMNS = 36
+_CHOSEN: Mapping[Filter, tuple[str, str]] = {
+    Filter.ORGANIZATION: ("Organization", "Organisation"),
+    Filter.ENVIRONMENT: ("Environment", "Environment"),
+    Filter.API: ("Api", "API"),
+}
+_DATES = (("DateFrom", "From (UTC day)"), ("DateTo", "To (UTC day)"))
+# Rows of the grid, and how many panels stand beside each other.
+_HEIGHTS = {
+    Kind.FIGURE: 6,
+    Kind.LINE: 11,
+    Kind.STACKED: 11,
+    Kind.BAR: 12,
+    Kind.HEATMAP: 12,
+    Kind.TABLE: 13,
+}
+_INTRODUCTION_HEIGHT = 3
+_EMPTY = (
+    "Where a panel is empty, the line below its title says what that can mean. Or its days are not"
+    " exported yet: the sheet Data health tells."
+)
+
+
+def definition(sheets: Sequence[Sheet], sets: Sequence[DataSet]) -> Json:
+    """The dashboard of the sheets, drawn from the data sets."""
+    by_name = {each.name: each for each in sets}
+    drawings = [
+        Drawing(sheet.id, panel, by_name[panel.view]) for sheet in sheets for panel in sheet.panels
+    ]
+    return {
+        "DataSetIdentifierDeclarations": [
+            {"Identifier": each.name, "DataSetArn": {"Fn::GetAtt": [each.logical_id, "Arn"]}}
+            for each in sets
+        ],
+        "ParameterDeclarations": list(_parameters()),
+        "CalculatedFields": list(_calculated_fields(drawings)),
+        "ColumnConfigurations": list(_colours(drawings)),
+        "FilterGroups": [*_chosen_filters(drawings), *_own_filters(drawings)],
+        "Sheets": [_sheet(sheet, by_name) for sheet in sheets],
+        "Options": {"Timezone": "UTC", "WeekStart": "MONDAY"},
+    }
+
+
+def _parameters() -> Iterator[Json]:
+    for name, _ in _CHOSEN.values():
+        yield {
+            "StringParameterDeclaration": {
+                "Name": name,
+                "ParameterValueType": "MULTI_VALUED",
+                # None chosen is all.
+                "DefaultValues": {"StaticValues": []},
+                "ValueWhenUnset": {"ValueWhenUnsetOption": "RECOMMENDED_VALUE"},
+            }
+        }
+    for (name, _), days in zip(_DATES, (FIRST_DAYS - 1, 0), strict=True):
+        today = "truncDate('DD', now())"
+        first = f"addDateTime(-{days}, 'DD', {today})" if days else today
+        yield {
+            "DateTimeParameterDeclaration": {
+                "Name": name,
+                "TimeGranularity": "DAY",
+                "DefaultValues": {"RollingDate": {"Expression": first}},
+            }
+        }
+
+
+def _calculated_fields(drawings: Iterable[Drawing]) -> Iterator[Json]:
+    found = {
+        (drawing.data.name, calculated(measure)): expression(measure)
+        for drawing in drawings
+        for measure in drawing.panel.measures
+        if measure.aggregation is Aggregation.PERCENT
+    }
+    for (data_set, name), text in found.items():
+        yield {"DataSetIdentifier": data_set, "Name": name, "Expression": text}
+
+
+def _colours(drawings: Iterable[Drawing]) -> Iterator[Json]:
+    """The colours of values that are known, and grey for what a chart puts together."""
+    found: dict[tuple[str, str], list[Json]] = {}
+    for drawing in drawings:
+        for dimension in dimensions_of(drawing.panel):
+            colours = [
+                {"FieldValue": value.label, "Color": str(value.colour)} for value in dimension.known
+            ]
+            if dimension is drawing.panel.series and drawing.panel.top_series:
+                colours.append({"SpecialValue": "OTHER", "Color": str(REST)})
+            if colours:
+                found[drawing.data.name, column_of(dimension)] = colours
+    for (data_set, column), colours in found.items():
+        yield {
+            "Column": {"DataSetIdentifier": data_set, "ColumnName": column},
+            "ColorsConfiguration": {"CustomColors": colours},
+        }
+
+
+def _chosen_filters(drawings: Sequence[Drawing]) -> Iterator[Json]:
+    """For each data set and choice a filter over the visuals that follow the choice."""
+    followers: dict[tuple[str, Filter], list[Drawing]] = {}
+    for drawing in drawings:
+        for chosen in drawing.panel.filters:
+            followers.setdefault((drawing.data.name, chosen), []).append(drawing)
+    for (data_set, chosen), following in followers.items():
+        yield _filter_group(f"{data_set}-{chosen}", _chosen_filter(data_set, chosen), following)
+
+
+def _chosen_filter(data_set: str, chosen: Filter) -> Json:
+    column = {"DataSetIdentifier": data_set, "ColumnName": str(chosen)}
+    if chosen is Filter.DATES:
+        (first, _), (last, _) = _DATES
+        dates = {
+            "Column": column,
+            "RangeMinimumValue": {"Parameter": first},
+            "RangeMaximumValue": {"Parameter": last},
+            "IncludeMinimum": True,
+            "IncludeMaximum": True,
+            "NullOption": "NON_NULLS_ONLY",
+            "TimeGranularity": "DAY",
+        }
+        return {"TimeRangeFilter": dates}
+    # The data sets have no null in these columns.
+    equal = {
+        "MatchOperator": "EQUALS",
+        "ParameterName": _CHOSEN[chosen][0],
+        "NullOption": "NON_NULLS_ONLY",
+    }
+    return {
+        "CategoryFilter": {
+            "Column": column,
+            "Configuration": {"CustomFilterConfiguration": equal},
+        }
+    }
+
+
+def _own_filters(drawings: Iterable[Drawing]) -> Iterator[Json]:
+    """What a panel takes of its view."""
+    for drawing in drawings:
+        for only in drawing.panel.only:
+            equal = {
+                "MatchOperator": "EQUALS",
+                "CategoryValue": only.value,
+                "NullOption": "NON_NULLS_ONLY",
+            }
+            taken = {
+                "CategoryFilter": {
+                    "Column": drawing.column(only.column),
+                    "Configuration": {"CustomFilterConfiguration": equal},
+                }
+            }
+            yield _filter_group(f"{drawing.id}-{only.column}", taken, [drawing])
+
+
+def _filter_group(name: str, one: Json, following: Iterable[Drawing]) -> Json:
+    ((kind, filtered),) = one.items()
+    sheets: dict[str, list[str]] = {}
+    for drawing in following:
+        sheets.setdefault(drawing.sheet, []).append(drawing.id)
+    return {
+        "FilterGroupId": name,
+        "CrossDataset": "SINGLE_DATASET",
+        "Status": "ENABLED",
+        "Filters": [{kind: {"FilterId": f"{name}-filter", **filtered}}],
+        "ScopeConfiguration": {
+            "SelectedSheets": {
+                "SheetVisualScopingConfigurations": [
+                    {"SheetId": sheet, "Scope": "SELECTED_VISUALS", "VisualIds": visuals}
+                    for sheet, visuals in sheets.items()
+                ]
+            }
+        },
+    }
+
+
+def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:
+    drawings = [Drawing(sheet.id, panel, sets[panel.view]) for panel in sheet.panels]
+    followed = {chosen for panel in sheet.panels for chosen in panel.filters}
+    controls = [*_lists(sheet, followed), *_pickers(sheet)]
+    introduction = f"{sheet.id}-introduction"
+    return {
+        "SheetId": sheet.id,
+        "Name": sheet.title,
+        "Title": sheet.title,
+        "Description": sheet.tells,
+        "ContentType": "INTERACTIVE",
+        "ParameterControls": controls,
+        "SheetControlLayouts": [_grid(_control_elements(controls))],
+        "TextBoxes": [{"SheetTextBoxId": introduction, "Content": _content(sheet)}],
+        "Visuals": [visual(drawing) for drawing in drawings],
+        "Layouts": [
+            _grid(
+                [
+                    _element(introduction, "TEXT_BOX", 0, 0, COLUMNS, _INTRODUCTION_HEIGHT),
+                    *_visual_elements(drawings),
+                ]
+            )
+        ],
+    }
+
+
+def _content(sheet: Sheet) -> str:
+    lines = "<br/>".join(
+        f'<inline font-size="{size}">{escape(text, quote=False)}</inline>'
+        for size, text in (("16px", sheet.tells), ("12px", _EMPTY))
+    )
+    return f"<text-box>{lines}</text-box>"
+
+
+def _lists(sheet: Sheet, followed: set[Filter]) -> Iterator[Json]:
+    before: list[Filter] = []
+    for chosen, (parameter, title) in _CHOSEN.items():
+        if chosen is Filter.API and chosen not in followed:
+            continue
+        control: Json = {
+            "ParameterControlId": f"{sheet.id}-{parameter}",
+            "Title": title,
+            "SourceParameterName": parameter,
+            "Type": "MULTI_SELECT",
+            "SelectableValues": {"LinkToDataSetColumn": _choice(chosen, chosen)},
+            "DisplayOptions": {
+                "SelectAllOptions": {"Visibility": "VISIBLE"},
+                "TitleOptions": {"Visibility": "VISIBLE"},
+            },
+        }
+        if before:
+            control["CascadingControlConfiguration"] = {
+                "SourceControls": [
+                    {
+                        "SourceSheetControlId": f"{sheet.id}-{_CHOSEN[each][0]}",
+                        "ColumnToMatch": _choice(chosen, each),
+                    }
+                    for each in before
+                ]
+            }
+        before.append(chosen)
+        yield {"Dropdown": control}
+
+
+def _choice(chosen: Filter, column: Filter) -> Json:
+    return {"DataSetIdentifier": CHOICES[chosen], "ColumnName": str(column)}
+
+
+def _pickers(sheet: Sheet) -> Iterator[Json]:
+    for parameter, title in _DATES:
+        yield {
+            "DateTimePicker": {
+                "ParameterControlId": f"{sheet.id}-{parameter}",
+                "Title": title,
+                "SourceParameterName": parameter,
+                "DisplayOptions": {
+                    "DateTimeFormat": "YYYY-MM-DD",
+                    "TitleOptions": {"Visibility": "VISIBLE"},
+                },
+            }
+        }
+
+
+def _control_elements(controls: Iterable[Json]) -> list[Json]:
+    ids = [next(iter(control.values()))["ParameterControlId"] for control in controls]
+    return [_element(each, "PARAMETER_CONTROL", 2 * n, 0, 2, 1) for n, each in enumerate(ids)]
+
+
+def _visual_elements(drawings: Sequence[Drawing]) -> Iterator[Json]:
+    """Figures in a row, charts by two, tables over the whole width."""
+    top = _INTRODUCTION_HEIGHT
+    waiting = list(drawings)
+    while waiting:
+        row = _row(waiting)
+        del waiting[: len(row)]
+        width = COLUMNS // len(row)
+        height = max(_HEIGHTS[drawing.panel.kind] for drawing in row)
+        for number, drawing in enumerate(row):
+            yield _element(drawing.id, "VISUAL", number * width, top, width, height)
+        top += height
+
+
+def _row(waiting: Sequence[Drawing]) -> Sequence[Drawing]:
+    kind = waiting[0].panel.kind
+    if kind is Kind.TABLE:
+        return waiting[:1]
+    figures = kind is Kind.FIGURE
+    most = 4 if figures else 2
+    fitting = 0
+    for drawing in waiting[:most]:
+        if drawing.panel.kind is Kind.TABLE or (drawing.panel.kind is Kind.FIGURE) is not figures:
+            break
+        fitting += 1
+    return waiting[:fitting]
+
+
+def _element(name: str, kind: str, column: int, row: int, width: int, height: int) -> Json:
+    return {
+        "ElementId": name,
+        "ElementType": kind,
+        "ColumnIndex": column,
+        "ColumnSpan": width,
+        "RowIndex": row,
+        "RowSpan": height,
+    }
+
+
+def _grid(elements: list[Json]) -> dict[str, Any]:
+    return {"Configuration": {"GridLayout": {"Elements": elements}}}

@@ -1,0 +1,94 @@
+"""Options that several commands have, so that each is named and explained once."""
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from functools import wraps
+from typing import Any
+
+import click
+
+from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.paths import STACK_NAME
+from choreo_insights_cli.stack import Stack
+
+Command = Callable[..., Any]
+
+
+def of_stack(command: Command) -> Command:
+    """Adds `--stack`, `--region` and `--profile`; the command gets their `stack`."""
+
+    @click.option(
+        "--stack",
+        "stack_name",
+        metavar="NAME",
+        envvar="STACK_NAME",
+        default=STACK_NAME,
+        show_default=True,
+        help="The deployed stack.",
+    )
+    @click.option("--region", metavar="NAME", help="The AWS region that it is in.")
+    @click.option("--profile", metavar="NAME", help="The profile of your AWS configuration.")
+    @wraps(command)
+    def with_stack(stack_name: str, region: str | None, profile: str | None, **given: Any) -> Any:
+        stack = Stack(stack_name or STACK_NAME, os.environ, region=region, profile=profile)
+        return command(stack=stack, **given)
+
+    return with_stack
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+class Day(click.ParamType[date]):
+    """A UTC day, YYYY-MM-DD."""
+
+    name = "day"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """The day. Raises click.BadParameter, which names the option and the value."""
+        if isinstance(value, date):
+            return value
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+            with suppress(ValueError):
+                return date.fromisoformat(value)
+        return self.fail(f"{value!r} is no day. Give one in UTC, as in 2026-01-31.", param, ctx)
+
+
+DAY = Day()
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant in ISO 8601; without a zone it is in UTC, a day alone is its first instant."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The instant in UTC. Raises click.BadParameter, which names the option and the value."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            return self.fail(f"{value!r} is not a time; use 2026-01-31T18:30 (UTC).", param, ctx)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+INSTANT = Instant()
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names in a list with commas, each once."""
+    return tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+
+
+def check_span(first: date | None, last: date | None, today: date) -> None:
+    """Raises WrongUsage where the days from `first` to `last` are none, or all to come."""
+    if first and last and first > last:
+        raise WrongUsage(f"--from {first} lies after --to {last}.")
+    if first and first > today:
+        raise WrongUsage(f"--from {first} lies in the future: today is {today} (UTC).")

@@ -1,0 +1,63 @@
+"""What `make deploy` says before it changes tables that are there."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+
+from choreo_insights.catalogue import Catalogue
+from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.releases import changes
+from choreo_insights_cli.releases.changes import Types, types
+from choreo_insights_cli.releases.deployed import deployed
+from choreo_insights_cli.releases.migrate import shapes
+from choreo_insights_cli.sql import shipped
+from choreo_insights_cli.stack import Stack
+
+
+def announced(
+    tables: Mapping[str, Types],
+    views: Mapping[str, Types],
+    catalogue: Catalogue,
+    since: date,
+    today: date,
+) -> list[str]:
+    """What a deployment of a catalogue changes in these tables and views, line by line.
+
+    Raises CommandError where it would break days that are there.
+    """
+    every = shapes(catalogue, shipped.OWN)
+    of_tables = changes.differences(
+        tables,
+        {shape.name: types(shape.columns) for shape in every},
+        {shape.name: shape.renamed for shape in every},
+    )
+    if reason := changes.refusal(of_tables):
+        raise CommandError(reason)
+    daily = [shape.name for shape in every if shape.asked == "daily"]
+    of_views = changes.differences(
+        views, {view.name: types(view.columns) for view in shipped.views()}
+    )
+    return [*changes.of_tables(of_tables, daily, since, today), *changes.of_views(of_views)]
+
+
+def announce(
+    stack: Stack,
+    parameters: Mapping[str, str],
+    catalogue: Catalogue,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Says what a deployment with these parameters changes in the tables that are there.
+
+    Says nothing where nothing is deployed yet. Raises CommandError where it would break days that
+    are there, or what boto3 raises.
+    """
+    try:
+        earlier, database = stack.parameters, stack.outputs["DatabaseName"]
+    except (CommandError, KeyError):
+        return
+    since = date.fromisoformat({**earlier, **parameters}["ExportSince"])
+    today = datetime.now(UTC).date()
+    found = announced(*deployed(stack.glue, database), catalogue, since, today)
+    if found:
+        say("This changes tables that are there:")
+    for line in found:
+        say(f"  {line}")

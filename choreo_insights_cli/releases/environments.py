@@ -1,0 +1,448 @@
+"""Brings every object of an environment under the key that its id is bound to.
+
+Under release 0.1.0 a key followed from an environment's name and from the order of the list. A
+rename exported the history once more under another key, and environments of one name may have
+swapped theirs. The registry binds one key to each id; this moves what lies under any other.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Literal, NamedTuple
+
+from choreo_insights.catalogue import Table
+from choreo_insights.dataset.coverage import closes_at
+from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.parquet import decode
+from choreo_insights.dataset.partitions import day_end, day_of, day_prefix, safe_name
+from choreo_insights.dataset.registry import (
+    Registry,
+    RegistryObject,
+    Row,
+    Unreadable,
+    environments_object,
+    names_object,
+)
+from choreo_insights.dataset.registry_build import Builder, Owner, place_of, places
+from choreo_insights.dataset.registry_merge import KnownEnvironment, bound_key
+from choreo_insights.dataset.store import Dataset, Kept, Overtaken
+from choreo_insights.errors import InsightsError
+from choreo_insights_cli.releases.union import File, covers, united
+
+# Requests to S3 under way at a time.
+_THREADS = 32
+_RUN = "migrate"
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass
+class Outcome:
+    """What became of an environment's objects, in counts.
+
+    `moved` had their day to themselves. `merged` shared it: every row stays, with the higher count
+    of each. `spare` had nothing more, and are deleted. `left` are the days of those that wait for
+    an export. `keys` are the parts of keys that they had.
+    """
+
+    organization: str
+    environment: str
+    key: str
+    keys: set[str] = field(default_factory=set)
+    moved: int = 0
+    merged: int = 0
+    spare: int = 0
+    left: list[date] = field(default_factory=list)
+
+
+class Outcomes(NamedTuple):
+    """The environments that had objects under other keys, and registry objects made anew."""
+
+    environments: Sequence[Outcome]
+    rebuilt: Sequence[str]
+
+
+def lines(outcomes: Outcomes, *, dry: bool) -> Iterator[str]:
+    """What a person should know, line by line; none where all objects are as they should be."""
+    for key in outcomes.rebuilt:
+        yield f"{key}: {'to be made' if dry else 'made'} from the dataset."
+    for each in outcomes.environments:
+        merged = each.moved + each.merged + each.spare
+        what = "objects to be brought" if dry else "objects brought"
+        yield (
+            f"{each.organization}, {each.environment}: {merged:,} {what} from {_and(each.keys)} to"
+            f" {each.key} ({each.merged:,} shared a day with others, {each.spare:,} added nothing)."
+        )
+    left = sorted({day for each in outcomes.environments for day in each.left})
+    if left:
+        yield (
+            "Days of these that no run has completed are left, and count twice until then:"
+            f" {len(left)}, from {left[0]} to {left[-1]}. Export them, and migrate again:"
+        )
+        yield f"  insights export --from {left[0]} --to {left[-1]}"
+        yield "  insights migrate"
+    if not dry and outcomes.environments:
+        yield "What was deleted or replaced can be restored for 30 days, as all earlier versions."
+
+
+def as_dict(outcomes: Outcomes) -> dict[str, object]:
+    """For JSON."""
+    found = [
+        {**asdict(each), "keys": sorted(each.keys), "left": [*map(str, sorted(each.left))]}
+        for each in outcomes.environments
+    ]
+    return {"environments": found, "registry": [*outcomes.rebuilt]}
+
+
+def _and(keys: Iterable[str]) -> str:
+    return ", ".join(sorted(keys))
+
+
+class _Object(NamedTuple):
+    """An object of a table and day, and whose rows it has; None where it has none."""
+
+    table: str
+    day: date
+    part: str
+    key: str
+    owner: Owner | None
+
+
+class _Done(NamedTuple):
+    """What became of one object."""
+
+    id: str
+    part: str
+    day: date
+    kind: Literal["moved", "merged", "spare", "left"]
+
+
+def _silent(organization: str, done: int, of: int) -> None:
+    """Shows nothing."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A look at every environment of a dataset, one organisation after the other.
+
+    `tables` are those that the export knows, by name. With `dry` nothing is written.
+    """
+
+    dataset: Dataset
+    tables: Mapping[str, Table]
+    now: datetime
+    settle_hours: float
+    dry: bool
+
+    def run(
+        self, organizations: Iterable[str], *, rebuild: bool = False, tell: Tell = _silent
+    ) -> Outcomes:
+        """Merges what lies under other keys; with `rebuild` makes unreadable registries anew.
+
+        Raises InsightsError where an object cannot be read or written, and Unreadable for an
+        object of the registry without `rebuild`.
+        """
+        if not self.dry:
+            # From here on release 0.1.0 writes nothing: it would double everything again.
+            self.dataset.claim()
+        found: list[Outcome] = []
+        rebuilt: list[str] = []
+        with ThreadPoolExecutor(_THREADS) as threads:
+            for name in organizations:
+                organization = _Organization(self, name, threads, tell)
+                if rebuild:
+                    rebuilt += organization.rebuild()
+                found += organization.merge()
+        return Outcomes(found, rebuilt)
+
+
+class _Organization:
+    """One organisation's registry and objects."""
+
+    def __init__(self, merge: Merge, name: str, threads: ThreadPoolExecutor, tell: Tell) -> None:
+        self._all = merge
+        self._dataset = merge.dataset
+        self._name = name
+        self._threads = threads
+        self._tell = tell
+        # What a rebuild has made, which a dry one does not write.
+        self._known: tuple[KnownEnvironment, ...] = ()
+        self._builder = Builder(merge.dataset, lambda _, parts: self._owners(parts))
+        self._registry = Registry(merge.dataset, _RUN, lambda: merge.now, self._builder)
+
+    # The registry
+
+    def rebuild(self) -> Iterator[str]:
+        """Makes the objects anew that are lost or damaged, and completes names from the lists."""
+        kind = environments_object(self._name)
+        known = self._readable(kind)
+        if known is None:
+            known = self._builder.environments(self._name)
+            self._put(kind.key, kind.body(known))
+            yield kind.key
+        self._known = known
+        for environment in (each.environment for each in known):
+            names = names_object(self._name, environment)
+            before = self._readable(names)
+            after = self._builder.names(self._name, environment, before or ())
+            if before != after:
+                self._put(names.key, names.body(after))
+                yield names.key
+
+    def _readable(self, kind: RegistryObject[Row]) -> tuple[Row, ...] | None:
+        kept = self._dataset.read(kind.key)
+        try:
+            return kind.rows(kept.body) if kept else None
+        except Unreadable:
+            return None
+
+    def _put(self, key: str, body: bytes) -> None:
+        if not self._all.dry:
+            self._dataset.put(key, body, asked=self._all.now, run=_RUN)
+
+    # Whose objects are where
+
+    def _owners(self, parts: Collection[str]) -> Mapping[str, Sequence[Owner]]:
+        """Who has rows under each part of the key, by the oldest day first."""
+        found: dict[str, dict[str, Owner]] = {part: {} for part in parts}
+        for each in sorted(self._objects(parts), key=lambda each: each.day):
+            if each.owner:
+                found[each.part].setdefault(each.owner.id, each.owner)
+        return {part: [*owners.values()] for part, owners in found.items()}
+
+    def _objects(self, parts: Collection[str]) -> list[_Object]:
+        """All objects of data under these parts of the key, each looked into."""
+        wanted = {f"{safe_name(self._name)}.{part}": part for part in parts}
+        keys = [
+            (key, wanted[place])
+            for key, _ in self._dataset.everything()
+            if (place := place_of(key)) in wanted
+        ]
+        found: list[_Object] = []
+        for number, each in enumerate(self._threads.map(self._looked_into, keys), 1):
+            found += [each] if each else []
+            self._tell(self._name, number, len(keys))
+        return found
+
+    def _looked_into(self, where: tuple[str, str]) -> _Object | None:
+        key, part = where
+        if (kept := self._dataset.read(key)) is None:
+            return None
+        try:
+            columns = decode(kept.body, ("environment_id", "environment"))
+        except ValueError as error:
+            raise InsightsError(f"{key} cannot be read: {error}") from error
+        day, owner = day_of(key), None
+        ids, names = (columns.get(name) for name in ("environment_id", "environment"))
+        if ids:
+            if not ids[0]:
+                # Rows of an environment without an id are nobody's: they stay where they are.
+                return None
+            owner = Owner(ids[0], (names or [None])[0] or "", day)
+        return _Object(key.split("/")[1], day, part, key, owner)
+
+    # Merging
+
+    def merge(self) -> list[Outcome]:
+        """Moves every object that is not under its environment's own key."""
+        known = self._known or self._registry.known(self._name)
+        start = f"{safe_name(self._name)}."
+        present = {
+            place.removeprefix(start)
+            for place in places(self._dataset.everything())
+            if place.startswith(start)
+        }
+        doubtful = {key for each in known for key in each.unmerged_keys}
+        doubtful |= present - {each.key for each in known}
+        objects = self._objects(doubtful) if doubtful else []
+        added = _added(known, objects, present)
+        outcomes = self._merged({each.id: each for each in (*known, *added)}, objects)
+        if not self._all.dry:
+            # Also where nothing was to do: a run cannot know that without reading every object.
+            self._registry.merged(self._name, added)
+            for each in (*known, *added):
+                if each.id in outcomes:
+                    self._registry.complete_names(self._name, each.environment)
+        return [*outcomes.values()]
+
+    def _merged(
+        self, every: Mapping[str, KnownEnvironment], objects: Iterable[_Object]
+    ) -> dict[str, Outcome]:
+        """What became of each environment that had objects elsewhere, by its id."""
+        sole: dict[str, set[str]] = {}
+        groups: dict[tuple[str, date], list[_Object]] = {}
+        for each in objects:
+            sole.setdefault(each.part, set()).update([each.owner.id] if each.owner else ())
+            groups.setdefault((each.table, each.day), []).append(each)
+        owners = {part: next(iter(ids)) for part, ids in sole.items() if len(ids) == 1}
+        owners |= {each.key: each.id for each in every.values()}
+        keys = {own_id: each.key for own_id, each in every.items()}
+        work = [_Group(self._all, self._name, keys, owners, group) for group in groups.values()]
+        outcomes: dict[str, Outcome] = {}
+        for number, done in enumerate(self._threads.map(_Group.merge, work), 1):
+            for one in done:
+                known = every[one.id]
+                new = Outcome(self._name, known.name, known.key)
+                _count(outcomes.setdefault(one.id, new), one)
+            self._tell(self._name, number, len(work))
+        return dict(sorted(outcomes.items()))
+
+
+def _added(
+    known: Iterable[KnownEnvironment], objects: Iterable[_Object], present: Collection[str]
+) -> list[KnownEnvironment]:
+    """Environments of which nothing but objects is known, each with a key of its own."""
+    ids = {each.id for each in known}
+    taken = {*present, *(each.key for each in known)}
+    found: dict[str, KnownEnvironment] = {}
+    for owner in (each.owner for each in objects if each.owner):
+        if owner.id in ids or owner.id in found:
+            continue
+        key = bound_key(owner.name, owner.id, taken)
+        taken.add(key)
+        found[owner.id] = KnownEnvironment(
+            owner.id, key, owner.name, owner.name, "", (owner.id,), owner.day, owner.day, False
+        )
+    return [*found.values()]
+
+
+def _count(outcome: Outcome, done: _Done) -> None:
+    outcome.keys.add(done.part)
+    if done.kind == "left":
+        outcome.left.append(done.day)
+    else:
+        setattr(outcome, done.kind, getattr(outcome, done.kind) + 1)
+
+
+class _Group:
+    """The objects of one table and day that lie under doubtful keys.
+
+    `keys` are the parts of keys by the ids that they are bound to. `owners` tell whose an object
+    without rows is, by its part of the key.
+    """
+
+    def __init__(
+        self,
+        merge: Merge,
+        organization: str,
+        keys: Mapping[str, str],
+        owners: Mapping[str, str],
+        objects: Sequence[_Object],
+    ) -> None:
+        self._all = merge
+        self._dataset = merge.dataset
+        self._start = safe_name(organization)
+        self._keys = keys
+        self._bound = {part: own_id for own_id, part in keys.items()}
+        self._table, self._day = objects[0].table, objects[0].day
+        # By where they are now: whose the objects are, and where they were found.
+        self._at: dict[str, tuple[str | None, str]] = {}
+        for each in objects:
+            own_id = each.owner.id if each.owner else owners.get(each.part)
+            self._at[each.part] = own_id, each.part
+        self._emptied: set[str] = set()
+
+    def merge(self) -> list[_Done]:
+        """Moves what is not under its own key. A crash between two steps loses nothing."""
+        for part, (own_id, _) in [*self._at.items()]:
+            if own_id is None:
+                # No rows, and nobody can say whose none.
+                self._delete(part)
+        done: list[_Done] = []
+        waiting = dict.fromkeys(
+            own_id
+            for part, (own_id, _) in self._at.items()
+            if own_id and self._keys[own_id] != part
+        )
+        while waiting:
+            ready = [each for each in waiting if self._is_free(each)]
+            if not ready:
+                # Two keys were swapped: one of the objects steps aside.
+                self._step_aside(self._keys[next(iter(waiting))])
+                continue
+            done += self._one(ready[0])
+            del waiting[ready[0]]
+        return done
+
+    def _is_free(self, own_id: str) -> bool:
+        return self._at.get(self._keys[own_id], (own_id, ""))[0] == own_id
+
+    def _one(self, own_id: str) -> Iterator[_Done]:
+        """Brings the objects of one environment together."""
+        part = self._keys[own_id]
+        parts = [at for at, (whose, _) in self._at.items() if whose == own_id and at != part]
+        # In a dry run an object that has stepped aside is still where it was.
+        where = [self._at[at][1] if self._all.dry else at for at in parts]
+        sources = [self._file(at, kept) for at in where if (kept := self._read(at))]
+        target = None if part in self._emptied else self._read(part)
+        own = self._file(part, target) if target else None
+        kind = self._kind(own, sources)
+        if kind in ("moved", "merged"):
+            table = self._all.tables.get(self._table)
+            file = united(table, [*sources, *([own] if own else [])])
+            try:
+                if not self._all.dry:
+                    over = target.etag if target else None
+                    self._dataset.replace(
+                        self._key(part), file.body, over=over, asked=file.asked, run=file.run
+                    )
+            except Overtaken:
+                kind = "left"
+        for at in parts:
+            former = self._at[at][1]
+            if kind != "left":
+                self._delete(at)
+            elif at in self._bound:
+                self._step_aside(at)
+            yield _Done(own_id, former, self._day, kind)
+
+    def _kind(
+        self, own: File | None, sources: Sequence[File]
+    ) -> Literal["moved", "merged", "spare", "left"]:
+        if not sources:
+            return "spare"
+        table = self._all.tables.get(self._table)
+        newest = max(file.asked for file in (*sources, *([own] if own else [])))
+        settled = day_end(self._day) + timedelta(hours=self._all.settle_hours)
+        # A write closes a day that has settled. That is right only if its rows were requested
+        # late enough; else an export must confirm them first.
+        early = table is not None and table.daily and newest < settled
+        closes = early and self._all.now >= closes_at(self._day, self._all.settle_hours)
+        enough = own is not None and (closes or own.asked >= newest)
+        if own and enough and all(covers(table, own, file) for file in sources):
+            return "spare"
+        if closes:
+            return "left"
+        return "merged" if own or len(sources) > 1 else "moved"
+
+    def _step_aside(self, part: str) -> None:
+        """Moves an object to a key that is nobody's, from where a later merge takes it."""
+        own_id, former = self._at.pop(part)
+        self._emptied.add(part)
+        salt = f"{own_id} {part}".encode()
+        aside = f"{part}-{hashlib.sha256(salt).hexdigest()[:16]}"
+        self._at[aside] = own_id, former
+        kept = self._read(part)
+        if kept and not self._all.dry:
+            self._dataset.put(self._key(aside), kept.body, asked=kept.asked, run=kept.run)
+            self._dataset.delete(self._key(part))
+
+    def _read(self, part: str) -> Kept | None:
+        return self._dataset.read(self._key(part))
+
+    def _file(self, part: str, kept: Kept) -> File:
+        return File(self._key(part), kept.body, kept.asked, kept.run)
+
+    def _key(self, part: str) -> str:
+        return f"{day_prefix(self._table, self._day)}{self._start}.{part}.parquet"
+
+    def _delete(self, part: str) -> None:
+        del self._at[part]
+        self._emptied.add(part)
+        if self._all.dry:
+            return
+        self._dataset.delete(self._key(part))
+        if part not in self._bound:
+            # Its checks are of no object any more.
+            self._dataset.delete(f"{day_prefix(CHECKS, self._day)}{self._start}.{part}.parquet")

@@ -1,0 +1,1 @@
+"""Views and saved queries, and what reads them."""

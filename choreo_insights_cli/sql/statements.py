@@ -1,0 +1,258 @@
+"""The views in `views/` and the saved queries in `queries/`: what their files say.
+
+A file is one SELECT in Trino's SQL below a comment: a title, what is to be known, `Grain:` in a
+view, and a line `column: meaning` for each column whose meaning its name does not tell.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from sqlglot import exp, parse
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+from sqlglot.schema import MappingSchema
+
+from choreo_insights.catalogue import Column
+from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights_cli.catalogue.errors import DocumentError
+
+DIALECT = "trino"
+PARTITION = ("day", "date")
+
+# The types of Glue in Trino's words.
+TRINO_TYPES: Mapping[str, str] = {
+    "string": "varchar",
+    "bigint": "bigint",
+    "double": "double",
+    "timestamp": "timestamp(3)",
+    "boolean": "boolean",
+    "date": "date",
+}
+_GLUE_TYPES = {trino: glue for glue, trino in TRINO_TYPES.items()}
+
+# What these columns mean wherever a view has them and says nothing else.
+_MEANINGS: Mapping[str, str] = {
+    "day": "The UTC day: the partition. Filter by it.",
+    "hour": "Start of the hour (UTC).",
+    "organization": "Handle of the organisation.",
+    "environment": "Name of the environment.",
+    "environment_id": "Id of the environment.",
+    "environment_type": "CHOREO, CHOREO_PRIVATE or ON_PREM.",
+    "api_id": "Id of the API; where answers left it in doubt, what they said.",
+    "api_name": "Name of the API in the newest list that has it, else its id.",
+    "api_version": "Version of the API; null where no list has the API.",
+    "provider": "Creator of the API.",
+    "application_id": "Id of the application.",
+    "application_name": "Name of the application in the newest list, else as answered.",
+    "application_owner": "Owner of the application in the newest list, else as answered.",
+    "backend": "Address of the backend.",
+    "last_listed": "Day of the newest list that has it.",
+    "requests": "All requests, successes and errors together.",
+    "error_percent": "Errors in percent of the requests, 0 to 100. Not additive.",
+    "table_name": "Table of the dataset.",
+}
+_MEANING = re.compile(r"([a-z][a-z0-9_]*): (.+)")
+_GRAIN = "Grain: "
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A file with one SELECT. `text` is all of it, `notes` the paragraph below the title."""
+
+    name: str
+    path: Path
+    title: str
+    grain: str
+    notes: str
+    meanings: Mapping[str, str]
+    text: str
+    tree: exp.Query
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """The tables and views that it reads."""
+        own = {cte.alias for cte in self.tree.find_all(exp.CTE)}
+        return frozenset(table.name for table in self.tree.find_all(exp.Table)) - own
+
+
+@dataclass(frozen=True)
+class ViewColumn:
+    """A column of a view: its name, its type in Glue's words, and what it means."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class View:
+    """A view with the columns that its SELECT gives."""
+
+    statement: Statement
+    columns: tuple[ViewColumn, ...]
+
+    @property
+    def name(self) -> str:
+        """The view's name."""
+        return self.statement.name
+
+
+Tables = Mapping[str, Iterable[Column]]
+
+
+def views(folder: Path, tables: Tables) -> list[View]:
+    """The views of a folder, each after those that it reads.
+
+    Raises DocumentError for one that reads what there is not, has a column whose type does not
+    follow from its sources or whose meaning is not told, or is not one SELECT with a title and a
+    grain.
+    """
+    found = {statement.name: statement for statement in statements(folder)}
+    schema = _schema(tables)
+    known = {name: [*tables[name]] for name in tables}
+    for name, statement in found.items():
+        if name in known:
+            raise DocumentError(statement.path, "there is a table of this name: rename the file")
+        if not statement.grain:
+            raise DocumentError(statement.path, f"its comment has no line `-- {_GRAIN}...`")
+    made: list[View] = []
+    for statement in _in_order(found):
+        columns = _columns(statement, schema, {*known, *found})
+        schema.add_table(
+            statement.name, {c.name: TRINO_TYPES[c.type] for c in columns}, dialect=DIALECT
+        )
+        made.append(View(statement, columns))
+    return made
+
+
+def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[Statement]:
+    """The saved queries of a folder. Raises DocumentError for one that cannot run."""
+    schema, names = _schema(tables), {*tables}
+    for view in over:
+        types = {column.name: TRINO_TYPES[column.type] for column in view.columns}
+        schema.add_table(view.name, types, dialect=DIALECT)
+        names.add(view.name)
+    found = list(statements(folder))
+    for query in found:
+        _qualified(query, schema, names)
+    return found
+
+
+def statements(folder: Path) -> Iterator[Statement]:
+    """The files of a folder by name. Raises DocumentError."""
+    for path in sorted(folder.glob("*.sql")):
+        yield read(path, path.read_text("utf-8"))
+
+
+def read(path: Path, text: str) -> Statement:
+    """A file's text taken apart. Raises DocumentError with what is wrong."""
+    try:
+        trees = parse(text, read=DIALECT)
+    except SqlglotError as error:
+        raise DocumentError(path, f"it does not parse: {error}") from error
+    if len(trees) != 1 or not isinstance(trees[0], exp.Query):
+        raise DocumentError(path, "a file is one SELECT without a semicolon")
+    if "${" in text:
+        raise DocumentError(path, "it has a `${`, which a template would take for its own")
+    title, *lines = _comment(path, text)
+    grain, notes, meanings = _taken_apart(lines)
+    return Statement(path.stem, path, title, grain, notes, meanings, text, trees[0])
+
+
+def _comment(path: Path, text: str) -> list[str]:
+    """The comment at the file's head, lines joined to what they go on with."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if not line.startswith("--"):
+            break
+        said = line.removeprefix("--")
+        if said.startswith("   ") and lines:
+            lines[-1] += f" {said.strip()}"
+        else:
+            lines.append(said.strip())
+    if not lines:
+        raise DocumentError(path, "it must begin with a comment: `-- a title`")
+    return lines
+
+
+def _taken_apart(lines: Iterable[str]) -> tuple[str, str, dict[str, str]]:
+    grain, notes = "", []
+    meanings: dict[str, str] = {}
+    for line in lines:
+        if line.startswith(_GRAIN):
+            grain = line.removeprefix(_GRAIN)
+        elif told := _MEANING.fullmatch(line):
+            meanings[told[1]] = told[2]
+        else:
+            notes.append(line)
+    return grain, " ".join(notes), meanings
+
+
+def _schema(tables: Tables) -> MappingSchema:
+    types: dict[str, object] = {
+        name: {column.name: TRINO_TYPES[column.type] for column in columns}
+        | ({} if name in UNPARTITIONED else {PARTITION[0]: TRINO_TYPES[PARTITION[1]]})
+        for name, columns in tables.items()
+    }
+    return MappingSchema(types, dialect=DIALECT)
+
+
+def _in_order(found: Mapping[str, Statement]) -> Iterator[Statement]:
+    """Each after those that it reads, and else by name."""
+    sorter = TopologicalSorter({n: found[n].sources & found.keys() for n in found})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        first = found[error.args[1][0]]
+        reason = f"views read each other: {' -> '.join(error.args[1])}"
+        raise DocumentError(first.path, reason) from error
+    while ready := sorted(sorter.get_ready()):
+        yield from (found[name] for name in ready)
+        sorter.done(*ready)
+
+
+def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]) -> exp.Query:
+    """The SELECT with every name resolved and every type known that can be."""
+    if unknown := sorted(statement.sources - set(names)):
+        raise DocumentError(statement.path, f"there is no table or view {', '.join(unknown)}")
+    try:
+        tree = qualify(statement.tree.copy(), schema=schema, dialect=DIALECT)
+        annotated = annotate_types(
+            tree, schema=schema, dialect=DIALECT, expression_metadata=_metadata()
+        )
+    except SqlglotError as error:
+        raise DocumentError(statement.path, str(error)) from error
+    if not isinstance(annotated, exp.Query):
+        raise DocumentError(statement.path, "a file is one SELECT")
+    return annotated
+
+
+def _metadata() -> dict[type[exp.Expr], dict[str, object]]:
+    """What sqlglot knows of functions' types, and `max_by`, of which it knows none."""
+    own = {"annotator": lambda self, found: self._annotate_by_args(found, "this")}
+    return {**Trino.EXPRESSION_METADATA, exp.ArgMax: own}
+
+
+def _columns(
+    statement: Statement, schema: MappingSchema, names: Iterable[str]
+) -> tuple[ViewColumn, ...]:
+    found = []
+    for selected in _qualified(statement, schema, names).selects:
+        name, type_of = selected.alias_or_name, selected.type
+        written = type_of.sql(DIALECT).lower() if type_of else "unknown"
+        if written not in _GLUE_TYPES:
+            reason = f"the type of {name} is {written}: give it one with CAST"
+            raise DocumentError(statement.path, reason)
+        meaning = statement.meanings.get(name) or _MEANINGS.get(name)
+        if not meaning:
+            reason = f"what {name} means is not told: add a line `-- {name}: ...`"
+            raise DocumentError(statement.path, reason)
+        found.append(ViewColumn(name, _GLUE_TYPES[written], meaning))
+    if left := statement.meanings.keys() - {column.name for column in found}:
+        raise DocumentError(statement.path, f"it tells of columns that it has not: {sorted(left)}")
+    return tuple(found)

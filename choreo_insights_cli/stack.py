@@ -1,0 +1,182 @@
+"""A deployed stack, on AWS or on the local AWS: its outputs, and clients to reach its parts."""
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.paths import STACK_NAME
+
+if TYPE_CHECKING:
+    from mypy_boto3_athena import AthenaClient
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_glue import GlueClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+# A function may run for fifteen minutes; a second call of it would be a second run.
+_PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
+# Thousands of objects are read side by side.
+_WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 5})
+
+
+class Stack:
+    """A deployed stack. `environment` holds the AWS settings, as a terminal's would.
+
+    `region` and `profile` go before what it says.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        environment: Mapping[str, str],
+        *,
+        region: str | None = None,
+        profile: str | None = None,
+    ) -> None:
+        self.name = name
+        self._environment = environment
+        self._region = region
+        self._profile = profile
+
+    @classmethod
+    def of_terminal(cls) -> "Stack":
+        """The stack that the terminal's environment names by STACK_NAME and AWS settings."""
+        return cls(os.environ.get("STACK_NAME") or STACK_NAME, os.environ)
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        given = self._environment
+        region = self._region or given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
+        if self._profile:
+            return boto3.Session(profile_name=self._profile, region_name=region)
+        return boto3.Session(
+            aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            region_name=region,
+        )
+
+    @property
+    def region(self) -> str | None:
+        """The region, None where nothing names one."""
+        return self._session.region_name
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs. Raises CommandError where there is no such stack."""
+        described = self._describe()
+        return {
+            output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])
+        }
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """The stack's parameters. Raises CommandError where there is no such stack."""
+        described = self._describe()
+        return {
+            parameter["ParameterKey"]: parameter["ParameterValue"]
+            for parameter in described.get("Parameters", [])
+        }
+
+    def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Calls the function that an output names, and gives its reply.
+
+        Raises CommandError when it failed.
+        """
+        reply = self.functions.invoke(
+            FunctionName=self.outputs[function], Payload=json.dumps(event).encode()
+        )
+        payload: dict[str, Any] = json.load(reply["Payload"])
+        if "FunctionError" in reply:
+            reason = payload.get("errorMessage", "no reason given")
+            raise CommandError(f"{self.outputs[function]} failed: {reason}")
+        return payload
+
+    @cached_property
+    def functions(self) -> "LambdaClient":
+        """Lambda."""
+        return cast("LambdaClient", self._client("lambda", _PATIENT))
+
+    @cached_property
+    def cloudformation(self) -> "CloudFormationClient":
+        """CloudFormation."""
+        return cast("CloudFormationClient", self._client("cloudformation"))
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        """S3."""
+        return cast("S3Client", self._client("s3", _WIDE))
+
+    @cached_property
+    def ssm(self) -> "SSMClient":
+        """Systems Manager."""
+        return cast("SSMClient", self._client("ssm"))
+
+    @cached_property
+    def secrets(self) -> "SecretsManagerClient":
+        """Secrets Manager."""
+        return cast("SecretsManagerClient", self._client("secretsmanager"))
+
+    @cached_property
+    def athena(self) -> "AthenaClient":
+        """Athena."""
+        return cast("AthenaClient", self._client("athena"))
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        """CloudWatch."""
+        return cast("CloudWatchClient", self._client("cloudwatch"))
+
+    @cached_property
+    def glue(self) -> "GlueClient":
+        """Glue."""
+        return cast("GlueClient", self._client("glue"))
+
+    @cached_property
+    def logs(self) -> "CloudWatchLogsClient":
+        """CloudWatch Logs."""
+        return cast("CloudWatchLogsClient", self._client("logs"))
+
+    @cached_property
+    def scheduler(self) -> "EventBridgeSchedulerClient":
+        """EventBridge Scheduler."""
+        return cast("EventBridgeSchedulerClient", self._client("scheduler"))
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """SQS."""
+        return cast("SQSClient", self._client("sqs"))
+
+    @cached_property
+    def states(self) -> "SFNClient":
+        """Step Functions."""
+        return cast("SFNClient", self._client("stepfunctions", _WIDE))
+
+    def _client(self, service: Any, config: Config | None = None) -> Any:
+        endpoint = self._environment.get("AWS_ENDPOINT_URL")
+        return self._session.client(service, endpoint_url=endpoint, config=config)
+
+    def _describe(self) -> Any:
+        try:
+            return self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]
+        except (ClientError, BotoCoreError) as error:
+            said = str(error).removesuffix(".")
+            raise CommandError(
+                f"The stack {self.name} cannot be read: {said}. Deploy it first, or name another"
+                " by --stack, --region and --profile (or STACK_NAME and AWS_... variables); for"
+                " the local AWS, run `. .local/env`."
+            ) from error

@@ -1,8 +1,0 @@
-"""`python -m cli` is `insights`."""
-
-import sys
-
-from cli.program import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What only developers need. Nothing of it is deployed or installed."""

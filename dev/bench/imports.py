@@ -1,0 +1,54 @@
+"""What importing a handler costs beside importing its libraries: a cold start pays for both."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from choreo_insights_cli.paths import ROOT
+from dev.bench.errors import BenchError
+
+HANDLERS = ("token", "export")
+_LIBRARIES = (
+    "import boto3, requests; from aws_lambda_powertools import Logger; Logger(service='probe')"
+)
+_PAIRS = 9
+
+
+@dataclass(frozen=True)
+class Imports:
+    """Processor time of importing one handler and its libraries, and the libraries alone."""
+
+    function: str
+    seconds: float
+    libraries: float
+
+    @property
+    def ratio(self) -> float:
+        """The handler's time, times that of its libraries."""
+        return self.seconds / self.libraries
+
+
+def measure() -> list[Imports]:
+    """Each handler. Raises BenchError where one cannot be imported."""
+    return [_measure(function) for function in HANDLERS]
+
+
+def _measure(function: str) -> Imports:
+    handler = f"sys.path.insert(0, {str(ROOT / 'functions' / function)!r}); import app"
+    pairs = [(_seconds(handler), _seconds(_LIBRARIES)) for _ in range(_PAIRS)]
+    # The least of each: whatever else the machine does only adds to it.
+    return Imports(function, min(pair[0] for pair in pairs), min(pair[1] for pair in pairs))
+
+
+def _seconds(code: str) -> float:
+    """Processor time of the statements in a new interpreter."""
+    timed = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'layers/insights')!r})\n"
+        f"from time import process_time as clock; start = clock()\n{code}\nprint(clock() - start)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", timed], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise BenchError(f"import failed:\n{done.stderr[-4000:]}")
+    return float(done.stdout)

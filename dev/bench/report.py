@@ -1,0 +1,139 @@
+"""The results as targets with verdicts, as text and as a page of the documentation."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from dev.bench.conversion import DLT, FLOOR, JOBS, OURS, WRANGLERS, Conversion
+from dev.bench.exports import APIS, APPLICATIONS, TABLES, Requests
+from dev.bench.imports import Imports
+from dev.bench.place import Took
+
+_PAGE = Path(__file__).with_name("page.md")
+_NAMES = {
+    OURS: "this project",
+    "wrangler": "awswrangler, by partition",
+    "wrangler_whole": "awswrangler, one frame",
+    DLT: "dlt, from dicts",
+    FLOOR: "floor: decoding and ZSTD alone",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A ratio that was measured, and its limit."""
+
+    what: str
+    ratio: float
+    limit: float
+    at_least: bool
+
+    @property
+    def met(self) -> bool:
+        """The verdict."""
+        return self.ratio >= self.limit if self.at_least else self.ratio <= self.limit
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """For a table."""
+        sign = "≥" if self.at_least else "≤"
+        verdict = "met" if self.met else "MISSED"
+        return self.what, f"{self.ratio:.3g}", f"{sign} {self.limit:.3g}", verdict
+
+
+def conversion_targets(found: Conversion) -> Iterator[Target]:
+    """Where there are two ways with a tool, the better one counts, in each respect."""
+    yield Target("Rows a second, times those of dlt", found.faster(DLT), 10, at_least=True)
+    faster = min(found.faster(job) for job in WRANGLERS)
+    yield Target("Rows a second, times those of awswrangler", faster, 2.2, at_least=True)
+    yield Target("Peak memory, share of dlt's", found.memory(DLT), 0.5, at_least=False)
+    memory = max(found.memory(job) for job in WRANGLERS)
+    yield Target("Peak memory, share of awswrangler's", memory, 0.5, at_least=False)
+    slower = 1 / found.faster(FLOOR)
+    yield Target("Time, times that of the floor", slower, 3, at_least=False)
+
+
+def window_target(short: tuple[int, Took], long: tuple[int, Took]) -> Target:
+    """Memory must not follow the window; the ledger and the plan of the days do, a little."""
+    what = f"Peak memory of a backfill, {long[0]} days against {short[0]}"
+    return Target(what, long[1].peak_mib / short[1].peak_mib, 1.3, at_least=False)
+
+
+def requests_target(found: Requests) -> Target:
+    """Questions travel together."""
+    return Target("Requests a question, one environment-day", found.share, 1 / 15, at_least=False)
+
+
+def import_target(found: Sequence[Imports]) -> Target:
+    """A cold start is mostly the import of libraries. The worst handler counts."""
+    ratio = max(imports.ratio for imports in found)
+    return Target("Importing a handler, times its libraries", ratio, 1.25, at_least=False)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of Markdown, the first column to the left and the others to the right."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [f"{'-' * (width - 1)}:" if i else "-" * width for i, width in enumerate(widths)]
+    return [line(head), line(rule), *map(line, rows)]
+
+
+def targets_table(targets: Sequence[Target]) -> list[str]:
+    """Lines of Markdown with the verdicts."""
+    return _table(("", "ratio", "target", "verdict"), [target.row for target in targets])
+
+
+def conversion_table(found: Conversion) -> list[str]:
+    """What each job took."""
+    rows = []
+    for job in sorted(JOBS, key=found.seconds):
+        size = f"{found.sizes[job] / 2**20:.1f}" if job in found.sizes else ""
+        rate = f"{found.rate(job):,.0f}"
+        rows.append(
+            (_NAMES[job], f"{found.seconds(job):.2f}", rate, f"{found.peak(job):.0f}", size)
+        )
+    return _table(("", "seconds", "rows a second", "peak MiB", "Parquet MiB"), rows)
+
+
+def _milliseconds(imports: Sequence[Imports]) -> list[tuple[str, str, str]]:
+    return [
+        (each.function, f"{each.seconds * 1000:.0f}", f"{each.libraries * 1000:.0f}")
+        for each in imports
+    ]
+
+
+def page(
+    facts: Mapping[str, str],
+    targets: Sequence[Target],
+    found: Conversion,
+    rounds: int,
+    windows: Mapping[int, Took],
+    requests: Requests,
+    imports: Sequence[Imports],
+) -> str:
+    """The page `docs/generated/benchmarks.md`."""
+    took = [(str(days), f"{t.rows:,}", f"{t.peak_mib:.1f}") for days, t in windows.items()]
+    return Template(_PAGE.read_text()).substitute(
+        targets="\n".join(targets_table(targets)),
+        rows=f"{found.made.rows:,}",
+        days=found.days,
+        size=round(found.made.bytes / 2**20),
+        rounds=rounds,
+        jobs="\n".join(conversion_table(found)),
+        apis=APIS,
+        applications=APPLICATIONS,
+        tables=", ".join(f"`{name}`" for name in TABLES),
+        windows="\n".join(_table(("days", "rows", "peak MiB"), took)),
+        questions=f"{requests.questions:,}",
+        requests=requests.requests,
+        imports="\n".join(_table(("function", "ms", "libraries, ms"), _milliseconds(imports))),
+        facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
+    )

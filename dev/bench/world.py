@@ -1,0 +1,24 @@
+"""The synthetic organisation whose whole exports are measured."""
+
+from datetime import UTC, datetime
+
+from dev.sandbox import Settings, World
+from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
+
+HANDLE = "synthetic"
+# The last day is nearly over: it is asked for like every other, and lists are known for it.
+NOW = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
+
+
+def world(apis: int, applications: int) -> World:
+    """One environment with so many APIs and applications."""
+    environment = EnvironmentSpec("Production")
+    organization = OrganizationSpec(
+        HANDLE, apis=apis, applications=applications, environments=(environment,)
+    )
+    return World(organizations=[organization])
+
+
+def settings() -> Settings:
+    """The clock stands still, and a token lasts for the whole run."""
+    return Settings(now=NOW, token_lifetime=24 * 3600)

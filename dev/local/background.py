@@ -1,0 +1,156 @@
+"""Programs that run in the background, each in a session of its own, and are stopped whole."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from choreo_insights_cli.errors import CommandError
+
+# What ends a command at the terminal.
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOP_SECONDS = 10
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True)
+class Background:
+    """A program that was started here, maybe by an earlier command."""
+
+    pid: int
+    born: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs. A stranger that was given the same number since does not count."""
+        _reap(self.pid)
+        return _born(self.pid) == self.born
+
+    def stop(self) -> None:
+        """Ends it and every process that it started; after ten seconds by force."""
+        if _born(self.pid) not in (self.born, ""):
+            return
+        if not _signal_all(self.pid, signal.SIGTERM):
+            return
+        end = time.monotonic() + _STOP_SECONDS
+        while _signal_all(self.pid, 0):
+            if time.monotonic() > end:
+                _signal_all(self.pid, signal.SIGKILL)
+                end = float("inf")
+            time.sleep(0.02)
+
+
+def start(
+    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, folder: Path
+) -> Background:
+    """Starts a program in `folder`, with nothing but this environment, writing to `log`.
+
+    It takes no part in the terminal's Ctrl-C: whoever starts it stops it.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output, _uninterrupted():
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        _children[process.pid] = process
+    return Background(process.pid, _born(process.pid))
+
+
+def run(
+    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, folder: Path
+) -> int:
+    """Runs a program as `start` does and waits for its end; gives its exit status.
+
+    Where the wait is interrupted, it is stopped with all that it started.
+    """
+    started = start(command, environment, log, folder)
+    try:
+        return _children[started.pid].wait()
+    finally:
+        started.stop()
+
+
+def stop_all() -> None:
+    """Stops everything that this process started."""
+    for pid in list(_children):
+        Background(pid, _born(pid)).stop()
+
+
+def wait_until_ready(started: Background, ready: Callable[[], bool], what: str, log: Path) -> None:
+    """Calls `ready` until it is true.
+
+    Raises CommandError with the end of the log when the program ends first, or takes a minute.
+    """
+    end = time.monotonic() + 60
+    while not ready():
+        if not started.alive or time.monotonic() > end:
+            started.stop()
+            raise CommandError(f"{what} did not start. The end of {log}:\n{tail(log)}")
+        time.sleep(0.02)
+
+
+def tail(log: Path, lines: int = 20) -> str:
+    """The last lines of a log."""
+    if not log.exists():
+        return "(empty)"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Puts Ctrl-C off to the end of a block: a program between birth and record would be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    put_off: list[int] = []
+    earlier = {
+        number: signal.signal(number, lambda number, _: put_off.append(number))
+        for number in INTERRUPTS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+    for interrupt in put_off:
+        signal.raise_signal(interrupt)
+
+
+def _signal_all(group: int, number: int) -> bool:
+    _reap(group)
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+        return True
+    return False
+
+
+def _reap(pid: int) -> None:
+    # A child that ended keeps its process group in being until it has been waited for.
+    child = _children.get(pid)
+    if child is not None and child.poll() is not None:
+        del _children[pid]
+
+
+def _born(pid: int) -> str:
+    """When a process started, in whatever unit the system has; empty where there is none."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        # The command's name, in parentheses, may itself hold spaces and parentheses.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]
+    if Path("/proc/self/stat").exists():
+        return ""
+    found = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()

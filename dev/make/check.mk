@@ -1,0 +1,59 @@
+# The gate: `make check`. Each step can be made by itself.
+
+CODE = layers/insights/choreo_insights functions choreo_insights_cli dev
+TEMPLATES = template.yaml $(wildcard generated/*.yaml)
+# Findings that are left in template.yaml have their reasons there, in each resource's Metadata.
+# W2001: a generated template declares its parameters whether a table uses them or not.
+CFN_LINT = --append-rules cfn_lint_serverless.rules
+GENERATED = --ignore-checks W2001
+# KeywordDetector takes every name with `token` or `secret` in it for one; ruff's S105 to S107
+# look for those that have a value. Sixteen random hex digits have an entropy over 3.2. The
+# alphabet is no secret. Locks hold hashes.
+LEAKS = --no-verify --disable-plugin KeywordDetector --hex-limit 3.2 \
+  --exclude-secrets '^abcdefghij' --exclude-files 'requirements.*\.txt$$'
+
+DEV_BIN = $(VENVS)/dev/bin
+POLICY_BIN = $(VENVS)/policy/bin
+SECRETS_BIN = $(VENVS)/secrets/bin
+
+.PHONY: check
+check: environments lint types templates policies safety audit leaks ## lint, types, templates, policies, dependencies
+	@echo "all checks passed"
+
+.PHONY: environments
+environments: $(ENVIRONMENTS:%=$(VENVS)/%/.done) ## no two distributions in one environment install the same file
+	@$(DEV_BIN)/python -m dev.checks.environments $(VENVS)
+
+.PHONY: lint
+lint: $(VENVS)/dev/.done ## ruff: rules and format
+	@$(DEV_BIN)/ruff check
+	@$(DEV_BIN)/ruff format --check
+
+.PHONY: types
+types: $(VENVS)/dev/.done ## mypy, strict
+	@$(DEV_BIN)/mypy --strict $(CODE)
+
+.PHONY: templates
+templates: $(VENVS)/policy/.done $(VENVS)/sam/.done ## cfn-lint, checkov, sam validate
+	@$(POLICY_BIN)/cfn-lint $(CFN_LINT) -- template.yaml
+	@$(POLICY_BIN)/cfn-lint $(CFN_LINT) $(GENERATED) -- $(filter-out template.yaml,$(TEMPLATES))
+	@$(POLICY_BIN)/checkov --framework cloudformation --quiet --compact --skip-download \
+	  --file $(TEMPLATES)
+	@SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1 $(VENVS)/sam/bin/sam validate --lint
+
+.PHONY: policies
+policies: $(VENVS)/policy/.done ## parliament on the rendered policies
+	@$(POLICY_BIN)/python -m dev.checks.policies
+
+.PHONY: safety
+safety: $(VENVS)/policy/.done ## bandit
+	@$(POLICY_BIN)/bandit --quiet --configfile .bandit.yaml --recursive $(CODE)
+
+.PHONY: audit
+audit: $(VENVS)/policy/.done ## pip-audit on the locks (AUDIT=required fails where nothing answers)
+	@$(POLICY_BIN)/python -m dev.checks.dependencies
+
+.PHONY: leaks
+leaks: $(VENVS)/secrets/.done ## detect-secrets on the project's files
+	@git ls-files -z --cached --others --exclude-standard | \
+	  xargs -0 $(SECRETS_BIN)/detect-secrets-hook $(LEAKS)

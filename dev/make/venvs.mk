@@ -1,0 +1,51 @@
+# Virtual environments, one for each lock in dev/requirements/, kept apart because the tools pin
+# libraries against each other.
+
+PYTHON ?= python3
+VENVS ?= .venvs
+UV ?= $(VENVS)/uv/bin/uv
+# uv takes the Python at hand: it never fetches one of its own.
+export UV_PYTHON_DOWNLOADS = never
+
+LOCKS := layers/insights/requirements bench dev localaws mutants policy runtime sam secrets uv
+# What `make check` and `make test` use.
+ENVIRONMENTS := $(filter-out layers/% bench mutants,$(LOCKS))
+
+.SECONDARY: $(VENVS)/uv/.done
+
+# An environment is up to date when its `.done` is a copy of its lock. Modification times would
+# reinstall one that another checkout uses at this moment. FORCE: the recipe always compares.
+is_up_to_date = [ "$$(cat $<)" = "$$(cat $@ 2>/dev/null)" ]
+.PHONY: FORCE
+FORCE:
+
+$(VENVS)/uv/.done: dev/requirements/uv.txt FORCE
+	@$(is_up_to_date) && exit 0; set -e; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than 3.11: name a newer one, as in PYTHON=python3.12" >&2; exit 1; }; \
+	rm -rf $(@D); mkdir -p $(@D); \
+	$(PYTHON) -m venv $(@D) || \
+	  { echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: python3-venv)" >&2; exit 1; }; \
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --only-binary=:all: -r $<; \
+	cp $< $@
+
+$(VENVS)/%/.done: dev/requirements/%.txt $(VENVS)/uv/.done FORCE
+	@$(is_up_to_date) && exit 0; set -e; \
+	echo "installing $(@D)"; \
+	rm -f $@; \
+	$(UV) venv --quiet --clear --python $(PYTHON) $(@D); \
+	VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<; \
+	cp $< $@
+
+# Every lock is for all platforms, with hashes, and names no package index.
+.PHONY: lock
+lock: $(VENVS)/uv/.done ## writes the locks in dev/requirements/ anew from their .in files
+	@for lock in $(LOCKS); do \
+	  case $$lock in */*) file=$$lock ;; *) file=dev/requirements/$$lock ;; esac; \
+	  case $$lock in dev) more=../../pyproject.toml ;; *) more= ;; esac; \
+	  echo "locking $$file.txt"; \
+	  (cd $$(dirname $$file) && name=$$(basename $$file) && \
+	   $(abspath $(UV)) pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	     --no-header --python-version 3.11 $(LOCK_OPTIONS) $$name.in $$more -o $$name.txt) || exit 1; \
+	done

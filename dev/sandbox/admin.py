@@ -1,0 +1,157 @@
+"""The operator's side, under /sandbox/: JSON in, JSON out.
+
+| path | GET | POST |
+| --- | --- | --- |
+| /sandbox/statistics | counts | begins them at nothing |
+| /sandbox/settings | all settings | sets those given |
+| /sandbox/faults | rules in force | puts a list of rules in place of all; an object adds one |
+| /sandbox/now | the instant that data is seen at | `{"now": "..."}`, null for the wall's clock |
+| /sandbox/lapses | | a list of what is not given at present, see `dev.sandbox.lapses.Lapse` |
+| /sandbox/changes | | `{"change": name, ...}`: changes the world, see `dev.sandbox.changes.CHANGES`
+|
+| /sandbox/tokens | | `{"organization": handle}` (or `{}`): ends live tokens |
+| /sandbox/rotate | | `{"organization": handle}`: another consumer secret |
+| /sandbox/secrets | each organisation's secret | |
+| /sandbox/world | organisations, environments and their sizes | |
+| /sandbox/expected | rows of a table: `?table=&organization=&environment=&day=&now=` | |
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+from dev.sandbox.changes import CHANGES
+from dev.sandbox.expected import expected_rows
+from dev.sandbox.lapses import Lapse
+from dev.sandbox.replies import Reply, of_json
+from dev.sandbox.service import Service
+
+PREFIX = "/sandbox/"
+
+
+def administer(service: Service, method: str, path: str, body: bytes) -> Reply:
+    """The reply to the operator: 400 with a reason for what cannot be done."""
+    name, _, query = path.removeprefix(PREFIX).partition("?")
+    table = {"GET": _READ, "POST": _CHANGE}.get(method, {})
+    if name not in table:
+        names = ", ".join(sorted({*_READ, *_CHANGE}))
+        return of_json(404, {"error": f"{method} {name!r} is none of {names}"})
+    try:
+        given = json.loads(body or b"{}") if method == "POST" else dict(parse_qsl(query))
+        return of_json(200, table[name](service, given))
+    except (ValueError, TypeError, KeyError) as error:
+        return of_json(400, {"error": f"{type(error).__name__}: {error}"})
+
+
+def _set(service: Service, given: Any) -> Any:
+    service.settings.update(given)
+    return service.settings.as_dict()
+
+
+def _set_now(service: Service, given: Any) -> Any:
+    service.settings.update({"now": given["now"]})
+    return _now(service, given)
+
+
+def _now(service: Service, _given: Any) -> Any:
+    return {"now": service.settings.clock().isoformat()}
+
+
+def _set_faults(service: Service, given: Any) -> Any:
+    if isinstance(given, list):
+        service.faults.replace(given)
+    else:
+        service.faults.replace([*service.faults.as_list(), given])
+    return service.faults.as_list()
+
+
+def _set_lapses(service: Service, given: Any) -> Any:
+    lapses = [{**values, "day": date.fromisoformat(values["day"])} for values in given]
+    service.lapses = tuple(Lapse(**values) for values in lapses)
+    return given
+
+
+def _change(service: Service, given: Any) -> Any:
+    change = CHANGES[given["change"]]
+    change(service.world, **{name: value for name, value in given.items() if name != "change"})
+    return _world(service, given)
+
+
+def _end_tokens(service: Service, given: Any) -> Any:
+    return {"ended": service.tokens.kill_all(given.get("organization"))}
+
+
+def _rotate(service: Service, given: Any) -> Any:
+    service.world.rotate(given["organization"])
+    return service.world.secret(given["organization"])
+
+
+def _reset(service: Service, _given: Any) -> Any:
+    service.statistics.reset()
+    return {}
+
+
+def _secrets(service: Service, _given: Any) -> Any:
+    return {handle: service.world.secret(handle) for handle in service.world.organizations}
+
+
+def _world(service: Service, _given: Any) -> Any:
+    return {
+        handle: {
+            "name": organization.name,
+            "org_id": organization.uuid,
+            "environments": [
+                {
+                    "name": e.name,
+                    "id": e.id,
+                    "type": e.type,
+                    "ids": e.ids,
+                    "apis": len(e.listed),
+                    "traffic": bool(e.streams),
+                }
+                for e in organization.environments
+            ],
+        }
+        for handle, organization in service.world.organizations.items()
+    }
+
+
+def _expected(service: Service, given: Any) -> Any:
+    now = datetime.fromisoformat(given["now"]) if "now" in given else service.settings.clock()
+    rows = expected_rows(
+        service.world,
+        given["table"],
+        given["organization"],
+        given.get("environment"),
+        date.fromisoformat(given["day"]),
+        now,
+        settings=service.settings,
+    )
+    plain = [
+        {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()} for row in rows
+    ]
+    return {"rows": plain}
+
+
+_Action = Callable[[Service, Any], Any]
+_READ: Mapping[str, _Action] = {
+    "statistics": lambda service, _: service.statistics.as_dict(),
+    "settings": lambda service, _: service.settings.as_dict(),
+    "faults": lambda service, _: service.faults.as_list(),
+    "now": _now,
+    "secrets": _secrets,
+    "world": _world,
+    "expected": _expected,
+}
+_CHANGE: Mapping[str, _Action] = {
+    "statistics": _reset,
+    "settings": _set,
+    "faults": _set_faults,
+    "lapses": _set_lapses,
+    "changes": _change,
+    "now": _set_now,
+    "tokens": _end_tokens,
+    "rotate": _rotate,
+}

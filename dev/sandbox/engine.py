@@ -1,0 +1,150 @@
+"""The GraphQL engine: the project's schema with the sandbox's resolvers."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    build_schema,
+    execute_sync,
+    extend_schema,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import NoSchemaIntrospectionCustomRule
+
+from dev.sandbox import lists, reports, series, totals
+from dev.sandbox.filters import Args, Asked
+
+SCHEMA = Path(__file__).parents[2] / "choreo_insights_cli/catalogue/schema.graphql"
+_NEWER = "extend type Environment { region: String } extend type API { displayName: String }"
+
+RESOLVERS: Mapping[str, Callable[[Asked, Args], Any]] = {
+    "listAllAPI": lists.list_all_api,
+    "listApplications": lists.list_applications,
+    "listProviders": lists.list_providers,
+    "listSubscribers": lists.list_subscribers,
+    "listOrganizations": lists.list_organizations,
+    "listEnvironments": lists.list_environments,
+    "listTenants": lists.list_tenants,
+    "getTotalTraffic": totals.total_traffic,
+    "getTotalErrors": totals.total_errors,
+    "getOverallLatency": totals.overall_latency_of_all,
+    "getLatencySummary": series.latency_summary,
+    "getSuccessSummary": series.success_summary,
+    "getErrorSummary": series.error_summary,
+    "getErrorsByCategory": series.errors_by_category,
+    "getErrorsDetails": totals.errors_details,
+    "getProxyTargetErrorsOverTime": series.proxy_target_errors,
+    "getErrorsByStatusCode": totals.errors_by_status_code,
+    "getTotalErrorsByAPI": totals.total_errors_by_api,
+    "getAPIUsageOverTime": series.usage_over_time,
+    "getAPIUsageByAppOverTime": series.usage_by_app,
+    "getAPIUsageByBackendOverTime": series.usage_by_backend,
+    "getResourceUsage": totals.resource_usage,
+    "getTotalTrafficByAPI": totals.total_traffic_by_api,
+    "topSlowestAPIs": totals.top_slowest_apis,
+    "getLatency": series.latency,
+    "getOverallLatencyByAPI": totals.overall_latency_by_api,
+    "getCacheHitsAndMisses": series.cache,
+    "getTopPlatforms": totals.top_platforms,
+    "getTopUserAgents": totals.top_user_agents,
+    "getAPIUsageByGeoLocation": totals.usage_by_geo_location,
+    "getAPIsUsageByApplications": totals.usage_by_applications,
+    "getTopAPIsByAlertCount": totals.top_apis_by_alert_count,
+    "getAlertSummary": totals.alert_summary,
+    "getSuccessAPIsUsageByApplications": totals.success_usage,
+    "getSuccessAPIsUsageByApplicationsWithOnPremKey": totals.success_usage_with_key,
+    "getCustomReportOvertime": reports.report,
+    "getCustomReportTopOvertime": reports.top_report,
+    "getGroupByValues": reports.group_by_values,
+}
+
+
+class InvalidDocumentError(Exception):
+    """A document that the engine cannot run, with the reply's `errors`."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = [error.formatted for error in errors]
+
+
+@lru_cache(maxsize=2)
+def schema(*, newer_fields: bool = False) -> GraphQLSchema:
+    """The schema with a resolver for each of its query fields."""
+    built = build_schema(SCHEMA.read_text("utf-8"))
+    if newer_fields:
+        built = extend_schema(built, parse(_NEWER))
+    query = built.query_type
+    if query is None or query.fields.keys() != RESOLVERS.keys():
+        raise LookupError("the schema's query fields and the resolvers are not the same")
+    for name, field in query.fields.items():
+        field.resolve = _resolver(RESOLVERS[name])
+    return built
+
+
+def _resolver(function: Callable[[Asked, Args], Any]) -> Callable[..., Any]:
+    def resolve(_root: None, info: GraphQLResolveInfo[Asked], **args: Any) -> Any:
+        return function(info.context.by(info.field_name, args), args)
+
+    return resolve
+
+
+@lru_cache(maxsize=512)
+def prepared(text: str, *, introspection: bool, newer_fields: bool) -> DocumentNode:
+    """A parsed and valid document; the ones asked last are remembered.
+
+    Raises InvalidDocumentError.
+    """
+    try:
+        document = parse(text)
+    except GraphQLError as error:
+        raise InvalidDocumentError([error]) from None
+    rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
+    errors = validate(schema(newer_fields=newer_fields), document, rules)
+    if errors:
+        raise InvalidDocumentError(errors)
+    return document
+
+
+def root_fields(document: DocumentNode) -> dict[str, str]:
+    """The query fields that a document asks for, by their alias (fragments are not followed)."""
+    fields: dict[str, str] = {}
+    for operation in document.definitions:
+        if isinstance(operation, OperationDefinitionNode):
+            for node in operation.selection_set.selections:
+                if isinstance(node, FieldNode):
+                    alias = node.alias.value if node.alias else node.name.value
+                    fields[alias] = node.name.value
+    return fields
+
+
+def run(
+    document: DocumentNode,
+    asked: Asked,
+    variables: dict[str, Any] | None,
+    operation: str | None,
+) -> tuple[dict[str, Any], list[BaseException]]:
+    """The reply, and what the resolvers raised."""
+    result = execute_sync(
+        schema(newer_fields=asked.settings.newer_fields),
+        document,
+        context_value=asked,
+        variable_values=variables,
+        operation_name=operation,
+        field_resolver=_value,
+    )
+    raised = [e.original_error for e in result.errors or () if e.original_error]
+    return dict(result.formatted), list(raised)
+
+
+def _value(source: Any, info: GraphQLResolveInfo[Asked], **_args: Any) -> Any:
+    return source[info.field_name]

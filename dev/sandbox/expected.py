@@ -1,0 +1,50 @@
+"""What the dataset must hold, told by the traffic itself and not by the query fields.
+
+The rows are those of whole UTC days by hour, over all ids of an environment, without
+`exported_at`. Instants are aware datetimes; the order of rows means nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+
+from dev.sandbox.expectation import daily, hourly, lists, reports
+from dev.sandbox.expectation.day import Day, Row
+from dev.sandbox.settings import Settings
+from dev.sandbox.world import World
+
+TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
+    **lists.TABLES,
+    **hourly.TABLES,
+    **daily.TABLES,
+    **reports.TABLES,
+    **reports.TOP_TABLES,
+}
+
+
+def expected_rows(
+    world: World,
+    table: str,
+    organization: str,
+    environment: str | None,
+    day: date,
+    now: datetime,
+    *,
+    settings: Settings | None = None,
+) -> list[Row]:
+    """The rows of one partition, without `exported_at`.
+
+    `environment` is a name, or None for the lists of an organisation. `settings` matter for late
+    data and buckets without traffic. Raises KeyError for an unknown table or name.
+    """
+    own = world.organization(organization)
+    place = own.environment(environment) if environment is not None else None
+    asked = Day(own, place, day, now, settings or Settings())
+    return [
+        {
+            "organization": organization,
+            "environment": place.name if place else None,
+            "environment_id": place.id if place else None,
+            **row,
+        }
+        for row in TABLES[table](asked)
+    ]

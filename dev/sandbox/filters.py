@@ -1,0 +1,299 @@
+"""What a query asks for: its filters, checked and turned into cells of traffic."""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, replace
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+from typing import Any
+
+from dev.sandbox.grouping import Groups
+from dev.sandbox.lapses import Lapse, thinned, without
+from dev.sandbox.paging import Pages
+from dev.sandbox.refusals import BadRequestError, QueryError
+from dev.sandbox.settings import Settings
+from dev.sandbox.traffic import Alert, Cell, Traffic, id_of
+from dev.sandbox.world import Environment, Organization, Stream, World
+
+Args = Mapping[str, Any]
+
+# Minutes of each granularity.
+GRANULARITIES = {"1m": 1, "15m": 15, "1h": 60, "1d": 1440, "7d": 10080}
+# Weeks begin on Monday; 1970 began on a Thursday.
+_WEEK_SHIFT = 3 * 1440
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The minutes [start, end) since 1970, and the zone that answers are given in."""
+
+    start: int
+    end: int
+    zone: timezone
+
+    def default_granularity(self) -> str:
+        """What the service takes where none is sent: the longer the range, the coarser."""
+        minutes = self.end - self.start
+        bounds = (("1m", 120), ("15m", 1440), ("1h", 7 * 1440), ("1d", 90 * 1440))
+        return next((name for name, most in bounds if minutes <= most), "7d")
+
+    def bucket(self, minute: int, length: int) -> int:
+        """Start of the bucket that a minute lies in, by the clock of the zone."""
+        shift = int(self.zone.utcoffset(None).total_seconds()) // 60
+        shift += _WEEK_SHIFT if length == GRANULARITIES["7d"] else 0
+        return (minute + shift) // length * length - shift
+
+    def text(self, minute: int) -> str:
+        """A minute as answers give it, with seven fraction digits."""
+        return _text(minute, self.zone)
+
+
+@lru_cache(maxsize=8192)
+def _text(minute: int, zone: timezone) -> str:
+    local = (_EPOCH + timedelta(minutes=minute)).astimezone(zone)
+    offset = "Z" if zone == UTC else local.strftime("%z")[:3] + ":" + local.strftime("%z")[3:]
+    return f"{local:%Y-%m-%dT%H:%M:%S}.0000000{offset}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An environment, and those of its ids that were asked for."""
+
+    environment: Environment
+    ids: frozenset[str]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all ids were asked for."""
+        return len(self.ids) == len(self.environment.ids)
+
+
+def _named(args: Args) -> frozenset[str]:
+    """The ids of APIs that stand anywhere in the arguments."""
+    found: set[str] = set()
+    for name, value in args.items():
+        if name == "apiId" and value:
+            found.add(value)
+        elif name == "apiIds":
+            found.update(i for i in value or () if i)
+        elif isinstance(value, dict):
+            found |= _named(value)
+    return frozenset(found)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and what the answer depends on beside the arguments."""
+
+    world: World
+    traffic: Traffic
+    settings: Settings
+    now: datetime
+    organization: Organization
+    # Set where an on-prem key was given in place of a token.
+    on_prem: Environment | None = None
+    pages: Pages = field(default_factory=Pages)
+    groups: Groups = field(default_factory=Groups)
+    lapses: tuple[Lapse, ...] = ()
+
+    def by(self, name: str, args: Args) -> "Asked":
+        """The same for one query field, over the traffic that it gives at present.
+
+        Raises QueryError where an API is named that the service does not know any more.
+        """
+        lapses = tuple(each for each in self.lapses if each.field in (None, name))
+        traffic = thinned(self.traffic, lapses) if lapses else self.traffic
+        gone = self._deleted(args) if self.settings.deleted_apis != "answered" else frozenset()
+        if gone:
+            if self.settings.deleted_apis == "refused":
+                raise QueryError("API not found")
+            traffic = without(traffic, gone)
+        return replace(self, lapses=lapses, traffic=traffic)
+
+    def _deleted(self, args: Args) -> frozenset[str]:
+        """The APIs among the arguments that were deleted in the environments that are named."""
+        named = _named(args)
+        if not named:
+            return named
+        places = [source.environment for source in self.sources(args)]
+        return frozenset(
+            api.id
+            for place in places
+            for api in place.apis
+            if api.id in named and api.until and api.deleted
+        )
+
+    @property
+    def world_seen(self) -> Hashable:
+        """What answers depend on beside the arguments, the settings and the time."""
+        return self.world.changes, self.lapses
+
+    def sources(self, args: Args) -> list[Source]:
+        """The environments that a `dataFilter` names. Raises QueryError."""
+        data = args["dataFilter"]
+        self.check_organization(data["orgId"])
+        if self.on_prem and data.get("projectId"):
+            raise QueryError("projectId must not be given together with an on-prem key")
+        ids = data.get("environmentIds") or []
+        sources = self.of_ids([data.get("environmentId"), *ids])
+        tenants = {t for e in self.organization.environments for t in e.tenants}
+        if data["tenant"] not in tenants:
+            raise QueryError(f"Invalid tenant: {data['tenant']}")
+        if data["tenant"] != "carbon.super":
+            return [Source(source.environment, frozenset()) for source in sources]
+        return sources
+
+    def check_organization(self, uuid: str) -> None:
+        """Raises QueryError where the token is not for this organisation."""
+        if uuid != self.organization.uuid:
+            raise QueryError(f"Not authorized to access the organization {uuid}")
+
+    def of_ids(self, given: Iterable[str | None]) -> list[Source]:
+        """The environments of these ids; unknown ids hold nothing. Raises QueryError for none."""
+        wanted = {i for i in given if i}
+        if not wanted:
+            raise QueryError("Either environmentId or environmentIds must be given")
+        found = []
+        for environment in (*self.organization.environments, *self.organization.deleted):
+            if self.on_prem not in (None, environment):
+                continue
+            ids = wanted.intersection(environment.ids)
+            if ids:
+                found.append(Source(environment, frozenset(ids)))
+        return found
+
+    def ids(self, given: Sequence[str | None] | None) -> frozenset[str] | None:
+        """A list of ids in a filter (None where it is left out or empty). Raises QueryError."""
+        if given and len(given) > self.settings.ids_max:
+            raise QueryError(f"A maximum of {self.settings.ids_max} ids is allowed in a filter")
+        return frozenset(i for i in given if i) if given else None
+
+    def granularity(self, given: str | None, span: Span) -> str:
+        """The granularity to answer with. Raises BadRequestError for one that is none."""
+        if given is None:
+            return span.default_granularity()
+        if given not in GRANULARITIES:
+            raise BadRequestError(f"granularity {given} is none of {', '.join(GRANULARITIES)}")
+        return given
+
+    def series(
+        self, sources: list[Source], span: Span, granularity: str, pick: "Pick"
+    ) -> dict[int, list[Cell]]:
+        """Cells by the start of their bucket, in order."""
+        length = GRANULARITIES[granularity]
+        end = self._end(span, length)
+        buckets: dict[int, list[Cell]] = {}
+        if self.settings.zero_buckets:
+            first = span.bucket(span.start, length)
+            buckets = {start: [] for start in range(first, end, length)}
+        for hour in range(span.start // 60, -(-end // 60)):
+            cells = self._hour(sources, hour, pick)
+            if not cells:
+                continue
+            start, stop = max(span.start, hour * 60), min(end, hour * 60 + 60)
+            while start < stop:
+                bucket = span.bucket(start, length)
+                following = min(stop, bucket + length)
+                parts = _parts(cells, start - hour * 60, following - hour * 60)
+                if parts:
+                    buckets.setdefault(bucket, []).extend(parts)
+                start = following
+        return buckets
+
+    def _end(self, span: Span, length: int) -> int:
+        if self.settings.to_inclusive and span.bucket(span.end, length) == span.end > span.start:
+            return span.end + length
+        return span.end
+
+    def state(self, span: Span, granularity: str) -> Hashable:
+        """All that `series` depends on beside its arguments: the settings, and what has arrived."""
+        end = -(-self._end(span, GRANULARITIES[granularity]) // 60)
+        # Nothing comes any more when the last hour's late events are there.
+        complete = 3600 * (end + self.settings.late_hours)
+        return self.world_seen, astuple(self.settings), min(int(self.now.timestamp()), complete)
+
+    def cells(self, sources: list[Source], span: Span, pick: "Pick") -> list[Cell]:
+        """All cells of a range, parts of hours included."""
+        cells: list[Cell] = []
+        for hour in range(span.start // 60, -(-span.end // 60)):
+            start, stop = max(span.start - hour * 60, 0), min(span.end - hour * 60, 60)
+            cells += _parts(self._hour(sources, hour, pick), start, stop)
+        return cells
+
+    def _hour(self, sources: list[Source], hour: int, pick: "Pick") -> list[Cell]:
+        cells: list[Cell] = []
+        for source in sources:
+            environment, ids = source.environment, source.ids
+            streams = None if pick.apis is None else streams_of(environment, pick.apis)
+            late = self.settings.late_hours
+            found = self.traffic.hour(environment, hour, self.now, late, streams)
+            if not source.complete:
+                found = [c for c in found if id_of(environment, c.stream.index, hour) in ids]
+            cells += found
+        if pick.apps is not None:
+            cells = [cell for cell in cells if cell.stream.application.id in pick.apps]
+        return cells
+
+    def alerts(self, sources: list[Source], span: Span) -> list[Alert]:
+        """The alerts of a range that are still kept."""
+        return [
+            alert
+            for source in sources
+            for held, alert in self.traffic.alerts(
+                source.environment, span.start, span.end, self.now
+            )
+            if held in source.ids
+        ]
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Some APIs (by id, or as answers name them) and applications; None is all."""
+
+    apis: frozenset[str] | None = None
+    apps: frozenset[str] | None = None
+
+
+ALL = Pick()
+
+
+def one_api(given: str | None) -> Pick:
+    """A single API where one is asked for."""
+    return Pick(frozenset((given,))) if given else ALL
+
+
+@lru_cache(maxsize=2048)
+def streams_of(environment: Environment, apis: frozenset[str]) -> tuple[Stream, ...]:
+    """The streams of some APIs."""
+    return tuple(s for s in environment.streams if s.api.id in apis or s.api.shown in apis)
+
+
+def _parts(cells: Sequence[Cell], start: int, stop: int) -> Sequence[Cell]:
+    if (start, stop) == (0, 60):
+        return cells
+    parts = (cell.part(start, stop, 60) for cell in cells)
+    return [part for part in parts if part.total]
+
+
+def span_of(given: Args | None, now: datetime) -> Span:
+    """A `TimeFilter`; left out, the last day. Raises QueryError."""
+    if given is None:
+        end = int(now.timestamp()) // 60
+        return Span(end - 1440, end, UTC)
+    start, end_ = _moment(given["from"]), _moment(given["to"])
+    if end_ < start:
+        raise QueryError("Invalid time range: from is after to")
+    offset = start.utcoffset() or timedelta()
+    return Span(
+        int(start.timestamp()) // 60,
+        int(end_.timestamp()) // 60,
+        timezone(offset) if offset else UTC,
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise QueryError(f"Invalid time: {text}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,95 @@
+"""Query fields that list what there is."""
+
+from typing import Any
+
+from dev.sandbox.filters import Args, Asked, Source, streams_of
+from dev.sandbox.paging import Row
+from dev.sandbox.refusals import QueryError
+from dev.sandbox.world import Api
+
+
+def _listed(sources: list[Source]) -> list[Api]:
+    return list(dict.fromkeys(api for s in sources if s.ids for api in s.environment.listed))
+
+
+def list_all_api(asked: Asked, args: Args) -> list[Row]:
+    """`listAllAPI`."""
+    provider = args.get("provider")
+    return [
+        {
+            "id": api.id,
+            "name": api.name,
+            "version": api.version,
+            "provider": api.provider,
+            "displayName": f"{api.name} ({api.version})",
+        }
+        for api in _listed(asked.sources(args))
+        if provider in (None, api.provider)
+    ]
+
+
+def list_applications(asked: Asked, args: Args) -> list[Row]:
+    """`listApplications`."""
+    given = args.get("applicationFilter") or {}
+    owner, apis = given.get("owner"), asked.ids(given.get("apiIds"))
+    found = {}
+    for source in asked.sources(args):
+        environment = source.environment
+        callers = None
+        if apis is not None:
+            callers = {stream.application for stream in streams_of(environment, apis)}
+        for application in environment.applications if source.ids else ():
+            if owner in (None, application.owner) and (callers is None or application in callers):
+                found[application.id] = application
+    return [{"id": a.id, "name": a.name, "owner": a.owner} for a in found.values()]
+
+
+def list_providers(asked: Asked, args: Args) -> list[Row]:
+    """`listProviders`."""
+    return [{"name": name} for name in sorted({a.provider for a in _listed(asked.sources(args))})]
+
+
+def list_subscribers(asked: Asked, args: Args) -> list[Row]:
+    """`listSubscribers`."""
+    apis = asked.ids((args.get("subscriberFilter") or {}).get("apiIds"))
+    sources = asked.sources(args)
+    filtered = {"dataFilter": args["dataFilter"]}
+    if apis is not None:
+        filtered["applicationFilter"] = {"apiIds": list(apis)}
+    owners = {a["owner"] for a in list_applications(asked, filtered)} if sources else set()
+    return [{"name": name} for name in sorted(owners)]
+
+
+def list_organizations(asked: Asked, _args: Args) -> list[Row]:
+    """`listOrganizations`."""
+    own = asked.organization
+    return [{"id": own.number, "uuid": own.uuid, "handle": own.handle, "name": own.name}]
+
+
+def list_environments(asked: Asked, args: Args) -> list[Row]:
+    """`listEnvironments`."""
+    asked.check_organization(args["org"]["orgId"])
+    if asked.on_prem and args.get("projectId"):
+        raise QueryError("projectId must not be given together with an on-prem key")
+    return [
+        {
+            "id": e.id,
+            "externalEnvId": e.external_id,
+            "internalEnvId": e.internal_id,
+            "sandboxEnvId": e.sandbox_id,
+            "name": e.name,
+            "type": e.type,
+            "region": "US",
+        }
+        for e in asked.organization.environments
+        if asked.on_prem in (None, e)
+    ]
+
+
+def list_tenants(asked: Asked, args: Args) -> list[str]:
+    """`listTenants`."""
+    given = args["tenantDataFilter"]
+    asked.check_organization(given["orgId"])
+    ids: list[Any] = given.get("environmentIds") or []
+    sources = asked.of_ids([given.get("envId"), *ids])
+    return list(dict.fromkeys(t for source in sources for t in source.environment.tenants))

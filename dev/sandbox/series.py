@@ -1,0 +1,233 @@
+"""Query fields that answer by time bucket."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dev.sandbox.filters import ALL, Args, Asked, Pick, Span, one_api, span_of
+from dev.sandbox.paging import Row
+from dev.sandbox.traffic import Cell, ErrorKind, Latencies, percentile
+
+Buckets = dict[int, list[Cell]]
+LATENCY_FIELDS = (
+    "response",
+    "backend",
+    "requestMediation",
+    "responseMediation",
+    "responseMedian",
+    "backendMedian",
+    "requestMediationMedian",
+    "responseMediationMedian",
+)
+CATEGORIES = ("auth", "targetConnectivity", "throttled", "other")
+
+
+def _series(
+    asked: Asked, args: Args, given: str | None, pick: Pick = ALL
+) -> tuple[str, Span, Buckets]:
+    """The granularity to echo, the span, and the cells by bucket."""
+    span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
+    granularity = asked.granularity(given, span)
+    return granularity, span, asked.series(asked.sources(args), span, granularity, pick)
+
+
+def _filter(args: Args, name: str) -> Args:
+    return args.get(name) or {}
+
+
+def success_summary(asked: Asked, args: Args) -> Row:
+    """`getSuccessSummary`."""
+    granularity, span, buckets = _series(asked, args, args.get("granularity"))
+    summary = [
+        {"timeSpan": span.text(start), "requestCount": sum(cell.ok for cell in cells)}
+        for start, cells in buckets.items()
+    ]
+    return {"granularity": granularity, "summary": _kept(asked, summary, "requestCount")}
+
+
+def error_summary(asked: Asked, args: Args) -> Row:
+    """`getErrorSummary`."""
+    granularity, span, buckets = _series(asked, args, args.get("granularity"))
+    summary = [
+        {"timeSpan": span.text(start), "errorCount": sum(cell.errors for cell in cells)}
+        for start, cells in buckets.items()
+    ]
+    return {"granularity": granularity, "summary": _kept(asked, summary, "errorCount")}
+
+
+def _kept(asked: Asked, rows: list[Row], *counts: str) -> list[Row]:
+    """Without those that count nothing, unless buckets without traffic are given as 0."""
+    if asked.settings.zero_buckets:
+        return rows
+    return [row for row in rows if any(row[name] for name in counts)]
+
+
+def latency_summary(asked: Asked, args: Args) -> Row:
+    """`getLatencySummary`. A bucket without traffic has no percentile and is left out."""
+    given = _filter(args, "latencySummaryFilter")
+    pick = one_api(given.get("apiId"))
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    summary = [
+        {"timeSpan": span.text(start), "latencyTime": float(p95)}
+        for start, cells in buckets.items()
+        if (p95 := overall_latency(cells)) is not None
+    ]
+    return {"granularity": granularity, "summary": summary}
+
+
+def overall_latency(cells: Iterable[Cell]) -> int | None:
+    """The 95th percentile of the response time of some cells."""
+    return percentile(((cell.response, cell.total) for cell in cells), 95)
+
+
+def errors_by_category(asked: Asked, args: Args) -> Row:
+    """`getErrorsByCategory`. Categories that were not asked for are null."""
+    given = _filter(args, "errorsByCategoryFilter")
+    wanted = given.get("categories") or CATEGORIES
+    pick = one_api(given.get("apiId"))
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    rows = []
+    for start, cells in buckets.items():
+        counts = _errors(cells, lambda kind: kind.category)
+        row = {name: counts[name] if name in wanted else None for name in CATEGORIES}
+        rows.append({"timeSpan": span.text(start), **row})
+    return {"granularity": granularity, "errors": _kept(asked, rows, *CATEGORIES)}
+
+
+def _errors(cells: Iterable[Cell], key: Callable[[ErrorKind], Any]) -> Counter[Any]:
+    counts: Counter[Any] = Counter()
+    for cell in cells:
+        if cell.errors:
+            counts[key(cell.kind)] += cell.errors
+    return counts
+
+
+def proxy_target_errors(asked: Asked, args: Args) -> list[Row]:
+    """`getProxyTargetErrorsOverTime`. A side without errors is null."""
+    given = _filter(args, "errorsByStatusCodeFilter")
+    pick = one_api(given.get("apiId"))
+    _, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    rows = []
+    for start, cells in buckets.items():
+        counts = _errors(cells, lambda kind: (kind.target, kind.status // 100))
+        proxy, target = (_sides(counts, target=side) for side in (False, True))
+        rows.append({"timeSpan": span.text(start), "proxy": proxy, "target": target})
+    return _kept(asked, rows, "proxy", "target")
+
+
+def _sides(counts: Counter[tuple[bool, int]], *, target: bool) -> Row | None:
+    low, high = counts[target, 4], counts[target, 5]
+    return {"_4xx": low, "_5xx": high, "total": low + high} if low + high else None
+
+
+def usage_over_time(asked: Asked, args: Args) -> list[Row]:
+    """`getAPIUsageOverTime`: a series for each API, or (a setting) one without an id."""
+    given = _filter(args, "apiUsageOvertimeFilter")
+    apis = asked.ids(given.get("apiIds"))
+    pick = Pick(apis, asked.ids(given.get("appIds")))
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    if apis is None and asked.settings.aggregate_without_ids:
+        usage = _usage(asked, span, buckets)
+        return [{"apiId": None, "granularity": granularity, "usage": usage}]
+    series = _split(buckets, lambda cell: cell.stream.api.shown)
+    return [
+        {"apiId": api, "granularity": granularity, "usage": _usage(asked, span, found)}
+        for api, found in sorted(series.items())
+    ]
+
+
+def _split(buckets: Buckets, key: Callable[[Cell], Any]) -> dict[Any, Buckets]:
+    """A series for each key, with all buckets of the whole."""
+    series: dict[Any, Buckets] = {}
+    for start, cells in buckets.items():
+        for cell in cells:
+            of_key = series.get(name := key(cell))
+            if of_key is None:
+                of_key = series[name] = {start: [] for start in buckets}
+            of_key[start].append(cell)
+    return series
+
+
+def _usage(asked: Asked, span: Span, buckets: Buckets) -> list[Row]:
+    usage = [
+        {"timeSpan": span.text(start), "count": sum(cell.total for cell in cells)}
+        for start, cells in buckets.items()
+    ]
+    return _kept(asked, usage, "count")
+
+
+def usage_by_app(asked: Asked, args: Args) -> Row:
+    """`getAPIUsageByAppOverTime`."""
+    given = _filter(args, "apiUsageOvertimeFilter")
+    pick = Pick(asked.ids(given.get("apiIds")), asked.ids(given.get("appIds")))
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    series = _split(buckets, lambda cell: cell.stream.application)
+    usage = [
+        {
+            "applicationId": app.id,
+            "applicationName": app.name,
+            "applicationOwner": app.owner,
+            "usage": _usage(asked, span, found),
+        }
+        for app, found in sorted(series.items(), key=lambda item: item[0].id)
+    ]
+    return {"granularity": granularity, "usage": usage}
+
+
+def usage_by_backend(asked: Asked, args: Args) -> Row:
+    """`getAPIUsageByBackendOverTime`."""
+    given = _filter(args, "apiUsageByBackendOverTimeFilter")
+    pick = Pick(asked.ids(given.get("apiIds")))
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    series = _split(buckets, lambda cell: cell.stream.api.backend)
+    usage = [
+        {"backend": backend, "usage": _usage(asked, span, found)}
+        for backend, found in sorted(series.items())
+    ]
+    return {"granularity": granularity, "usage": usage}
+
+
+def latency(asked: Asked, args: Args) -> Row:
+    """`getLatency`. Buckets without traffic, where they are given, hold nulls."""
+    given = args["latencyFilter"]
+    pick = one_api(given["apiId"])
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    summary = [
+        {"timeSpan": span.text(start), **latencies(cells)} for start, cells in buckets.items()
+    ]
+    return {"granularity": granularity, "summary": summary}
+
+
+def latencies(cells: Iterable[Cell]) -> Row:
+    """Percentiles and medians of some cells, by the fields of `Latency`."""
+    pairs: list[tuple[Latencies, int]] = [(cell.latencies, cell.total) for cell in cells]
+    return {
+        name: percentile(((every[i], weight) for every, weight in pairs), 95 if i < 4 else 50)
+        for i, name in enumerate(LATENCY_FIELDS)
+    }
+
+
+def cache(asked: Asked, args: Args) -> Row:
+    """`getCacheHitsAndMisses`, of the streams that are cached at all."""
+    given = _filter(args, "cacheFilter")
+    pick = one_api(given.get("apiId"))
+    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    rows = []
+    for start, cells in buckets.items():
+        hits, misses = cache_counts(cells)
+        rate = hit_percentage(hits, misses)
+        row = {"hits": hits, "misses": misses, "hitPercentage": rate}
+        rows.append({"timeSpan": span.text(start), **row})
+    return {"granularity": granularity, "summary": _kept(asked, rows, "hits", "misses")}
+
+
+def cache_counts(cells: Iterable[Cell]) -> tuple[int, int]:
+    """Hits and misses of some cells."""
+    cached = [cell for cell in cells if cell.stream.cached]
+    hits = sum(cell.hits for cell in cached)
+    return hits, sum(cell.ok for cell in cached) - hits
+
+
+def hit_percentage(hits: int, misses: int) -> float:
+    """Hits in percent of both, with two digits."""
+    return round(100 * hits / (hits + misses), 2) if hits + misses else 0.0

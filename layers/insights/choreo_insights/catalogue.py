@@ -1,0 +1,168 @@
+"""The compiled catalogue: what each table asks, and the columns its answers fill.
+
+`make tables` compiles the GraphQL documents into `catalogue.json`, so that a function
+that starts needs neither a GraphQL parser nor the documents.
+"""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from choreo_insights.errors import ConfigurationError
+
+ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean", "date"]
+EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
+
+# In the names of fields that give the first few alone: getTopPlatforms, topSlowestAPIs.
+_TOP = re.compile(r"(^t|T)op(?=[A-Z])")
+# The column beside `api_id`.
+RESOLVED = "api_id_resolved"
+
+
+class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A column of a table: its name, its type in the words of Glue, and what it means.
+
+    `former` are names that it had in earlier releases: older files may still have one of them.
+    """
+
+    name: str
+    type: ColumnType
+    meaning: str = ""
+    former: tuple[str, ...] = ()
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A place in a reply: a value that fills `column`, or an object or list with `nodes`.
+
+    `repeated` is true for a list, `tuples` for a list of lists whose inner ones are values. A leaf
+    has a `type` and a `column`; a `granularity` that is compared with the one asked for is such a
+    leaf too. `nullable` speaks of the place itself.
+    """
+
+    key: str
+    nullable: bool
+    repeated: bool = False
+    type: ColumnType | None = None
+    integer: bool = False
+    column: str | None = None
+    nodes: tuple["Node", ...] = ()
+    tuples: bool = False
+
+
+class FanOut(msgspec.Struct, frozen=True):
+    """What a document is asked once for: a variable and where its values come from.
+
+    `over` is `api_ids` (the ids of the environment's APIs in fives, the most a filter takes),
+    `api_id` (one by one), `values` (those of an enum, in `values`) or `groups` (the sets of
+    values that the question `source` is answered with). `columns` repeat what was asked for in
+    each row; a list of ids fills none.
+    """
+
+    variable: str
+    over: Literal["api_ids", "api_id", "values", "groups"]
+    values: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    source: "Table | None" = None
+
+
+class Table(msgspec.Struct, frozen=True):
+    """One document, compiled. `root` is its root field with `$name` for each variable.
+
+    `otherwise` is another way to ask for the same, for when this one fails. `own` is a table that
+    the project does not ship.
+    """
+
+    name: str
+    document: str
+    description: str
+    field: str
+    root: str
+    variables: dict[str, str]
+    shape: Node
+    columns: tuple[Column, ...]
+    scope: Literal["organization", "environment"]
+    daily: bool
+    granularity: str | None = None
+    fan_out: tuple[FanOut, ...] = ()
+    paged: bool = False
+    environment_types: tuple[EnvironmentType, ...] = ()
+    kept_days: int | None = None
+    on_prem_key: Literal["argument", "header"] | None = None
+    off: str | None = None
+    own: bool = False
+    otherwise: "Table | None" = None
+
+    @property
+    def needs_apis(self) -> bool:
+        """Whether the environment's APIs must be known: to fan out, or to resolve ids."""
+        fanned = any(fan.over in ("api_ids", "api_id") for fan in self.fan_out)
+        return fanned or self.resolves_apis
+
+    @property
+    def resolves_apis(self) -> bool:
+        """Whether its answers name APIs, which may be ids, `name - version` or null."""
+        return any(column.name == RESOLVED for column in self.columns)
+
+    @property
+    def ranked(self) -> bool:
+        """Whether its rows are a top list, in which other entries may take a place."""
+        return _TOP.search(self.field) is not None
+
+    @property
+    def renamed(self) -> dict[str, str]:
+        """The names of today by the former ones."""
+        return {former: column.name for column in self.columns for former in column.former}
+
+    @property
+    def time_column(self) -> str | None:
+        """The first instant of a row, by which rows outside the asked day are dropped."""
+        names = (c.name for c in self.columns if c.type == "timestamp" and c.name != "exported_at")
+        return next(names, None)
+
+
+class Catalogue(msgspec.Struct, frozen=True):
+    """All tables by name."""
+
+    tables: tuple[Table, ...]
+
+    def table(self, name: str) -> Table:
+        """The table of this name. Raises ConfigurationError where there is none."""
+        return self.chosen((name,))[0]
+
+    def chosen(self, names: tuple[str, ...] | None) -> tuple[Table, ...]:
+        """The tables of these names (None: all that are not switched off), in catalogue order.
+
+        Raises ConfigurationError for a name that is no table, or one that is switched off.
+        """
+        if names is None:
+            return tuple(table for table in self.tables if not table.off)
+        known = {table.name: table for table in self.tables}
+        for name in names:
+            if name not in known:
+                msg = f"Tables: {name!r} is no table. The tables are: {', '.join(sorted(known))}"
+                raise ConfigurationError(msg)
+            if reason := known[name].off:
+                raise ConfigurationError(f"Tables: {name!r} is switched off: {reason}")
+        return tuple(table for table in self.tables if table.name in names)
+
+
+def load(folder: Path | None = None) -> Catalogue:
+    """The shipped tables and the user's own, as they were compiled into the layer.
+
+    Raises ConfigurationError where a file is missing or was written by another version.
+    """
+    folder = folder or Path(__file__).parent
+    own = folder / "custom_catalogue.json"
+    shipped = read(folder / "catalogue.json")
+    return Catalogue((*shipped, *(read(own) if own.exists() else ())))
+
+
+def read(path: Path) -> tuple[Table, ...]:
+    """The tables of one compiled file. Raises ConfigurationError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Catalogue).tables
+    except (OSError, msgspec.MsgspecError) as error:
+        msg = f"{path.name} cannot be read ({error}): run `make tables` and deploy again"
+        raise ConfigurationError(msg) from error

@@ -1,0 +1,1 @@
+"""What lies in S3: objects, their keys, columns, ledger and cross-checks."""

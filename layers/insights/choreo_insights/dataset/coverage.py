@@ -1,0 +1,80 @@
+"""Which partitions there should be, and how each of them stands. No AWS, no clock.
+
+What an object's listing shows is enough: a day is closed when its object was written late enough.
+The export, `insights status` and the tests of the views take it from here.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from choreo_insights.catalogue import Table
+from choreo_insights.dataset.partitions import Environment, Partition, day_end, days
+from choreo_insights.dataset.store import Stored
+
+State = Literal["missing", "open", "closed"]
+
+# A run lasts 15 minutes at most, the longest that Lambda allows. What was written so long after an
+# instant was requested after it.
+LONGEST_RUN = timedelta(minutes=15)
+# A source that gives less than is stored may still recover. After a week nobody expects it to.
+_RECOVERS_WITHIN = timedelta(days=7)
+
+
+def closes_at(day: date, settle_hours: float) -> datetime:
+    """The instant from which on a write closes a UTC day: it was requested after settling."""
+    return day_end(day) + timedelta(hours=settle_hours) + LONGEST_RUN
+
+
+def gives_up_at(day: date, settle_hours: float) -> datetime:
+    """The instant from which on a day that its source never confirms is closed as unconfirmed."""
+    return closes_at(day, settle_hours) + _RECOVERS_WITHIN
+
+
+def is_closed(written: datetime, day: date, settle_hours: float) -> bool:
+    """Whether an object that was written then holds all late data of its day.
+
+    `written` is LastModified. An accepted response for a past day is always written, also when it
+    equals what is stored, so that the write confirms it; a refused one is not.
+    """
+    return written >= closes_at(day, settle_hours)
+
+
+def state(stored: Stored | None, day: date, settle_hours: float) -> State:
+    """How a partition stands, given its object as the listing shows it."""
+    if stored is None:
+        return "missing"
+    return "closed" if is_closed(stored.written, day, settle_hours) else "open"
+
+
+def wanted(
+    table: Table,
+    organization: str,
+    environment: Environment | None,
+    *,
+    first: date,
+    last: date,
+    today: date,
+) -> Iterator[Partition]:
+    """The partitions of a table that should exist for these days, newest first.
+
+    A list is known for today alone. What the service keeps for some days only is wanted for
+    those; what it has only for some types of environment, for these.
+    """
+    types = table.environment_types
+    if environment and types and environment.type not in types:
+        return
+    if not table.daily:
+        first = max(first, today)
+    elif table.kept_days is not None:
+        first = max(first, today - timedelta(days=table.kept_days))
+    for day in days(first, min(last, today)):
+        yield Partition(table, table.name, organization, environment, day)
+
+
+def retries_kept(tried: datetime, now: datetime, day: date, settle_hours: float) -> bool:
+    """Whether a partition whose newest response was refused as smaller is queried again.
+
+    Until its day closes, in every run. Later once a UTC day, as the source may still recover.
+    """
+    return tried < closes_at(day, settle_hours) or tried.date() < now.date()

@@ -1,0 +1,68 @@
+"""Reads what a run has written of a day, and keeps the outcome of its checks."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+
+from choreo_insights.catalogue import Catalogue, Table
+from choreo_insights.dataset import cross_checks
+from choreo_insights.dataset.cross_checks import Check
+from choreo_insights.dataset.parquet import decode
+from choreo_insights.dataset.partitions import Environment, Partition
+from choreo_insights.dataset.store import Dataset
+
+
+class PlaceDay(msgspec.Struct, frozen=True):
+    """One day of one environment, or of an organisation's own tables."""
+
+    organization: str
+    environment: Environment | None
+    day: date
+
+    @classmethod
+    def of(cls, partition: Partition) -> "PlaceDay":
+        """The place and day of a partition."""
+        return cls(partition.organization, partition.environment, partition.day)
+
+    def partition(self, table: Table) -> Partition:
+        """The partition of a table."""
+        return Partition(table, table.name, self.organization, self.environment, self.day)
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """Checks days of the dataset. Raises what `Dataset` does.
+
+    `tables` are those that are kept up to date (None: all): what is left of others proves nothing.
+    """
+
+    dataset: Dataset
+    catalogue: Catalogue
+    run: str
+    tables: tuple[str, ...] | None = None
+
+    def check(self, place: PlaceDay, *, final: bool) -> list[Check]:
+        """The checks of a day, from the objects that are there now."""
+
+        def read(name: str) -> Mapping[str, Sequence[Any]] | None:
+            table = self.catalogue.table(name)
+            kept = self.dataset.read(place.partition(table).key)
+            return decode(kept.body, renamed=table.renamed) if kept else None
+
+        scope = "environment" if place.environment else "organization"
+        tables = [t for t in self.catalogue.chosen(self.tables) if t.daily and t.scope == scope]
+        return cross_checks.check_day(read, tables, place.day, final=final)
+
+    def write(self, place: PlaceDay, found: Sequence[Check], now: datetime) -> None:
+        """Keeps the outcome in place of the one before."""
+        body = cross_checks.file(
+            found,
+            organization=place.organization,
+            environment=place.environment,
+            now=now,
+        )
+        any_table = place.partition(self.catalogue.tables[0])
+        self.dataset.put(
+            cross_checks.key(place.day, any_table.place), body, asked=now, run=self.run
+        )

@@ -1,0 +1,182 @@
+"""What a new response would lose of a stored partition. No AWS, no clock.
+
+Rows are told apart by their key: all texts and instants of a row, an API by its resolved id, an
+entity that has an id by that id and not by a name, which may change.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import compress
+from typing import Any
+
+import msgspec
+
+from choreo_insights.catalogue import RESOLVED, Table
+
+Columns = Mapping[str, Sequence[Any]]
+Resolve = Callable[[str | None], str | None]
+
+# What every row has, and what says nothing of which row it is.
+_COMMON = ("organization", "environment", "environment_id", "exported_at", "granularity", RESOLVED)
+# What an entity with an id is called, which may change from one query to the next.
+_CALLED = ("_name", "_owner", "_version")
+API = "api_id"
+
+
+class Content(msgspec.Struct, frozen=True):
+    """A partition's rows, as far as they are compared: each with its key, API and figures."""
+
+    keys: Sequence[tuple[Any, ...]]
+    apis: Sequence[str | None]
+    counts: Mapping[str, Sequence[int | None]]
+    measures: Mapping[str, Sequence[float | None]]
+
+    @classmethod
+    def of(cls, table: Table, columns: Columns, rows: int, resolve: Resolve) -> "Content":
+        """From columns as a file holds them; a column that an older file lacks is null."""
+        apis = _apis(columns, rows, resolve)
+        parts: list[Sequence[Any]] = []
+        for name in key_columns(table):
+            values = apis if name == API else _column(columns, name, rows)
+            ids = _id_column(table, name)
+            if ids:
+                pairs = zip(values, _column(columns, ids, rows), strict=True)
+                values = [value if own_id is None else None for value, own_id in pairs]
+            parts.append(values)
+        keys = list(zip(*parts, strict=True)) if parts else [()] * rows
+        counts, measures = (
+            {name: _column(columns, name, rows) for name in _columns(table, kind)}
+            for kind in ("bigint", "double")
+        )
+        return cls(keys, apis, counts, measures)
+
+    def only(self, api: str | None) -> "Content":
+        """The rows of one API."""
+        mine = [each == api for each in self.apis]
+        return Content(
+            list(compress(self.keys, mine)),
+            [api] * sum(mine),
+            {name: list(compress(values, mine)) for name, values in self.counts.items()},
+            {name: list(compress(values, mine)) for name, values in self.measures.items()},
+        )
+
+    def totals(self, column: str) -> dict[tuple[Any, ...], int]:
+        """The sum of a count by key. A null is unknown, and counts as nothing known."""
+        found: dict[tuple[Any, ...], int] = {}
+        for key, value in zip(self.keys, self.counts[column], strict=True):
+            if value is not None:
+                found[key] = found.get(key, 0) + value
+        return found
+
+
+def _columns(table: Table, kind: str) -> list[str]:
+    """The columns of a type. Whole numbers are counts, which add up and only grow.
+
+    Latencies and percentages are doubles, also where the service gives them as `Int`.
+    """
+    return [column.name for column in table.columns if column.type == kind]
+
+
+def key_columns(table: Table) -> list[str]:
+    """The columns that tell a row apart from others."""
+    texts = (c.name for c in table.columns if c.type in ("string", "timestamp"))
+    return [name for name in texts if name not in _COMMON]
+
+
+def compared_columns(table: Table) -> list[str]:
+    """The columns that a comparison reads; one that every file has is among them."""
+    figures = [*_columns(table, "bigint"), *_columns(table, "double")]
+    return [*key_columns(table), *figures, RESOLVED, "organization"]
+
+
+def lost(table: Table, old: Content, new: Content) -> str | None:
+    """What `new` lacks of `old`, in words, or None.
+
+    A row that disappears, or a count that falls. A percentile or a percentage may move, and other
+    entries may make a top list: such a table loses only by becoming empty.
+    """
+    if old.keys and not new.keys:
+        return f"no rows instead of {len(old.keys)}"
+    for column, values in old.measures.items():
+        if _is_known(values) and not _is_known(new.measures[column]):
+            return f"no {column}, which was known"
+    if table.ranked or (old.measures and not old.counts):
+        return None
+    gone = Counter(set(old.keys) if old.counts else old.keys) - Counter(new.keys)
+    if gone:
+        return f"{len(new.keys)} rows, without {gone.total()} of the {len(old.keys)} stored ones"
+    for column in old.counts:
+        before, now = old.totals(column), new.totals(column)
+        if any(now.get(key, -1) < value for key, value in before.items()):
+            return f"a lower {column}: {sum(now.values())} in all instead of {sum(before.values())}"
+    return None
+
+
+def carried(table: Table, old: Content, new: Content, listed: Container[str]) -> frozenset[str]:
+    """The APIs whose stored rows stay, as they are not listed any more and `new` has less of them.
+
+    The service may refuse an API that was deleted, or forget it [Choreo].
+    """
+    if table.ranked:
+        return frozenset()
+    gone = {api for api in old.apis if api is not None and api not in listed}
+    return frozenset(api for api in gone if lost(table, old.only(api), new.only(api)))
+
+
+def merged(
+    table: Table, old: Columns, new: Columns, carry: frozenset[str], resolve: Resolve
+) -> tuple[dict[str, Sequence[Any]], int]:
+    """The rows of `new`, but for those APIs the rows of `old`; and how many rows there are."""
+    parts = []
+    for columns, mine in ((new, False), (old, True)):
+        rows = len(columns["organization"])
+        keep = [(api in carry) is mine for api in _apis(columns, rows, resolve)]
+        parts.append((columns, rows, keep))
+    values: dict[str, Sequence[Any]] = {}
+    for column in table.columns:
+        values[column.name] = [
+            value
+            for columns, rows, keep in parts
+            for value in compress(_column(columns, column.name, rows), keep)
+        ]
+    return values, sum(sum(keep) for _, _, keep in parts)
+
+
+def remembering(resolve: Resolve, stored: Columns) -> Resolve:
+    """`resolve`, which also knows what a name stood for when these rows were stored.
+
+    A name that two APIs share by now stands for neither, and the registry may know less than
+    release 0.1.0 did. The rows of such a name are the same ones all the same.
+    """
+    answered, ids = stored.get(API, ()), stored.get(RESOLVED, ())
+    before = {name: own_id for name, own_id in zip(answered, ids, strict=False) if own_id}
+    return lambda name: resolve(name) or before.get(name)
+
+
+def _is_known(values: Iterable[float | None]) -> bool:
+    return any(value is not None for value in values)
+
+
+def _apis(columns: Columns, rows: int, resolve: Resolve) -> list[str | None]:
+    """The API of each row: resolved today, else as it was resolved then, else as answered."""
+    answered = _column(columns, API, rows)
+    stored = _column(columns, RESOLVED, rows)
+    known: dict[Any, str | None] = {}
+    found = []
+    for value, before in zip(answered, stored, strict=True):
+        if value not in known:
+            known[value] = resolve(value)
+        found.append(known[value] or before or value)
+    return found
+
+
+def _column(columns: Columns, name: str, rows: int) -> Sequence[Any]:
+    return columns[name] if name in columns else [None] * rows
+
+
+def _id_column(table: Table, name: str) -> str | None:
+    for end in _CALLED:
+        ids = f"{name.removesuffix(end)}_id"
+        if name.endswith(end) and any(column.name == ids for column in table.columns):
+            return ids
+    return None

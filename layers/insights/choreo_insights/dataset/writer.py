@@ -1,0 +1,140 @@
+"""Overwrites a partition's object, but never with less than it holds."""
+
+from collections.abc import Callable, Container
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from choreo_insights.dataset.coverage import closes_at, gives_up_at, is_closed
+from choreo_insights.dataset.file import File
+from choreo_insights.dataset.guard import (
+    Content,
+    carried,
+    compared_columns,
+    lost,
+    merged,
+    remembering,
+)
+from choreo_insights.dataset.parquet import decode
+from choreo_insights.dataset.partitions import Partition
+from choreo_insights.dataset.store import Dataset, Kept, Overtaken, Stored
+from choreo_insights.errors import Retriable
+
+Verdict = Literal["exported", "kept", "overtaken"]
+
+_ATTEMPTS = 5
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What is known of the APIs of a partition.
+
+    `listed` are those that are listed now, `unanswered` those that the service refused to answer
+    for. `resolve` gives the id that an answered one stands for, or None.
+    """
+
+    listed: Container[str] = ()
+    unanswered: frozenset[str] = frozenset()
+    resolve: Callable[[str | None], str | None] = lambda _: None
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What became of a response, and why where it was not written.
+
+    `closed` says that no run queries the partition again.
+    """
+
+    verdict: Verdict
+    reason: str | None = None
+    rows: int | None = None
+    size: int | None = None
+    closed: bool = False
+
+
+class Writer(msgspec.Struct, frozen=True):
+    """Writes partitions for one run. With `force` a smaller response is written all the same."""
+
+    dataset: Dataset
+    run: str
+    force: bool
+    settle_hours: float
+    now: Callable[[], datetime]
+
+    def write(
+        self, partition: Partition, file: File, *, over: Stored | None, asked: datetime, apis: Known
+    ) -> Written:
+        """Replaces the object that was listed as `over` before the run began.
+
+        A response that was requested before another run's that is there by now is dropped. One
+        that holds less than the object is refused. `asked` is when it was requested.
+
+        Raises what `Dataset` does, and Retriable where others write the object again and again.
+        """
+        etag = over.etag if over else None
+        for attempt in range(_ATTEMPTS):
+            old = self.dataset.read(partition.key) if over or attempt else None
+            changed = old is not None and old.etag != (over.etag if over else None)
+            if old and changed and (old.run, old.asked) == (self.run, asked):
+                # The response to an earlier PUT was lost, and the SDK has repeated it.
+                return self._exported(partition, file, len(old.body))
+            if old and changed and old.asked >= asked:
+                return Written("overtaken", "another run has written a newer response")
+            if old and partition.table.daily:
+                file, reason = self._guarded(partition, file, old, apis)
+                if reason:
+                    return self._keep(partition, old, reason)
+            etag = old.etag if old else None
+            body = file.encode(partition.table)
+            try:
+                self.dataset.replace(partition.key, body, over=etag, asked=asked, run=self.run)
+            except Overtaken:
+                continue
+            return self._exported(partition, file, len(body))
+        raise Retriable(f"{partition.key} was written by others {_ATTEMPTS} times meanwhile")
+
+    def _exported(self, partition: Partition, file: File, size: int) -> Written:
+        closed = self.now() >= closes_at(partition.day, self.settle_hours)
+        return Written("exported", rows=file.rows, size=size, closed=closed)
+
+    def _guarded(
+        self, partition: Partition, file: File, old: Kept, apis: Known
+    ) -> tuple[File, str | None]:
+        """The rows to write, and what they would lose; the rows of APIs that are gone stay."""
+        table = partition.table
+        if self.force and not apis.unanswered:
+            return file, None
+        stored = decode(old.body, compared_columns(table), table.renamed)
+        resolve = remembering(apis.resolve, stored)
+        before = Content.of(table, stored, len(stored["organization"]), resolve)
+        new = file.plain()
+        after = Content.of(table, new, file.rows, resolve)
+        carry = apis.unanswered if self.force else carried(table, before, after, apis.listed)
+        if carry:
+            stored = decode(old.body, renamed=table.renamed)
+            values, rows = merged(table, stored, new, carry, resolve)
+            file = File(dict(values), rows, file.dropped)
+            after = Content.of(table, values, rows, resolve)
+        return file, None if self.force else lost(table, before, after)
+
+    def _keep(self, partition: Partition, old: Kept, reason: str) -> Written:
+        """Leaves the object as it is, which confirms nothing.
+
+        Once the source had a week to recover, the object of an open day is rewritten unchanged,
+        marked as unconfirmed: that closes the day.
+        """
+        reason = f"the source gives {reason}: the stored data stays"
+        day, settle = partition.day, self.settle_hours
+        if self.now() < gives_up_at(day, settle) or is_closed(old.written, day, settle):
+            return Written("kept", reason)
+        try:
+            self.dataset.replace(
+                partition.key,
+                old.body,
+                over=old.etag,
+                asked=old.asked,
+                run=old.run,
+                confirmed=False,
+            )
+        except Overtaken:
+            return Written("overtaken", "another run has written it")
+        return Written("kept", f"{reason}, unconfirmed", closed=True)

@@ -1,0 +1,1 @@
+"""A run of the export, from the event to the objects."""

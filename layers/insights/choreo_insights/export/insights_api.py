@@ -1,0 +1,292 @@
+"""The Insights API over GraphQL: the one module that knows how Choreo is queried.
+
+Several queries travel in one request, each under an alias of its own. To read from another
+service, replace this module: `Choreo.ask` is all that the export needs of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence, Set
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from choreo_insights.dataset.partitions import day_end, day_start
+from choreo_insights.errors import ConfigurationError, InsightsError, Refused, Retriable
+from choreo_insights.redaction import redact, redact_body
+from choreo_insights.replies import is_throttled, is_too_complex, sort_failure
+
+if TYPE_CHECKING:
+    from choreo_insights.credentials import Credentials, Secrets
+    from choreo_insights.dataset.partitions import Environment
+    from choreo_insights.export.queries import Query
+    from choreo_insights.export.scheduler import BatchKey
+    from choreo_insights.http import Http
+    from choreo_insights.replies import Reply
+    from choreo_insights.tokens.reader import Tokens
+
+# One re-read of the shared cache, and one new token.
+_NEW_TOKENS = 2
+_MAX_MESSAGE = 2_000
+# Of very many errors, or of long extensions, the first ones or none are looked at.
+_MAX_ERRORS = 100
+_MAX_EXTENSIONS = 20_000
+_MAX_DEPTH = 6
+_CODE_NAMES = frozenset(
+    {"code", "type", "errorcode", "errortype", "classification", "reason", "status", "statuscode"}
+)
+# Without what is no letter or digit: TOO_MANY_REQUESTS, tooManyRequests, ThrottlingException.
+# The numbers are HTTP's and the gateway's [WSO2].
+_THROTTLED = frozenset(
+    {
+        *("THROTTLED", "THROTTLING", "THROTTLINGEXCEPTION", "THROTTLINGERROR"),
+        *("RATELIMITED", "RATELIMIT", "RATELIMITEXCEEDED", "RATELIMITREACHED"),
+        *("TOOMANYREQUESTS", "TOOMANYREQUESTSEXCEPTION", "429", "HTTP429"),
+        *(str(code) for code in (900800, *range(900802, 900808))),
+    }
+)
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)")
+
+Outcome = msgspec.Raw | InsightsError
+
+
+class _Error(msgspec.Struct):
+    message: msgspec.Raw = msgspec.Raw()
+    path: list[str | int] | None = None
+    extensions: msgspec.Raw = msgspec.Raw()
+    # Some servers put beside `extensions` what belongs into it.
+    code: msgspec.Raw = msgspec.Raw()
+    type: msgspec.Raw = msgspec.Raw()
+    error_type: msgspec.Raw = msgspec.field(name="errorType", default=msgspec.Raw())
+
+
+class _Reply(msgspec.Struct):
+    data: dict[str, msgspec.Raw] | None = None
+    errors: list[_Error] | None = None
+
+
+_replies = msgspec.json.Decoder(_Reply)
+
+
+class Choreo:
+    """Queries the Insights API. Safe to share between threads."""
+
+    def __init__(self, http: Http, url: str, tokens: Tokens, secrets: Secrets) -> None:
+        self._http = http
+        self._url = url
+        self._tokens = tokens
+        self._secrets = secrets
+
+    def ask(self, key: BatchKey, queries: Sequence[Query], deadline: float) -> list[Outcome]:
+        """Sends all in one request; for each the root field's JSON, or why there is none.
+
+        Raises Refused where the request may pass when it is smaller, Retriable, and
+        PersonMustAct or Unauthenticated where no request of the key will pass.
+        """
+        body = request_body(queries)
+        hidden = {str(query.variables.get("onPremKey") or "") for query in queries} - {""}
+        try:
+            return outcomes(self._reply(key, body, hidden, deadline), len(queries))
+        except Refused as error:
+            if error.reply is None:
+                raise
+        # A body that breaks off is a passing fault more often than an answer.
+        return outcomes(self._reply(key, body, hidden, deadline), len(queries))
+
+    def _reply(self, key: BatchKey, body: bytes, hidden: Iterable[str], deadline: float) -> bytes:
+        """The body of a reply with success, in which nothing secret is left that was sent."""
+        if key.with_on_prem_key:
+            bearer = self._on_prem_key(key.organization)
+            reply = self._post(key, body, bearer, deadline)
+        else:
+            bearer, reply = self._post_with_token(key, body, deadline)
+        secrets = (bearer, *hidden)
+        if reply.status in (400, 413, 422) or is_too_complex(reply):
+            raise Refused(str(sort_failure(reply, secrets)))
+        if reply.status != 200:
+            raise sort_failure(reply, secrets)
+        return redact_body(reply.body, secrets)
+
+    def _post_with_token(self, key: BatchKey, body: bytes, deadline: float) -> tuple[str, Reply]:
+        token = self._tokens.get(key.organization)
+        reply = self._post(key, body, token.access_token, deadline)
+        for _ in range(_NEW_TOKENS):
+            if reply.status != 401:
+                break
+            token = self._tokens.rejected(key.organization, token)
+            reply = self._post(key, body, token.access_token, deadline)
+        return token.access_token, reply
+
+    def _post(self, key: BatchKey, body: bytes, bearer: str, deadline: float) -> Reply:
+        return self._http.post(
+            self._url,
+            json_body=body,
+            headers={"Authorization": f"Bearer {bearer}"},
+            deadline=deadline,
+            sender=key.organization,
+            throttled=_is_throttled,
+        )
+
+    def _on_prem_key(self, organization: str) -> str:
+        key = self._secrets.get(organization).on_prem_key
+        if not key:
+            raise ConfigurationError(f"{organization}: its secret holds no on_prem_key")
+        return key
+
+
+def request_body(queries: Sequence[Query]) -> bytes:
+    """The GraphQL request for these queries; equal values are one variable."""
+    names: dict[tuple[str, bytes], str] = {}
+    values: dict[str, Any] = {}
+    fields: list[str] = []
+    for number, query in enumerate(queries):
+        mine: dict[str, str] = {}
+        for variable, kind in query.table.variables.items():
+            value = query.variables[variable]
+            key = (kind, msgspec.json.encode(value))
+            mine[variable] = names.setdefault(key, f"v{len(names)}")
+            values[mine[variable]] = value
+        fields.append(f"t{number}:{_renamed(query.table.root, mine)}")
+    declared = ",".join(f"${name}:{kind}" for (kind, _), name in names.items())
+    document = f"query insights_export{f'({declared})' if declared else ''}{{{' '.join(fields)}}}"
+    return msgspec.json.encode({"query": document, "variables": values})
+
+
+def _renamed(root: str, names: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda match: f"${names[match[1]]}", root)
+
+
+def outcomes(body: bytes, count: int) -> list[Outcome]:
+    """Splits a reply by alias; an error that names an alias is that one's alone.
+
+    Raises Refused where the reply is none, or an error concerns the whole request, and Retriable
+    where that error is throttling.
+    """
+    reply = _decoded(body)
+    aliases = [f"t{number}" for number in range(count)]
+    failed = _failures(reply.errors or (), set(aliases))
+    if reply.data is None and not failed:
+        raise Refused("the reply has neither data nor errors", reply=body)
+    data: Mapping[str, msgspec.Raw] = reply.data or {}
+    if not data and not failed.keys() >= set(aliases):
+        # A null root that may not be null empties the whole reply [GraphQL, section 6.4.4].
+        throttled = next((e for e in failed.values() if isinstance(e, Retriable)), None)
+        raise throttled or Refused("; ".join(map(str, list(failed.values())[:3])))
+    missing = InsightsError("the reply does not hold the answer")
+    return [failed.get(alias) or data.get(alias) or missing for alias in aliases]
+
+
+def _decoded(body: bytes) -> _Reply:
+    try:
+        return _replies.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Refused(f"the reply is no GraphQL reply: {error}", reply=body) from error
+    except RecursionError:
+        raise Refused("the reply is nested too deeply to be read", reply=body) from None
+
+
+def _failures(errors: Sequence[_Error], aliases: Set[str]) -> dict[str, InsightsError]:
+    """The errors that name an alias, by alias; of others the first, where there is no such."""
+    failed: dict[str, InsightsError] = {}
+    for error in errors:
+        name = str(error.path[0]) if error.path else None
+        if name is None:
+            raise _as_error(error, Refused)
+        if name not in failed and (name in aliases or not failed):
+            failed[name] = _as_error(error, InsightsError)
+    return failed
+
+
+def _as_error(error: _Error, kind: type[InsightsError]) -> InsightsError:
+    text = f"GraphQL says: {_message(error)}"
+    return Retriable(text, status=429) if _means_throttled(error) else kind(text)
+
+
+def _message(error: _Error) -> str:
+    """The message in one line; its value as it is, where that is no text."""
+    raw = bytes(error.message)[:_MAX_MESSAGE]
+    try:
+        message = msgspec.json.decode(bytes(error.message)) if raw else None
+    except (msgspec.MsgspecError, RecursionError):
+        message = raw.decode(errors="replace")
+    return redact(str(message or "an error without a message"))
+
+
+# Throttling inside HTTP 200
+
+
+def _is_throttled(reply: Reply) -> bool:
+    """Whether a reply means the same as a 429.
+
+    GraphQL servers report throttling as an error of a reply with success.
+    """
+    if reply.status != 200 or b'"errors"' not in reply.body:
+        return is_throttled(reply)
+    try:
+        errors = _decoded(reply.body).errors or ()
+    except Refused:
+        return False
+    return any(map(_means_throttled, errors[:_MAX_ERRORS]))
+
+
+def _means_throttled(error: _Error) -> bool:
+    values = (error.extensions, error.code, error.type, error.error_type)
+    return any(_holds_throttled(value) for raw in values if (value := _plain(raw)) is not None)
+
+
+def _plain(raw: msgspec.Raw) -> Any:
+    text = bytes(raw)
+    if not text or len(text) > _MAX_EXTENSIONS:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _holds_throttled(value: Any, depth: int = 0) -> bool:
+    """Whether a code or a type that means throttling is in there, at any depth that is usual."""
+    if depth > _MAX_DEPTH:
+        return False
+    if isinstance(value, dict):
+        return any(
+            _holds_throttled(inner, depth + 1)
+            for name, inner in value.items()
+            if isinstance(inner, dict | list) or name.lower() in _CODE_NAMES
+        )
+    if isinstance(value, list):
+        return any(_holds_throttled(inner, depth + 1) for inner in value)
+    if isinstance(value, str | int):
+        return re.sub("[^A-Z0-9]", "", str(value).upper()[:80]) in _THROTTLED
+    return False
+
+
+def day_values(
+    day: date, credentials: Credentials, tenant: str, environment: Environment | None
+) -> dict[str, Any]:
+    """The variables that a document may use, but for its fan-out and pages.
+
+    Times have a `Z`: without one, or in another zone, the answers follow it [Choreo].
+    """
+    org_id = credentials.org_id
+    values: dict[str, Any] = {
+        "time": time_filter(day, day),
+        "org": {"orgId": org_id},
+        "onPremKey": credentials.on_prem_key,
+    }
+    if environment:
+        ids = list(environment.ids)
+        values["data"] = {"orgId": org_id, "environmentIds": ids, "tenant": tenant}
+        values["tenantData"] = {"orgId": org_id, "environmentIds": ids}
+    return values
+
+
+def time_filter(first: date, last: date) -> dict[str, str]:
+    """The time from the beginning of one UTC day to the end of another one."""
+    return {"from": _instant(day_start(first)), "to": _instant(day_end(last))}
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,47 @@
+"""A partition's rows as the file that goes into the dataset."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from choreo_insights.catalogue import RESOLVED
+from choreo_insights.dataset.columns import Known, mapped
+from choreo_insights.dataset.file import File
+from choreo_insights.dataset.parquet import Constant
+from choreo_insights.dataset.partitions import Partition, day_end, day_start
+from choreo_insights.export.decode import within
+from choreo_insights.export.queries import Rows
+from choreo_insights.times import microseconds
+
+
+def records(rows: Rows) -> Iterator[Mapping[str, Any]]:
+    """Row by row, for lists that are short."""
+    for values in zip(*rows.columns.values(), strict=True):
+        yield dict(zip(rows.columns, values, strict=True))
+
+
+def file_of(
+    partition: Partition, rows: Rows, resolve: Callable[[str | None], str | None], asked: datetime
+) -> File:
+    """A partition's rows as they are stored. `asked` fills `exported_at`."""
+    table, environment = partition.table, partition.environment
+    columns, count, dropped = rows.columns, rows.count, 0
+    if table.daily and table.time_column and count:
+        start, end = day_start(partition.day), day_end(partition.day)
+        columns, dropped = within(
+            columns, table.time_column, microseconds(start), microseconds(end)
+        )
+        count -= dropped
+    values: dict[str, Sequence[Any] | Constant] = {
+        **columns,
+        "organization": Constant(partition.organization),
+        "exported_at": Constant(microseconds(asked)),
+    }
+    if environment:
+        values["environment"] = Constant(environment.name)
+        values["environment_id"] = Constant(environment.id)
+    elif "environment_name" in columns:
+        values["environment"] = columns["environment_name"]
+    if table.resolves_apis and count:
+        values[RESOLVED] = mapped(columns["api_id"], Known(resolve))
+    return File(values, count, dropped)

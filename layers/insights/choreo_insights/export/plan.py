@@ -1,0 +1,192 @@
+"""What a run queries: the wanted partitions that are missing or open, by what the bucket shows."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
+
+from choreo_insights.catalogue import Table
+from choreo_insights.dataset.coverage import closes_at, is_closed, retries_kept, wanted
+from choreo_insights.dataset.cross_checks import CHECKS, is_checked
+from choreo_insights.dataset.ledger import Entry, Ledger
+from choreo_insights.dataset.partitions import (
+    Environment,
+    Partition,
+    day_of,
+    day_prefix,
+    days,
+    place_of,
+)
+from choreo_insights.dataset.store import Dataset, Stored
+from choreo_insights.export.event import Bounds
+
+# A closed day stays in sight for so long: a run that was killed may have closed it unrecorded.
+_IN_SIGHT = timedelta(days=2)
+# Days whose ledger is read at the start of a run, at most: the newest of them.
+_LEDGER_DAYS = 60
+# Stands for every object of a closed day that this run leaves alone: there may be many.
+_CLOSED = Stored(datetime.max.replace(tzinfo=UTC), "")
+
+
+class Unrecorded(msgspec.Struct, frozen=True):
+    """An object that the ledger does not know: its run was killed before it wrote that down."""
+
+    partition: Partition
+    stored: Stored
+    closed: bool
+
+
+class Plan:
+    """The objects within the bounds as they were before the run, and what follows from them.
+
+    `settled` and `left` count the partitions that `due` went past: those that need nothing, and
+    those left to the catch-up that runs. `unrecorded` grows in the same way.
+    """
+
+    def __init__(self, bounds: Bounds, settle_hours: float, now: datetime) -> None:
+        self._bounds = bounds
+        self._settle_hours = settle_hours
+        self._now = now
+        self._stored: dict[str, dict[str, Stored]] = {}
+        self._ledger_days: frozenset[date] = frozenset()
+        self._newest: Mapping[tuple[str, str, str | None, date], Entry] = {}
+        self._written: dict[tuple[str, date], datetime] = {}
+        self._checked: dict[str, Stored] = {}
+        self._open_places: set[str] = set()
+        self.settled = 0
+        self.left = 0
+        self.unrecorded: list[Unrecorded] = []
+
+    def load(self, dataset: Dataset, ledger: Ledger) -> None:
+        """Lists the objects, and reads the ledger of the days in sight. Raises what they do."""
+        first, last = self._bounds.first, self._bounds.last
+        in_sight: set[date] = set()
+        for table in self._bounds.tables:
+            self._stored[table.name] = {
+                key: self._seen(table, key, stored, in_sight)
+                for key, stored in dataset.listing(table.name, first, last).items()
+            }
+        self._checked = dataset.listing(CHECKS, first, last)
+        if self._repeats and self._bounds.since:
+            # An earlier round of this part may have tried what shows in the ledger alone.
+            in_sight.update(days(first, last))
+        self._ledger_days = frozenset(sorted(in_sight)[-_LEDGER_DAYS:])
+        self._newest = ledger.newest(self._ledger_days)
+
+    def _seen(self, table: Table, key: str, stored: Stored, in_sight: set[date]) -> Stored:
+        day = day_of(key)
+        if is_checked(table) and table.daily:
+            place = key.rpartition("/")[2], day
+            self._written[place] = max(self._written.get(place, stored.written), stored.written)
+        closed = is_closed(stored.written, day, self._settle_hours)
+        if not closed or self._now < closes_at(day, self._settle_hours) + _IN_SIGHT:
+            in_sight.add(day)
+            if not closed:
+                self._open_places.add(key.rpartition("/")[2].removesuffix(".parquet"))
+            return stored
+        return stored if self._repeats else _CLOSED
+
+    @property
+    def _repeats(self) -> bool:
+        return self._bounds.force or self._bounds.again
+
+    def has_open(self, organization: str, environment: Environment) -> bool:
+        """Whether a day of an environment is open within the bounds."""
+        return place_of(organization, environment) in self._open_places
+
+    def holds(self, partition: Partition) -> bool:
+        """Whether a list is stored: the bounds cover it, and no earlier round has written it."""
+        bounds, stored = self._bounds, self.stored(partition)
+        if bounds.since and stored and stored.written >= bounds.since:
+            return False
+        return partition.table_name in self._stored and bounds.first <= partition.day <= bounds.last
+
+    def stored(self, partition: Partition) -> Stored | None:
+        """The object of a due partition, as it was before the run."""
+        return self._stored.get(partition.table_name, {}).get(partition.key)
+
+    def urgency(self, partition: Partition) -> tuple[int, float]:
+        """Sorts due partitions: the newest day first, and of a day what was written longest ago.
+
+        So a run that never has time for all leaves out others than the last one did.
+        """
+        stored = self.stored(partition)
+        return -partition.day.toordinal(), stored.written.timestamp() if stored else 0.0
+
+    def due(
+        self,
+        table: Table,
+        organization: str,
+        environment: Environment | None,
+        *,
+        stored_only: bool = False,
+    ) -> Iterator[Partition]:
+        """The partitions of a table that this run queries, newest first.
+
+        With `stored_only` those alone of which there is an object: the environment is gone.
+        """
+        bounds = self._bounds
+        for partition in wanted(
+            table,
+            organization,
+            environment,
+            first=bounds.first,
+            last=bounds.last,
+            today=self._now.date(),
+        ):
+            stored = self.stored(partition)
+            if stored is None and stored_only:
+                continue
+            entry = self._entry(partition)
+            if stored and partition.day in self._ledger_days:
+                self._note(partition, stored, entry)
+            if self._is_done(partition, stored, entry):
+                self.settled += 1
+            elif stored is None and self._is_left(partition):
+                self.left += 1
+            else:
+                yield partition
+
+    def _entry(self, partition: Partition) -> Entry | None:
+        environment = partition.environment
+        place = partition.organization, environment.id if environment else None
+        return self._newest.get((partition.table_name, *place, partition.day))
+
+    def _note(self, partition: Partition, stored: Stored, entry: Entry | None) -> None:
+        closed = is_closed(stored.written, partition.day, self._settle_hours)
+        if entry is None or (closed and entry.status != "failed" and not entry.final):
+            self.unrecorded.append(Unrecorded(partition, stored, closed))
+
+    def _is_done(self, partition: Partition, stored: Stored | None, entry: Entry | None) -> bool:
+        day, since = partition.day, self._bounds.since
+        if since and stored and stored.written >= since:
+            return True
+        kept = entry is not None and entry.status in ("kept", "overtaken")
+        if since and entry and kept and entry.started >= since:
+            return True
+        if self._repeats or stored is None:
+            return False
+        if is_closed(stored.written, day, self._settle_hours):
+            return True
+        retries = (
+            not entry
+            or entry.status != "kept"
+            or retries_kept(entry.started, self._now, day, self._settle_hours)
+        )
+        return not retries
+
+    def _is_left(self, partition: Partition) -> bool:
+        """Whether the catch-up that runs exports a partition that is missing."""
+        return self._bounds.open_only and self._now >= closes_at(partition.day, self._settle_hours)
+
+    def unchecked(self, organization: str, environment: Environment | None) -> Iterator[date]:
+        """The days of which an object is newer than their checks, newest first.
+
+        The run that wrote it had no time for them, or was killed.
+        """
+        name = f"{place_of(organization, environment)}.parquet"
+        days = sorted((day for place, day in self._written if place == name), reverse=True)
+        for day in days:
+            checked = self._checked.get(f"{day_prefix(CHECKS, day)}{name}")
+            if checked is None or checked.written < self._written[name, day]:
+                yield day

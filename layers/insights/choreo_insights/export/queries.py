@@ -1,0 +1,291 @@
+"""The queries of one partition, and the rows that their answers add up to. No network."""
+
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import chain, product
+from typing import Any, NamedTuple
+
+import msgspec
+
+from choreo_insights.catalogue import FanOut, Table
+from choreo_insights.dataset.columns import Runs, joined
+from choreo_insights.dataset.cross_checks import key_columns
+from choreo_insights.errors import BadAnswer
+from choreo_insights.export.decode import GROUPS, Answer, Columns
+
+# The most ids that a filter takes [Choreo].
+IDS_A_FILTER = 5
+# A partition with more pages than that is refused: each page is a query and takes memory.
+MAX_PAGES = 5_000
+# What clients send; the largest allowed limit is unknown, the default is 5 [Choreo].
+PAGE_SIZE = 20
+
+
+# Queries of a kind tend to fail together.
+QueryKind = tuple[str, bytes]
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A table's root field with a value for each of its variables.
+
+    `columns` are values that were fanned out over and that each row repeats. An `optional` query
+    may fail alone: its answer is None then.
+    """
+
+    table: Table
+    variables: Mapping[str, Any]
+    columns: Mapping[str, str | None]
+    optional: bool = False
+
+    @property
+    def kind(self) -> QueryKind:
+        """The same for queries that differ in nothing but their time."""
+        others = {name: value for name, value in self.variables.items() if name != "time"}
+        return self.table.name, msgspec.json.encode((self.table.field, others))
+
+
+class Rows(msgspec.Struct):
+    """The rows of a partition by column.
+
+    `unanswered` are the ids of APIs for which an optional query failed: their rows are not
+    complete.
+    """
+
+    columns: Columns = msgspec.field(default_factory=dict)
+    count: int = 0
+    answers_with_unknown_fields: int = 0
+    unanswered: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, answer: Answer, repeated: Mapping[str, str | None]) -> None:
+        """Appends an answer's rows, `repeated` being the same in each of them."""
+        count = len(next(iter(answer.columns.values()), ()))
+        for name, values in answer.columns.items():
+            self.columns[name] = joined(self.columns.get(name), values)
+        for name in repeated.keys() - answer.columns.keys():
+            values = Runs((repeated[name],), (count,))
+            self.columns[name] = joined(self.columns.get(name), values)
+        self.count += count
+        self.answers_with_unknown_fields += answer.unknown_fields
+
+
+QueryGenerator = Generator[list[Query], list[Answer | None], Rows]
+
+
+def collect(
+    table: Table,
+    given: Mapping[str, Any],
+    api_ids: Sequence[str] = (),
+    optional_ids: Sequence[str] = (),
+) -> QueryGenerator:
+    """Yields queries, is sent their answers in that order, and returns the rows.
+
+    `given` fills the variables that are the same for the whole partition. The first queries are
+    one for each member of the fan-out; the others are pages. The APIs of `optional_ids` are
+    queried too, each alone, and may fail.
+
+    Raises BadAnswer where the echoed granularity is another, where a list has too many pages, and
+    where pages do not add up or a series repeats itself, also when they are read once more.
+    """
+    fixed = {name: value for name, value in given.items() if name in table.variables}
+    members = []
+    for fan in table.fan_out:
+        groups = yield from _groups(fan, given)
+        members.append(list(_members(fan, api_ids, optional_ids, groups)))
+    chosen = list(product(*members))
+    queries = [_query(table, fixed, combination) for combination in chosen]
+    answers = yield from (_all_pages(queries) if table.paged else _single(queries))
+    rows = Rows()
+    unanswered: dict[str, None] = {}
+    for query, combination, pages in zip(queries, chosen, answers, strict=True):
+        for answer in pages or ():
+            rows.add(answer, query.columns)
+        if pages is None:
+            unanswered |= {i: None for member in combination for i in member.optional_ids}
+    rows.unanswered = list(unanswered)
+    return rows if table.daily or table.paged else _each_once(rows)
+
+
+def _each_once(rows: Rows) -> Rows:
+    """A list without duplicates: equal rows are the same thing."""
+    kept = list(dict.fromkeys(zip(*rows.columns.values(), strict=True)))
+    columns = map(list, zip(*kept, strict=True)) if kept else ([] for _ in rows.columns)
+    named: Columns = dict(zip(rows.columns, columns, strict=True))
+    return msgspec.structs.replace(rows, columns=named, count=len(kept))
+
+
+class _Member(NamedTuple):
+    """A member of a fan-out: its variable's name and value, and the columns that repeat it."""
+
+    variable: str
+    value: Any
+    columns: Mapping[str, str | None]
+    optional_ids: Sequence[str] = ()
+
+
+def _groups(
+    fan: FanOut, given: Mapping[str, Any]
+) -> Generator[list[Query], list[Answer | None], list[list[str | None]]]:
+    """The sets of values to fan out over, where they must be queried."""
+    if fan.source is None:
+        return []
+    variables = {name: given[name] for name in fan.source.variables}
+    answers = yield [Query(fan.source, variables, {})]
+    groups: Sequence[list[str | None]] = _required(answers[0]).columns[GROUPS]
+    if any(len(group) != len(fan.columns) for group in groups):
+        msg = f"{fan.source.field} gives sets that have not {len(fan.columns)} values"
+        raise BadAnswer(msg)
+    return list(map(list, dict.fromkeys(map(tuple, groups))))
+
+
+def _required(answer: Answer | None) -> Answer:
+    if answer is None:
+        raise BadAnswer("a query that is not optional has no answer")
+    return answer
+
+
+def _members(
+    fan: FanOut,
+    api_ids: Sequence[str],
+    optional_ids: Sequence[str],
+    groups: Sequence[list[str | None]],
+) -> Iterator[_Member]:
+    if fan.over == "api_ids":
+        for i in range(0, len(api_ids), IDS_A_FILTER):
+            yield _Member(fan.variable, list(api_ids[i : i + IDS_A_FILTER]), {})
+        for api_id in optional_ids:
+            yield _Member(fan.variable, [api_id], {}, (api_id,))
+    elif fan.over == "api_id":
+        for api_id in api_ids:
+            yield _Member(fan.variable, api_id, dict.fromkeys(fan.columns, api_id))
+        for api_id in optional_ids:
+            yield _Member(fan.variable, api_id, dict.fromkeys(fan.columns, api_id), (api_id,))
+    elif fan.over == "groups":
+        for group in groups:
+            yield _Member(fan.variable, group, dict(zip(fan.columns, group, strict=True)))
+    else:
+        for value in fan.values:
+            yield _Member(fan.variable, value, dict.fromkeys(fan.columns, value))
+
+
+def _query(table: Table, fixed: Mapping[str, Any], chosen: Sequence[_Member]) -> Query:
+    """The query of one combination of members."""
+    variables = dict(fixed)
+    columns: dict[str, str | None] = {}
+    for member in chosen:
+        variables[member.variable] = member.value
+        columns.update(member.columns)
+    return Query(table, variables, columns, any(member.optional_ids for member in chosen))
+
+
+# Answers to queries in their order, None for an optional one that failed.
+_Answers = Generator[list[Query], list[Answer | None], list[Answer | None]]
+# The pages of queries in their order, as above.
+_Pages = Generator[list[Query], list[Answer | None], list[list[Answer] | None]]
+
+
+def _answers(queries: list[Query]) -> _Answers:
+    answers = (yield queries) if queries else []
+    if doubtful := [i for i, answer in enumerate(answers) if answer and answer.repeats]:
+        answers = list(answers)
+        for i, answer in zip(doubtful, (yield [queries[i] for i in doubtful]), strict=True):
+            if answer and answer.repeats:
+                raise BadAnswer(f"{queries[i].table.field} gives a time twice in one series")
+            answers[i] = answer
+    for query, answer in zip(queries, answers, strict=True):
+        wanted = query.table.granularity
+        if answer and answer.granularities - {wanted}:
+            other = ", ".join(sorted(map(str, answer.granularities - {wanted})))
+            msg = f"{query.table.field} answers by {other} where {wanted} was requested"
+            raise BadAnswer(msg)
+    return answers
+
+
+def _single(queries: list[Query]) -> _Pages:
+    answers = yield from _answers(queries)
+    return [None if answer is None else [answer] for answer in answers]
+
+
+def _page(query: Query, offset: int) -> Query:
+    variables = {**query.variables, "limit": PAGE_SIZE, "offset": offset}
+    return msgspec.structs.replace(query, variables=variables)
+
+
+def _all_pages(queries: list[Query]) -> _Pages:
+    """For each query its pages in order; those that do not add up are read a second time."""
+    pages: list[list[Answer] | None] = [None for _ in queries]
+    open_ = list(range(len(queries)))
+    for last_try in (False, True):
+        found = yield from _pages_once([queries[i] for i in open_])
+        doubts: dict[int, str] = {}
+        for i, answers in zip(open_, found, strict=True):
+            if answers and (doubt := _doubt(queries[i].table, answers, pages[i])):
+                doubts[i] = doubt
+            pages[i] = answers
+        open_ = list(doubts)
+        if open_ and last_try:
+            doubt = doubts[open_[0]]
+            raise BadAnswer(f"the pages of {queries[0].table.field} do not add up: {doubt}")
+        if not open_:
+            break
+    return pages
+
+
+def _pages_once(queries: list[Query]) -> _Pages:
+    """The first pages, then all others at once: their number follows from the first."""
+    first = yield from _answers([_page(query, 0) for query in queries])
+    pages = [None if answer is None else [answer] for answer in first]
+    rest: list[tuple[int, int]] = []
+    for i, answer in enumerate(first):
+        offsets = _other_offsets(answer) if answer else range(0)
+        # Of a range that is too long not even the length is a number that Python takes.
+        if offsets and (offsets[-1] // offsets.step) + len(rest) >= MAX_PAGES:
+            total = answer.total if answer else 0
+            msg = f"{queries[i].table.field} says that it has {total} rows"
+            raise BadAnswer(f"{msg}: more than {MAX_PAGES} pages are not read")
+        rest += [(i, offset) for offset in offsets]
+    others = yield from _answers([_page(queries[i], offset) for i, offset in rest])
+    for (i, _), answer in zip(rest, others, strict=True):
+        mine = pages[i]
+        if answer is None or mine is None:
+            pages[i] = None
+        else:
+            mine.append(answer)
+    return pages
+
+
+def _other_offsets(first: Answer) -> range:
+    # The server may allow less than was requested: its first page shows its size.
+    return range(first.items, first.total or 0, first.items) if first.items else range(0)
+
+
+def _doubt(table: Table, answers: list[Answer], before: list[Answer] | None) -> str | None:
+    """Why these pages are not one whole list, or None. `before` is what the first try read.
+
+    Two rows may well look alike: two deleted APIs have no id. But a row that comes twice may also
+    have moved to another page while the pages were read, so that another row is missing. Then a
+    second reading does not show the same rows twice again.
+    """
+    total, size = answers[0].total, answers[0].items
+    totals = {answer.total for answer in answers}
+    if len(totals) > 1:
+        return f"total was {' and then '.join(map(str, sorted(totals, key=str)))}"
+    items = sum(answer.items for answer in answers)
+    if items != total:
+        return f"{items} items came where total says {total}"
+    if any(answer.items != size for answer in answers[:-1]):
+        return f"a page before the last has not {size} items"
+    names = _names(table, answers)
+    if len(names) == names.total():
+        return None
+    if len(answers) > 1 and any(answer.items > (answer.limit or PAGE_SIZE) for answer in answers):
+        # Pages that overlap: by their length they hold what the next one begins with.
+        return "a page is too long, and a row came twice"
+    return None if before and names == _names(table, before) else "a row came twice"
+
+
+def _names(table: Table, answers: list[Answer]) -> Counter[tuple[Any, ...]]:
+    """How often each row comes, by what tells rows apart."""
+    columns = answers[0].columns
+    names = [name for name in key_columns(table) if name in columns] or list(columns)
+    of_pages = [[answer.columns[name] for name in names] for answer in answers]
+    return Counter(chain.from_iterable(zip(*of_page, strict=True) for of_page in of_pages))

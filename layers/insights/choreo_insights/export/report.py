@@ -1,0 +1,112 @@
+"""What a run did: the function's reply, and what its metrics count."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from choreo_insights.dataset.partitions import Partition
+from choreo_insights.errors import NEEDS_PERSON, InsightsError
+
+# In a metric, where a failure is of no organisation by itself. Not a valid handle.
+_EVERY = "*"
+# Bytes of failures in a reply. The smallest limit on its way is that of Step Functions, 256 KB.
+_MOST_FAILURES = 150_000
+
+_COUNTS = (
+    "exported",
+    "settled",
+    "failed",
+    "remaining",
+    "kept",
+    "unconfirmed",
+    "rows",
+    "bytes",
+    "requests",
+    "retriable",
+    "needs_person",
+    "mismatches",
+)
+
+
+@dataclass
+class Report:
+    """What a run did, in the words of the contract.
+
+    `retriable` counts failures that the next run may not have, `needs_person` the others.
+    """
+
+    exported: int = 0
+    settled: int = 0
+    failed: int = 0
+    remaining: int = 0
+    rows: int = 0
+    bytes: int = 0
+    requests: int = 0
+    # The first failures; the count `failed` has all of them.
+    failures: list[dict[str, str | None]] = field(default_factory=list)
+    # Partitions of which the source now gives less than is stored.
+    kept: int = 0
+    # Of those, the ones that were closed in this run without a confirmation.
+    unconfirmed: int = 0
+    # Answers with fields that the document does not select: the service has changed.
+    unknown_fields: int = 0
+    retriable: int = 0
+    needs_person: int = 0
+    # Checks of which the two sides do not agree.
+    mismatches: int = 0
+    # Whether other runs have the request budget, so that this one did less than it had time for.
+    waiting: bool = False
+    # The execution of the state machine that goes on with what remains.
+    catch_up: str | None = None
+    # Exported, Failed and NeedsPerson by organisation; failed by table and organisation.
+    by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _size: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """The counts of the reply."""
+        return {name: getattr(self, name) for name in _COUNTS}
+
+    def reply(self) -> dict[str, Any]:
+        """The function's reply."""
+        more = {"waiting": self.waiting, "catch_up": self.catch_up}
+        return {**self.counts(), **more, "failures": self.failures}
+
+    def count_export(self, partition: Partition, rows: int, size: int) -> None:
+        """Counts a partition that was written."""
+        self.exported += 1
+        self.rows += rows
+        self.bytes += size
+        self.by_organization[partition.organization, "Exported"] += 1
+
+    def count_failure(
+        self,
+        table: str,
+        organization: str | None,
+        environment: str | None,
+        day: date,
+        error: InsightsError,
+        reason: str = "",
+    ) -> None:
+        """Counts a failure, and names it where not too many are named; `reason` may say more."""
+        self.failed += 1
+        failure = {
+            "table": table,
+            "organization": organization,
+            "environment": environment,
+            "day": day.isoformat(),
+            "reason": reason or str(error),
+        }
+        self._size += len(json.dumps(failure))
+        if self._size <= _MOST_FAILURES:
+            self.failures.append(failure)
+        whose = organization or _EVERY
+        self.by_organization[whose, "Failed"] += 1
+        self.failed_tables[table, whose] += 1
+        if isinstance(error, NEEDS_PERSON):
+            self.needs_person += 1
+            self.by_organization[whose, "NeedsPerson"] += 1
+        else:
+            self.retriable += 1

@@ -1,0 +1,1 @@
+"""The organisations' tokens: minted by one function, read by all."""

@@ -1,0 +1,407 @@
+"""Minting, keeping and revoking tokens: what the token function does."""
+
+from __future__ import annotations
+
+import base64
+import math
+import random
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from choreo_insights.aws import aws_failure, error_code
+from choreo_insights.errors import (
+    BadAnswer,
+    ConfigurationError,
+    InsightsError,
+    PersonMustAct,
+    Retriable,
+)
+from choreo_insights.redaction import hide, redact
+from choreo_insights.replies import parse_object, read_complaint, sort_failure
+from choreo_insights.tokens.lease import LEASE_SECONDS, Failure
+from choreo_insights.tokens.reader import Token, TokenStore, instant, is_sendable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_ssm.client import SSMClient
+
+    from choreo_insights.credentials import Credentials, Secrets
+    from choreo_insights.http import Http
+    from choreo_insights.replies import Reply
+    from choreo_insights.tokens.lease import Held, Lease, State
+
+# With what belongs to it (two SSM calls, one for the secret) a mint stays within its lease.
+MINT_SECONDS = 25.0
+# A refusal is repeated from memory for a minute.
+REFUSED_SECONDS = 60.0
+# A token service that asks for a longer pause is believed for so long.
+_LONGEST_PAUSE = 900.0
+# Where the token service does not say how long a token lives, or says what cannot be.
+_FALLBACK_LIFETIME = 300
+_LONGEST_LIFETIME = 30 * 86_400
+_MOST_BYTES = 8_192
+_MAX_SCOPE = 2_000
+REVOKED_NOTE = (
+    "The cached token is deleted, and the token service was asked to revoke it. A token that is "
+    "a JWT may go on working at the gateway until it expires"
+)
+
+
+_T = TypeVar("_T")
+
+
+class CredentialsRefusedError(PersonMustAct):
+    """The token service does not take the consumer key or the secret."""
+
+
+class TokenService:
+    """Choreo's token and revoke endpoints."""
+
+    def __init__(
+        self,
+        http: Http,
+        token_url: str,
+        revoke_url: str,
+        scope: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._http = http
+        self._token_url = token_url
+        self._revoke_url = revoke_url
+        self._scope = scope
+        self._clock = clock
+
+    def mint(self, credentials: Credentials, seconds: float) -> Token:
+        """A new token, asked for as the documentation's curl call does, within `seconds`.
+
+        Its life counts from before the request, so that it never seems longer than it is.
+
+        Raises CredentialsRefusedError, PersonMustAct, Retriable or BadAnswer.
+        """
+        minted_at = self._clock()
+        reply = self._http.post(
+            self._token_url,
+            data=(
+                ("grant_type", "client_credentials"),
+                ("orgHandle", credentials.org_handle),
+                ("scope", self._scope),
+            ),
+            headers={"Authorization": _basic(credentials)},
+            deadline=time.monotonic() + seconds,
+        )
+        if not reply.ok:
+            raise _refusal(reply, credentials)
+        answer = parse_object(reply.body)
+        access_token = answer.get("access_token")
+        hidden = (*credentials.secrets, _encoded(credentials), str(access_token or ""))
+
+        def shown(value: object) -> str:
+            """What is stored beside the token and shown: without secrets."""
+            return hide(value[:100_000], hidden)[:_MAX_SCOPE] if isinstance(value, str) else ""
+
+        if not isinstance(access_token, str) or not is_sendable(access_token):
+            kind = redact(reply.headers.get("Content-Type", "no content type"), hidden, most=60)
+            msg = (
+                f"{credentials.org_handle}: the token service answered HTTP {reply.status} without "
+                f"an access_token ({kind}, {len(reply.body)} bytes): check the setting TokenUrl"
+            )
+            raise BadAnswer(msg, status=reply.status)
+        return Token(
+            access_token=access_token,
+            expires_at=minted_at + _lifetime(answer.get("expires_in")),
+            minted_at=minted_at,
+            token_type=shown(answer.get("token_type")) or "Bearer",
+            scope=shown(answer.get("scope")) or self._scope,
+        )
+
+    def scope_note(self, token: Token) -> str:
+        """A warning where the token has not the scope that was asked for; else empty."""
+        lacking = set(self._scope.split()) - set(token.scope.split())
+        if not lacking:
+            return ""
+        return (
+            f"the token service granted the scope {token.scope!r}, without {' '.join(lacking)!r}: "
+            f"the API may refuse the token"
+        )
+
+    def revoke(self, credentials: Credentials, token: Token, seconds: float) -> None:
+        """Asks for the token to be revoked (RFC 7009). Success does not prove that it was.
+
+        Raises as `mint` does.
+        """
+        reply = self._http.post(
+            self._revoke_url,
+            data=(("token", token.access_token), ("token_type_hint", "access_token")),
+            headers={"Authorization": _basic(credentials)},
+            deadline=time.monotonic() + seconds,
+        )
+        if not reply.ok:
+            raise _refusal(reply, credentials, token.access_token)
+
+
+def _basic(credentials: Credentials) -> str:
+    return f"Basic {_encoded(credentials)}"
+
+
+def _encoded(credentials: Credentials) -> str:
+    pair = f"{credentials.consumer_key}:{credentials.consumer_secret}"
+    return base64.b64encode(pair.encode()).decode()
+
+
+def _lifetime(expires_in: object) -> float:
+    """The seconds that a token lives, from `expires_in`, which RFC 6749 only recommends."""
+    try:
+        seconds = float(expires_in) if isinstance(expires_in, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        seconds = math.nan
+    if isinstance(expires_in, bool) or not 0 < seconds < math.inf:
+        return _FALLBACK_LIFETIME
+    return min(seconds, _LONGEST_LIFETIME)
+
+
+def _refusal(reply: Reply, credentials: Credentials, *more_secrets: str) -> InsightsError:
+    handle = credentials.org_handle
+    hidden = (*credentials.secrets, _encoded(credentials), *more_secrets)
+    complaint = read_complaint(reply.body, hidden)
+    if reply.status == 401 or (reply.status == 400 and complaint.code == "invalid_client"):
+        msg = (
+            f"the token service refused the consumer key and secret of {handle!r} (HTTP "
+            f"{reply.status} {complaint.code}): store the application's Production credentials "
+            f"with `make secret ORG={handle}`"
+        )
+        return CredentialsRefusedError(msg, status=reply.status)
+    error = sort_failure(reply, hidden, "the token service")
+    if isinstance(error, Retriable):
+        return error
+    msg = f"{error}. Check the settings TokenUrl, RevokeUrl and Scope, and the handle {handle!r}"
+    return PersonMustAct(msg, status=reply.status)
+
+
+class TokenVault(TokenStore):
+    """The shared cache for the one who fills it."""
+
+    def __init__(self, ssm: SSMClient, prefix: str, key_id: str) -> None:
+        super().__init__(ssm, prefix)
+        self._client = ssm
+        self._key_id = key_id
+
+    def write(self, organization: str, token: Token) -> None:
+        """Stores a token, never under a label. Raises PersonMustAct or what `aws_failure` gives."""
+        text = token.to_json()
+        if (size := len(text.encode())) > _MOST_BYTES:
+            msg = (
+                f"the token of {organization!r} takes {size} bytes with what belongs to it, and "
+                f"Parameter Store holds {_MOST_BYTES} at the most, so it was not stored: make "
+                f"tokens smaller, by fewer subscriptions or scopes of the application"
+            )
+            raise PersonMustAct(msg)
+        try:
+            self._client.put_parameter(
+                Name=self.name(organization),
+                Value=text,
+                Type="SecureString",
+                KeyId=self._key_id,
+                Tier="Intelligent-Tiering",
+                Overwrite=True,
+            )
+        except (ClientError, BotoCoreError) as error:
+            what = f"storing the token {self.name(organization)!r}"
+            # Without its cause: AWS quotes values that it does not like.
+            raise aws_failure(error, what) from None
+
+    def delete(self, organization: str) -> None:
+        """Deletes the stored token, if there is one. Raises what `aws_failure` gives."""
+        name = self.name(organization)
+        try:
+            self._client.delete_parameter(Name=name)
+        except (ClientError, BotoCoreError) as error:
+            if not isinstance(error, ClientError) or error_code(error) != "ParameterNotFound":
+                raise aws_failure(error, f"deleting the token {name!r}") from error
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an organisation's token: the status is the contract's."""
+
+    status: str
+    token: Token | None = None
+    note: str = ""
+
+
+class Minter:
+    """The token function's four actions. One mint at a time for each organisation.
+
+    `seconds` is how long an action may take. Each raises InsightsError.
+    """
+
+    def __init__(
+        self,
+        vault: TokenVault,
+        lease: Lease,
+        secrets: Secrets,
+        service: TokenService,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self._vault = vault
+        self._lease = lease
+        self._secrets = secrets
+        self._service = service
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+
+    def ensure(self, organization: str, seconds: float, rejected: str = "") -> Outcome:
+        """The cached token while it is valid, unless it is the one of the fingerprint `rejected`;
+        otherwise a new one.
+        """
+
+        def serves(token: Token) -> bool:
+            return token.is_fresh(self._clock()) and token.fingerprint != rejected
+
+        return self._obtain(organization, serves, seconds)
+
+    def renew(self, organization: str, seconds: float) -> Outcome:
+        """A new token. Where somebody else's mint began after this was asked, that one serves."""
+        asked_at = self._clock()
+        return self._obtain(organization, lambda token: token.minted_at > asked_at, seconds)
+
+    def revoke(self, organization: str, seconds: float) -> Outcome:
+        """Revokes the cached token and forgets it; where revoking fails, it stays cached."""
+        token = self._vault.read(organization)
+        if token is None:
+            return Outcome("absent")
+        end = self._clock() + min(seconds, MINT_SECONDS)
+
+        def revoke(credentials: Credentials) -> None:
+            self._service.revoke(credentials, token, end - self._clock())
+
+        self._with_credentials(organization, revoke)
+        self._vault.delete(organization)
+        return Outcome("revoked", token, REVOKED_NOTE)
+
+    def status(self, organization: str) -> Outcome:
+        """What is cached, without asking the token service."""
+        token = self._vault.read(organization)
+        if token and self._clock() >= token.expires_at:
+            return Outcome("absent", token, "the cached token has expired")
+        return Outcome("cached" if token else "absent", token)
+
+    def _obtain(
+        self, organization: str, serves: Callable[[Token], bool], seconds: float
+    ) -> Outcome:
+        end = self._clock() + seconds
+        pauses = 0
+        first: State | None = None
+        seen: State | None = None
+        seen_at = self._clock()
+        while True:
+            if (token := self._vault.read(organization)) and serves(token):
+                return Outcome("cached", token)
+            state = self._lease.read(organization)
+            first = first or state
+            # A failure that was there from the beginning is of an earlier mint, not of the one
+            # that was waited for.
+            self._heed(organization, state.failure, waited=state.version != first.version)
+            now = self._clock()
+            if seen is None or seen.version != state.version:
+                seen, seen_at = state, now
+            # A holder that was watched for a whole lease is dead, whatever its clock said.
+            if state.is_free(now) or now - seen_at >= LEASE_SECONDS:
+                held = self._lease.claim(organization, state)
+                if held:
+                    return self._mint(organization, serves, held, end)
+            self._pause(organization, pauses, end)
+            pauses += 1
+
+    def _heed(self, organization: str, failure: Failure | None, *, waited: bool) -> None:
+        """Raises a failure that is this caller's too, or that is remembered.
+
+        With another version of the secret than it failed with, trying again makes sense.
+        """
+        if failure is None:
+            return
+        now = self._clock()
+        if waited:
+            raise failure.as_error(now)
+        if now < failure.until <= now + _LONGEST_PAUSE and self._is_current(organization, failure):
+            raise failure.as_error(now)
+
+    def _is_current(self, organization: str, failure: Failure) -> bool:
+        return self._secrets.get(organization, fresh=True).version == failure.secret_version
+
+    def _pause(self, organization: str, pauses: int, end: float) -> None:
+        wait = min(2.0, 0.2 * 1.5**pauses) * (0.5 + self._random())
+        if self._clock() + wait > end:
+            msg = f"{organization}: another mint is under way and did not end in time: ask again"
+            raise Retriable(msg)
+        self._sleep(wait)
+
+    def _mint(
+        self, organization: str, serves: Callable[[Token], bool], held: Held, end: float
+    ) -> Outcome:
+        failure = held.missed
+        try:
+            # Another mint may have ended between the look and the claim.
+            if (token := self._vault.read(organization)) and serves(token):
+                failure = None
+                return Outcome("cached", token)
+            self._heed(organization, failure, waited=True)
+            failure = None
+            token = self._ask(organization, min(end, self._clock() + MINT_SECONDS))
+            if self._clock() >= held.until:
+                raise Retriable(f"{organization}: the mint outlasted its lease: ask again")
+            self._vault.write(organization, token)
+            return Outcome("minted", token, self._service.scope_note(token))
+        except InsightsError as error:
+            failure = failure or self._remembered(organization, error)
+            raise
+        finally:
+            with suppress(InsightsError):  # not given back, it ends by itself
+                self._lease.release(organization, held, failure)
+
+    def _ask(self, organization: str, end: float) -> Token:
+        return self._with_credentials(
+            organization, lambda c: self._service.mint(c, end - self._clock())
+        )
+
+    def _with_credentials(self, organization: str, call: Callable[[Credentials], _T]) -> _T:
+        """Calls with the credentials held, and where they are refused and the secret has others
+        by now, with those.
+        """
+        credentials = self._secrets.get(organization)
+        try:
+            return call(credentials)
+        except CredentialsRefusedError:
+            newer = self._secrets.get(organization, fresh=True)
+            if newer == credentials:
+                raise
+            return call(newer)
+
+    def _remembered(self, organization: str, error: InsightsError) -> Failure:
+        """What the others should know of a failure, and for how long.
+
+        A refusal is remembered for a minute, a wish to be left alone for as long as was wished.
+        What may pass at any moment (the network, a 503 without a time) is told to those who
+        waited for this mint, and the next may try.
+        """
+        now = self._clock()
+        until, version = 0.0, ""
+        if isinstance(error, Retriable):
+            if error.retry_after:
+                until = now + min(error.retry_after, _LONGEST_PAUSE)
+        elif isinstance(error, PersonMustAct) and not isinstance(error, ConfigurationError):
+            until = now + REFUSED_SECONDS
+        if until:
+            version = self._secrets.kept_version(organization)
+        text = str(error)[:1_000]
+        if until:
+            text += f" (the token service is asked again after {instant(until)})"
+        retriable = not isinstance(error, PersonMustAct)
+        return Failure(text, retriable, until, version)

@@ -1,0 +1,353 @@
+"""The commands as the user calls them: their options, what they print, how they end."""
+
+import csv
+import io
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from botocore.exceptions import NoCredentialsError
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from choreo_insights.errors import PersonMustAct
+from choreo_insights.export.report import Report
+from choreo_insights_cli import main, options
+from choreo_insights_cli.commands import export, logs, query, token
+from choreo_insights_cli.commands.query import Answer
+from choreo_insights_cli.commands.secret import read
+from choreo_insights_cli.errors import BadNews, CommandError, WrongUsage
+from choreo_insights_cli.paths import ROOT
+
+Ran = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """Runs `insights`, without any AWS: its exit code, output and error output."""
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "STACK_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main.main(arguments)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize("name", [*main.COMMANDS])
+def test_each_command_explains_itself_with_examples(ran: Ran, name: str) -> None:
+    code, out, error = ran(name, "--help")
+    assert (code, error) == (0, "")
+    assert "--json " in out
+    assert "Examples:\n" in out
+    assert f"    insights {name}" in out
+    summary = ran("--help")[1]
+    assert f"\n  {name} " in summary
+    assert "..." not in summary.partition("Examples:")[0].replace("[ARGS]...", "")
+
+
+@pytest.mark.parametrize("name", ["token", "export", "status", "query", "dashboard", "logs"])
+def test_without_a_stack_it_says_what_to_do(ran: Ran, name: str) -> None:
+    given = ("SELECT 1",) if name == "query" else ()
+    code, out, error = ran(name, *given, "--stack", "no-such-stack")
+    assert (code, out) == (3, "")
+    assert "The stack no-such-stack cannot be read" in error
+    assert "Deploy it first" in error
+    assert "Traceback" not in error
+
+
+def test_without_a_region_it_says_so(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    code, _, error = ran("status")
+    assert code == 3
+    assert "You must specify a region. Deploy it first" in error
+
+
+def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
+    code, _, error = ran("status", "--profile", "nobody")
+    assert code == 3
+    assert "nobody" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("nonsense",), "No such command"),
+        (("token", "steal"), "'steal' is not one of"),
+        (("export", "--from", "2026-02-30"), "'2026-02-30' is no day"),
+        (("export", "--from", "tomorrow"), "'tomorrow' is no day"),
+        (("export", "--from", "2026-03-02", "--to", "2026-03-01"), "lies after --to"),
+        (("export", "--event", "tables=apis"), "is not JSON"),
+        (("export", "--event", "[]"), "is not a JSON object"),
+        (("export", "--event", "{}", "--force"), "--event is the whole event: force"),
+        (("backfill",), "--from 2026-01-01 --to"),
+        (("backfill", "--span", "0"), "--span"),
+        (("backfill", "--stop", "a", "--resume", "a"), "give one of these"),
+        (("backfill", "--attach", "--from", "2026-01-01"), "--attach: give one of these"),
+        (("dashboard", "--days", "0"), "--days"),
+        (("dashboard", "--days", "a week"), "--days"),
+        (("query",), "Give a query"),
+        (("query", "SELECT 1", "--saved", "busiest_apis"), "not both"),
+        (("query", "--saved", "nothing"), "is none of: alerts_of_the_week"),
+        (("query", "SELECT 1", "--csv", "--json"), "exclude each other"),
+        (("tables", "nothing"), "There is no table nothing"),
+        (("logs", "--since", "yesterday"), "is no time, as in 30m"),
+        (("secret",), "Missing argument 'HANDLE'"),
+    ],
+)
+def test_a_wrong_call_is_refused_with_what_is_right(
+    ran: Ran, arguments: tuple[str, ...], says: str
+) -> None:
+    code, out, error = ran(*arguments)
+    assert code == 2
+    assert says in error
+    assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (BadNews("2 failed"), 1, "2 failed"),
+        (WrongUsage("not so"), 2, "not so"),
+        (CommandError("no stack"), 3, "no stack"),
+        (PersonMustAct("403: subscribe"), 3, "403: subscribe"),
+        (NoCredentialsError(), 3, "AWS refused: Unable to locate credentials"),
+        (PermissionError(13, "Permission denied", "/x"), 3, "[Errno 13] Permission denied: '/x'"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+    ],
+)
+def test_the_exit_code_tells_how_it_ended(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, says: str
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise raised
+
+    monkeypatch.setattr(token, "call", fail)
+    ended, out, error = ran("token")
+    assert (ended, out, error.strip()) == (code, "", says)
+
+
+# What the makefile's targets give to the commands
+
+
+@pytest.mark.parametrize(
+    ("call", "given"),
+    [
+        ("token ORG='a b' ACTION=renew", ["token", "renew", "--org", "a b"]),
+        ("token", ["token", "status"]),
+        ("secret ORG=acme", ["secret", "acme"]),
+        (
+            """export EVENT='{"tables": ["apis"]}' JSON=1""",
+            ["export", "--event", '{"tables": ["apis"]}', "--json"],
+        ),
+        ("status JSON=0 ALL=1", ["status", "--all"]),
+        (
+            "backfill FROM=2026-01-01 TO=2026-01-31 TABLES=apis,latency ORG=acme SPAN=7",
+            [
+                *("backfill", "--from", "2026-01-01", "--to", "2026-01-31"),
+                *("--tables", "apis,latency", "--org", "acme", "--span", "7"),
+            ],
+        ),
+        ("backfill ATTACH=1", ["backfill", "--attach", ""]),
+        ("backfill RESUME=2026-01_ab", ["backfill", "--resume", "2026-01_ab"]),
+        ("query SQL='SELECT 1'", ["query", "SELECT 1"]),
+        (
+            "dashboard OUT='my board.html' DAYS=9 LOCAL_DIR=here",
+            ["dashboard", "--out", "my board.html", "--cache", "here/dataset", "--days", "9"],
+        ),
+        (
+            "doctor ORG=acme SECRET_FILE=- PROBE=1",
+            ["doctor", "--org", "acme", "--secret-file", "-", "--probe"],
+        ),
+        ("tables", ["tables", "--compile"]),
+    ],
+)
+def test_a_target_of_make_is_a_thin_caller(call: str, given: list[str]) -> None:
+    command = ["make", "-s", "INSIGHTS=printf '%s\\n'", "DEV=", *shlex.split(call)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:-1] == given
+
+
+# Single commands
+
+
+def test_days_and_names() -> None:
+    assert str(options.DAY.convert("2026-01-31", None, None)) == "2026-01-31"
+    for text in ("2026-1-31", "31.01.2026", "", "2026-01-31T00:00"):
+        with pytest.raises(click.BadParameter, match="is no day"):
+            options.DAY.convert(text, None, None)
+    assert options.names(" apis,latency ,apis,") == ("apis", "latency")
+
+
+def test_a_secret_that_cannot_be_read_is_not_shown() -> None:
+    with pytest.raises(CommandError) as refused:
+        read('{"consumer_secret": "hush"')
+    assert "hush" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_the_token_reply_for_a_reader() -> None:
+    reply = {
+        "acme": {"status": "minted", "expires_at": "2026-01-31T12:00:00Z", "fingerprint": "ab12"},
+        "globex-east": {"status": "failed", "error": "invalid_client"},
+    }
+    assert token.lines(reply) == [
+        "acme         minted, expires 2026-01-31T12:00:00Z, fingerprint ab12",
+        "globex-east  failed, invalid_client",
+    ]
+
+
+def test_an_export_for_a_reader() -> None:
+    failure = {"table": "apis", "organization": "acme", "environment": "Production"}
+    alike = [{**failure, "day": f"2026-01-0{day}", "reason": "HTTP 503"} for day in (3, 2, 1)]
+    other = {**failure, "organization": None, "environment": None, "day": "2026-01-03"}
+    counts = dict.fromkeys(("settled", "rows", "bytes", "requests"), 0)
+    reply = {
+        **counts,
+        "exported": 1200,
+        "failed": 4,
+        "remaining": 2,
+        "failures": [*alike, {**other, "reason": "no secret"}],
+    }
+    head, first, second, last = export.lines(reply)
+    assert head.startswith("exported 1,200, settled 0, failed 4, remaining 2")
+    assert first == "apis acme Production 2026-01-03 and 2 more: HTTP 503"
+    assert second == "apis 2026-01-03: no secret"
+    assert last == "What remains is exported by the next runs of the schedule."
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({}, []),
+        ({"retriable": 1_200}, [r"^1,200 of the failures may pass by themselves"]),
+        ({"remaining": 5, "catch_up": "catchup-1"}, [r"backfill --attach catchup-1\)"]),
+        ({"remaining": 2, "waiting": True}, [r"^Other runs have the request budget"]),
+        (
+            {"remaining": 5, "retriable": 2, "catch_up": "catchup-1"},
+            [r"^2 of the failures", r"^What remains is left to the backfill catchup-1 "],
+        ),
+    ],
+)
+def test_an_export_says_what_follows(more: dict[str, Any], says: list[str]) -> None:
+    reply = Report().reply() | more
+    for line, pattern in zip([*export.lines(reply)][1:], says, strict=True):
+        assert re.search(pattern, line)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.none(),
+            st.integers() | st.none(),
+        )
+    )
+)
+def test_csv_and_json_keep_every_value(rows: list[tuple[str | None, int | None]]) -> None:
+    answer = Answer(["name", "count"], rows)
+    read_again = list(csv.reader(io.StringIO(query.as_csv_text(answer))))
+    assert read_again[0] == ["name", "count"]
+    assert read_again[1:] == [["" if v is None else str(v) for v in row] for row in rows]
+    assert [tuple(r.values()) for r in json.loads(json.dumps(answer.records()))] == rows
+
+
+def test_an_answer_on_a_terminal() -> None:
+    answer = Answer(
+        ["api", "requests", "share", "new"],
+        [("orders", 1234567, 0.5, True), (None, None, 12.3456, False)],
+    )
+    console = Console(file=io.StringIO(), width=60)
+    console.print(query.as_table(answer))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1].split() == ["orders", "1,234,567", "0.5", "true"]
+    assert lines[2].split() == ["-", "-", "12.346", "false"]
+    assert lines[0].index("requests") + len("requests") == lines[1].index("567") + 3
+
+
+def test_the_time_of_logs() -> None:
+    assert logs.ago("90m") == timedelta(hours=1.5)
+    assert logs.ago("2d") == timedelta(days=2)
+    for text in ("", "0h", "2", "2w", "h", "-1h"):
+        with pytest.raises(WrongUsage, match="is no time"):
+            logs.ago(text)
+
+
+def test_a_log_line_for_a_reader() -> None:
+    at = datetime(2026, 1, 31, 12, 30, 15, tzinfo=UTC)
+
+    def event(message: str) -> dict[str, Any]:
+        return {"timestamp": int(at.timestamp() * 1000), "message": message}
+
+    fields = {"level": "ERROR", "message": "partition failed", "service": "export", "table": "apis"}
+    entry = logs.parsed(event(json.dumps(fields)))
+    assert entry
+    assert logs.line(entry).plain == "2026-01-31 12:30:15 ERROR   partition failed table=apis"
+    for unread in ('{"_aws": {}, "Rows": 1}', "START RequestId: 1", "REPORT RequestId: 1 Duration"):
+        assert logs.parsed(event(unread)) is None
+    broken = logs.parsed(event("2026 7c3 Task timed out after 900.00 seconds"))
+    assert broken
+    assert broken["level"] == "ERROR"
+    plain = logs.parsed(event("anything else"))
+    assert plain
+    assert plain["level"] == "INFO"
+
+
+def test_the_tables_are_listed_with_their_columns(ran: Ran) -> None:
+    code, out, _ = ran("tables")
+    assert all(line.endswith(".") for line in out.splitlines())
+    assert code == 0
+    assert "\nlatency " in out
+    assert "\nruns " in out
+    code, out, _ = ran("tables", "latency", "--json")
+    (found,) = json.loads(out)
+    assert {column["name"]: column["type"] for column in found["columns"]}["api_id"] == "string"
+    assert "\napi_id " in ran("tables", "latency")[1]
+
+
+def test_saved_queries_are_listed(ran: Ran) -> None:
+    code, out, _ = ran("query", "--saved")
+    assert code == 0
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names == sorted(
+        path.stem for path in (Path(ROOT) / "choreo_insights_cli/sql/queries").glob("*.sql")
+    )
+
+
+def test_the_cost_of_a_stack_to_come(ran: Ran) -> None:
+    small = json.loads(ran("cost", "--model", "--json")[1])
+    large = json.loads(ran("cost", "--model", "--json", "--apis", "1000", "--growth")[1])
+    assert small["month"]["counted"] == {}
+    assert large["month"]["usd"] > small["month"]["usd"] > 5
+    assert {row["apis"] for row in large["growth"]} >= {1000}
+    assert any(limit["step"] is not None for limit in large["limits"])
+    assert "growth" not in small
+
+
+def test_the_cost_for_a_reader(ran: Ran) -> None:
+    code, out, error = ran("cost", "--model", "--growth", "--region", "nowhere-1")
+    assert code == 0
+    assert "No prices are known for nowhere-1: those of eu-central-1" in error
+    assert " USD a month, " in out
+    lines = [line.split() for line in out.splitlines()]
+    items = [line for line in lines if line and line[0] in ("Lambda", "S3", "KMS", "CloudWatch")]
+    assert len(items) > 4
+    assert "Limits, in the order" in out
+    code, out, _ = ran("cost", "--model", "--organizations", "10", "--apis", "1000")
+    assert "Beyond a limit: " in out
+    assert ran("cost", "--model", "--apis", "-1")[0] == 2

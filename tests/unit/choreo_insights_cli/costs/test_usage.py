@@ -1,0 +1,182 @@
+"""The model counts what the exporter does: against the sandbox and the template."""
+
+import importlib.util
+import io
+import json
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+
+from choreo_insights.catalogue import load
+from choreo_insights.config import ExportConfig
+from choreo_insights.dataset.partitions import safe_name
+from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, UNPARTITIONED
+from choreo_insights.dataset.store import Stored
+from choreo_insights.export.insights_api import request_body
+from choreo_insights.export.queries import Query
+from choreo_insights.export.report import Report
+from choreo_insights_cli.costs import quantities
+from choreo_insights_cli.costs.inputs import Inputs
+from choreo_insights_cli.costs.limits import LISTED_BYTES
+from choreo_insights_cli.costs.partition_size import object_bytes, questions, rows, rules
+from choreo_insights_cli.costs.quantities import (
+    DATA_SETS,
+    ENVIRONMENTS_READ,
+    LEDGER_READ,
+    NAMES_READ,
+    OWN_TABLES,
+    TABLES_READ,
+    VIEWS,
+)
+from choreo_insights_cli.costs.usage import INVOCATION_SECONDS, Usage
+from choreo_insights_cli.dashboard.data import needed_tables
+from choreo_insights_cli.dashboard.panels import SHEETS
+from choreo_insights_cli.generate.quicksight.datasets import LOOK_BACK_DAYS, data_sets
+from choreo_insights_cli.sql.duckdb import all_views, tables_of
+from choreo_insights_cli.template import Template
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from tests.unit.choreo_insights.export.test_run import TODAY, Place
+
+ROOT = Path(__file__).parents[4]
+TEMPLATE = Template(ROOT / "template.yaml")
+CATALOGUE = load()
+
+
+def test_rows_questions_and_bytes_are_those_of_synthetic_traffic():
+    spec = OrganizationSpec(
+        "acme", apis=20, applications=5, environments=(EnvironmentSpec("Production"),)
+    )
+    day = TODAY - timedelta(days=1)
+    with SandboxServer(World(seed=5, organizations=[spec]), Settings()) as sandbox:
+        place = Place(sandbox, organizations=("acme",))
+        report = place.run({"from": str(day), "to": str(day)})
+        asked = sum(sandbox.statistics.root_fields.values())
+    inputs = Inputs(apis=20, applications=5, environments=1, history_days=0)
+    usage = Usage(inputs, CATALOGUE)
+    tables = [table for table in usage.daily if usage.copies(table)]
+    # And the lists of environments and APIs.
+    assert sum(questions(t, inputs.size) for t in tables) + 2 == pytest.approx(asked, rel=0.1)
+    assert usage.rows_a_day == pytest.approx(report.rows, rel=0.1)
+    size = sum(object_bytes(table, inputs.size) for table in tables)
+    assert size == pytest.approx(report.bytes, rel=0.3)
+    for table in tables:
+        key = f"insights/{table.name}/day={day}/acme.{safe_name('Production')}.parquet"
+        found = len(place.dataset.rows(key))
+        assert rows(table, inputs.size) == pytest.approx(found, rel=0.5, abs=6), table.name
+
+
+def test_the_traffic_of_every_shipped_table_is_known():
+    shipped = {table.name for table in CATALOGUE.chosen(None)}
+    assert set(rules()) - {"other"} == shipped
+
+
+def test_questions_take_as_many_bytes_as_is_counted():
+    table = CATALOGUE.table("api_usage_over_time")
+    given = {
+        "time": {"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-02T00:00:00.000Z"},
+        "data": {"orgId": "x" * 36, "environmentIds": ["x" * 36] * 4, "tenant": "carbon.super"},
+    }
+    queries = [Query(table, {**given, "apiIds": [f"{n:036d}"] * 5}, {}) for n in range(20)]
+    each = len(request_body(queries)) / 20
+    assert each == pytest.approx(quantities._BYTES_A_QUESTION, rel=0.5)
+
+
+def test_the_template_has_what_is_counted():
+    functions = TEMPLATE.of_type("AWS::Serverless::Function")
+    assert functions["ExportFunction"]["MemorySize"] / 1024 == quantities.EXPORT_GB
+    assert functions["TokenFunction"]["MemorySize"] / 1024 == quantities.TOKEN_GB
+    assert functions["ExportFunction"]["Timeout"] == INVOCATION_SECONDS
+    assert len(TEMPLATE.of_type("AWS::KMS::Key")) == quantities.KEYS
+    alarms = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
+    on_queries = [alarm for alarm in alarms if "Metrics" in alarm]
+    assert len(on_queries) == quantities.QUERY_ALARMS
+    assert len(alarms) - len(on_queries) == quantities.ALARMS
+    defaults = {name: TEMPLATE.parameters[name].get("Default") for name in TEMPLATE.parameters}
+    usual = Inputs()
+    assert defaults["Concurrency"] == usual.concurrency
+    assert defaults["RequestsPerMinute"] == usual.requests_per_minute
+    assert defaults["BatchSize"] == usual.batch_size
+    assert defaults["SettleHours"] == usual.settle_hours
+    assert defaults["QuickSightDays"] == usual.quicksight_days
+    assert defaults["Architecture"] == usual.architecture
+    assert defaults["RequestSeconds"] == ExportConfig.request_seconds
+
+
+def test_every_kind_of_resource_has_been_thought_of():
+    """What costs has a price; the others cost nothing by themselves."""
+    free = {
+        "AWS::Athena::WorkGroup", "AWS::CloudFormation::Stack", "AWS::Glue::Database",
+        "AWS::IAM::Policy", "AWS::IAM::Role", "AWS::S3::BucketPolicy", "AWS::SNS::Subscription",
+        "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy", "AWS::Scheduler::ScheduleGroup",
+        "AWS::Serverless::LayerVersion",
+    }  # fmt: skip
+    priced = {
+        "AWS::CloudWatch::Alarm", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket",
+        "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::Scheduler::Schedule",
+        "AWS::Serverless::Function", "AWS::Serverless::StateMachine",
+    }  # fmt: skip
+    assert {resource["Type"] for resource in TEMPLATE.resources.values()} == free | priced
+
+
+def test_glue_and_quicksight_have_what_is_counted():
+    made = [
+        resource["Type"]
+        for name in ("generated/tables.yaml", "generated/views.yaml")
+        for resource in yaml.safe_load((ROOT / name).read_text())["Resources"].values()
+    ]
+    assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + OWN_TABLES
+    sets = data_sets(SHEETS, all_views().values())
+    read = [(each.by_day, tables_of(each.name)) for each in sets]
+    assert len(sets) == DATA_SETS
+    assert sum(REGISTRY_NAMES in tables for _, tables in read) == NAMES_READ
+    assert sum(REGISTRY_ENVIRONMENTS in tables for _, tables in read) == ENVIRONMENTS_READ
+    assert sum("runs" in tables for by_day, tables in read if by_day) == LEDGER_READ
+    daily = [tables - UNPARTITIONED - {"runs"} for by_day, tables in read if by_day]
+    assert sum(map(len, daily)) == TABLES_READ
+    assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
+    assert len(needed_tables(SHEETS) - UNPARTITIONED) == 30
+
+
+@pytest.fixture(scope="module")
+def app() -> ModuleType:
+    path = ROOT / "functions/export/app.py"
+    spec = importlib.util.spec_from_file_location("costs_export_app", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_run_writes_as_many_metrics_as_are_counted(app: ModuleType, monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    report = Report(exported=3)
+    report.by_organization["acme", "Exported"] += 3
+    app._publish("stack", report)
+    series = {
+        (metric["Name"], tuple(dimensions))
+        for line in out.getvalue().splitlines()
+        for told in json.loads(line)["_aws"]["CloudWatchMetrics"]
+        for dimensions in told["Dimensions"]
+        for metric in told["Metrics"]
+    }
+    # And the one of minted tokens.
+    assert len(series) + 1 == quantities.METRICS + quantities.METRICS_AN_ORGANIZATION
+
+
+def test_what_was_listed_takes_as_much_memory_as_is_counted():
+    tracemalloc.start()
+    try:
+        kept = {
+            f"insights/api_usage_over_time/day=2026-01-01/organisation.{n:012}.parquet": Stored(
+                datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n), f'"{n:032x}"'
+            )
+            for n in range(20_000)
+        }
+        each = tracemalloc.get_traced_memory()[0] / len(kept)
+    finally:
+        tracemalloc.stop()
+    assert each == pytest.approx(LISTED_BYTES, rel=0.25)

@@ -1,0 +1,92 @@
+"""`docs/generated/reliability.md` has every fault and every invariant, each with tests that there
+are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.faults import page, selection
+from tests.faults.invariants import INVARIANTS
+from tests.faults.table import FAULTS, key
+
+FOLDER = Path(__file__).parents[2]
+PAGE = FOLDER.parent / "docs/generated/reliability.md"
+
+
+def test_the_page_has_the_faults_that_there_are() -> None:
+    rows = [line for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")][2:]
+    # The last column is what a run of `make reliability` counted.
+    assert [row.rstrip(" |").rpartition(" | ")[0] + " |" for row in rows] == [
+        page.described(fault) for fault in FAULTS
+    ], "run `make reliability`"
+
+
+def test_the_page_says_that_each_fault_was_tried_and_survived() -> None:
+    text = PAGE.read_text("utf-8")
+    assert "not tried" not in text
+    for line in text.splitlines():
+        if line.startswith("| ") and " of " in line.rpartition(" | ")[2]:
+            survived, _, tried = line.rpartition(" | ")[2].rstrip(" |").partition(" of ")
+            assert int(survived) == int(tried) > 0, line
+
+
+def test_each_fault_has_a_name_of_its_own_and_is_tried() -> None:
+    names = [key(fault) for fault in FAULTS]
+    assert len(set(names)) == len(names)
+    tests = "".join(path.read_text("utf-8") for path in (FOLDER / "faults").glob("test_*.py"))
+    for fault in FAULTS:
+        assert bool(fault.cases) != bool(fault.by), fault.name
+        assert not fault.by or f"def {fault.by}(" in tests
+        ids = [case.id for case in fault.cases]
+        assert len(set(ids)) == len(ids), fault.name
+
+
+def test_the_page_has_the_invariants() -> None:
+    text = PAGE.read_text("utf-8")
+    for invariant in INVARIANTS:
+        assert page.section(invariant) in text, "run `make reliability`"
+
+
+def test_each_invariant_is_proved_by_tests_that_exist() -> None:
+    there = {
+        name
+        for path in FOLDER.rglob("test_*.py")
+        for name in re.findall(r"^ *def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE)
+    }
+    for invariant in INVARIANTS:
+        assert invariant.tests
+        assert set(invariant.tests) - there == set(), invariant.name
+        assert len(set(invariant.tests)) == len(invariant.tests)
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_a_part_has_every_fault_and_each_places_outcomes(seed: str) -> None:
+    every = [(fault, case) for fault in FAULTS for case in fault.cases]
+    usual = [(fault, case) for fault, case in every if not case.soak]
+    part = selection.drawn(every, seed)
+    assert part == selection.drawn(every, seed)
+    assert {key(fault) for fault, _ in part} == {key(fault) for fault, _ in usual}
+    assert {(fault.place, case.outcome) for fault, case in part} == {
+        (fault.place, case.outcome) for fault, case in usual
+    }
+    assert all(each in usual for each in part)
+    assert len(part) < 2 / 3 * len(usual)
+
+
+def test_every_usual_case_is_drawn_by_some_seed() -> None:
+    every = [(fault, case) for fault in FAULTS for case in fault.cases]
+    drawn = {
+        (key(fault), case.id)
+        for seed in range(100)
+        for fault, case in selection.drawn(every, str(seed))
+    }
+    assert drawn == {(key(fault), case.id) for fault, case in every if not case.soak}
+
+
+@pytest.mark.parametrize("counts", [{}, {key(FAULTS[0]): (3, 2)}])
+def test_the_page_tells_what_was_not_survived(counts: page.Counts) -> None:
+    text = page.text(counts)
+    assert text.count("not tried") == len(FAULTS) - len(counts)
+    assert ("| 2 of 3 |" in text) == bool(counts)
+    assert f"{2 if counts else 0} of {3 if counts else 0} cases were survived." in text
