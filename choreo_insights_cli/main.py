@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from choreo_insights.errors import InsightsError
 from choreo_insights_cli.errors import DONE, INTERRUPTED, NOT_DONE, CommandError
+from choreo_insights_cli.paths import DISTRIBUTION
 
 # Each is imported when it is called: together they bring a database and a plotting library.
 COMMANDS = {
@@ -63,7 +64,7 @@ class _Lazy(click.Group):
     epilog=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(message="%(version)s", package_name="choreo-insights-export")
+@click.version_option(message="%(version)s", package_name=DISTRIBUTION)
 def program() -> None:
     """Your Choreo Insights data in your own S3: how it stands, and what to do with it."""
 

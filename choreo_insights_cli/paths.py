@@ -3,15 +3,36 @@
 from pathlib import Path
 
 from choreo_insights.catalogue import Catalogue, load, read
+from choreo_insights_cli.errors import WrongUsage
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
 STACK_NAME = "choreo-insights"
+DISTRIBUTION = "choreo-insights-export"
 
 
 def shipped(name: str) -> Path:
     """A file or folder of the project's top level; an installation has it in this package."""
     here = ROOT / name
-    return here if here.exists() else Path(__file__).resolve().parent / "project" / name
+    return here if is_project(ROOT) else PACKAGE / "project" / name
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder holds the project: what is deployed from it."""
+    return (folder / "template.yaml").is_file() and (folder / "layers/insights").is_dir()
+
+
+def project() -> Path:
+    """The project's folder: the current one, or the checkout that the program is run from.
+
+    Raises WrongUsage where neither is one.
+    """
+    for folder in (Path.cwd(), ROOT):
+        if is_project(folder):
+            return folder
+    raise WrongUsage(
+        f"{Path.cwd()} is not the project's folder: it has no template.yaml. cd there."
+    )
 
 
 def catalogue() -> Catalogue:

@@ -10,13 +10,15 @@ import msgspec
 from choreo_insights.catalogue import load
 from choreo_insights.dataset.store import VERSION
 from choreo_insights_cli.dashboard.panels import SHEETS
+from choreo_insights_cli.generate.everything import version
 from choreo_insights_cli.generate.quicksight.datasets import data_sets
+from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.releases.changes import Types, differences, types
 from choreo_insights_cli.releases.migrate import shapes
 from choreo_insights_cli.sql import shipped
 
 FILE = Path(__file__).parent / "release.json"
-CHANGELOG = shipped.ROOT / "CHANGELOG.md"
+CHANGELOG = ROOT / "CHANGELOG.md"
 _HEADING = re.compile(r"^## \[([^\]]+)\].*$", re.M)
 
 
@@ -39,7 +41,7 @@ def current() -> Release:
     """This tree. Raises DocumentError."""
     views = shipped.views()
     return Release(
-        shipped.version(),
+        version(ROOT),
         VERSION,
         {name: types(columns) for name, columns in shipped.tables().items()},
         {view.name: types(view.columns) for view in views},
@@ -87,16 +89,16 @@ def sections(text: str) -> dict[str, str]:
 def main() -> int:
     """Keeps this tree as the last release; the exit code tells whether it could be one."""
     unreleased, (newest, _), *_ = sections(CHANGELOG.read_text("utf-8")).items()
-    version = shipped.version()
-    if newest != version or unreleased[1].strip():
+    this = version(ROOT)
+    if newest != this or unreleased[1].strip():
         sys.stderr.write(
-            f"CHANGELOG.md: move what is under Unreleased to a heading [{version}], the version in"
+            f"CHANGELOG.md: move what is under Unreleased to a heading [{this}], the version in"
             " pyproject.toml\n"
         )
         return 1
     encoded = msgspec.json.format(msgspec.json.encode(current()), indent=1)
     FILE.write_bytes(encoded + b"\n")
-    sys.stdout.write(f"wrote {FILE.name}: {version}. Commit it, and tag the commit v{version}\n")
+    sys.stdout.write(f"wrote {FILE.name}: {this}. Commit it, and tag the commit v{this}\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`insights tables`: which tables there are, and in a checkout, compiling their documents."""
+"""`insights tables`: which tables there are; compiles the documents of a project's folder."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ from choreo_insights.catalogue import Column
 from choreo_insights_cli import options, spinner
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.generate.tables_page import first_sentence
-from choreo_insights_cli.paths import ROOT, catalogue
+from choreo_insights_cli.paths import catalogue, project
 from choreo_insights_cli.sql.shipped import OWN
 
 _EXAMPLES = """\b
 Examples:
   insights tables                         the tables, with what each holds
   insights tables latency                 the columns of a table
-  insights tables --compile               after a document was changed, in a checkout
+  insights tables --compile               after a document was changed, in the project's folder
 """
 # Name, description, columns.
 _Described = tuple[str, str, Sequence[Column]]
@@ -82,10 +82,9 @@ def _show(rows: Mapping[str, Sequence[str]]) -> None:
 
 
 def _compile(*, check: bool) -> int:
-    if not (ROOT / "template.yaml").exists():
-        raise WrongUsage("Documents are compiled in a checkout of the project: run it there.")
+    root = project()
     # The compilers of views and dashboards take longer to import than most commands run.
     from choreo_insights_cli.generate.everything import write  # noqa: PLC0415
 
     with spinner.shown("compiling"):
-        return write(check=check)
+        return write(root, check=check)

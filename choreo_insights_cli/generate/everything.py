@@ -1,7 +1,9 @@
 """What follows from the documents, views and panels: the files that `make tables` writes."""
 
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 
 import msgspec
@@ -11,32 +13,50 @@ from choreo_insights.dataset.store import VERSION
 from choreo_insights_cli.catalogue.compiler import compile_folder, schema
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.dashboard.panels import SHEETS
+from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.generate import athena, glue, quicksight, tables_page, views_page
+from choreo_insights_cli.paths import DISTRIBUTION, PACKAGE, ROOT, is_project
 from choreo_insights_cli.sql import statements
-from choreo_insights_cli.sql.shipped import OWN, ROOT, version
+from choreo_insights_cli.sql.shipped import OWN
 
 
-def generated(root: Path = ROOT) -> Iterator[tuple[Path, str]]:
-    """Every derived file below `root` with its content. Raises DocumentError."""
+def version(root: Path) -> str:
+    """The release that a project's folder is, or the last one before it."""
+    with (root / "pyproject.toml").open("rb") as file:
+        found: str = tomllib.load(file)["project"]["version"]
+    return found
+
+
+def own_version() -> str:
+    """The release that this program is of."""
+    return version(ROOT) if is_project(ROOT) else metadata.version(DISTRIBUTION)
+
+
+def generated(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every derived file below `root`, a project's folder, with its content.
+
+    It follows from the documents alone, never from what was compiled before. Raises DocumentError.
+    """
     against = schema()
-    shipped = compile_folder(root / "choreo_insights_cli/catalogue/tables", against)
+    program = root / PACKAGE.name if (root / PACKAGE.name).exists() else PACKAGE
+    shipped = compile_folder(program / "catalogue/tables", against)
     # Tables and views share the names of one database.
     taken = (
         *(table.name for table in shipped),
-        *(v.stem for v in (root / "choreo_insights_cli/sql/views").glob("*.sql")),
+        *(view.stem for view in (program / "sql/views").glob("*.sql")),
     )
     found = compile_folder(root / "custom", against, taken)
     own = [msgspec.structs.replace(table, own=True) for table in found]
     yield root / "layers/insights/choreo_insights/catalogue.json", _compiled(shipped)
     yield root / "generated/custom_catalogue.json", _compiled(own)
-    versions = {"Version": version(), "DatasetVersion": str(VERSION)}
+    versions = {"Version": version(root), "DatasetVersion": str(VERSION)}
     yield root / "generated/tables.yaml", glue.render([*map(_described, shipped), *OWN], versions)
     yield root / "generated/custom_tables.yaml", glue.render(map(_described, own))
     yield root / "docs/generated/tables.md", tables_page.render(shipped, OWN)
     yield root / "docs/generated/custom_tables.md", tables_page.render_own(own)
     tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}
-    views = statements.views(root / "choreo_insights_cli/sql/views", tables)
-    queries = statements.queries(root / "choreo_insights_cli/sql/queries", tables, views)
+    views = statements.views(program / "sql/views", tables)
+    queries = statements.queries(program / "sql/queries", tables, views)
     yield root / "generated/views.yaml", athena.render_views(views)
     yield root / "generated/queries.yaml", athena.render_queries(queries)
     yield root / "docs/generated/views.md", views_page.render(views, queries)
@@ -52,10 +72,18 @@ def _described(table: Table) -> tuple[str, str, Sequence[Column]]:
     return table.name, table.description, table.columns
 
 
-def write(*, check: bool) -> int:
-    """Writes what is stale, or only names it; 1 where a document is broken or a check fails."""
+def write(root: Path, *, check: bool) -> int:
+    """Writes what is stale, or only names it; 1 where a document is broken or a check fails.
+
+    Raises WrongUsage where the folder is of another release than this program.
+    """
+    if (theirs := version(root)) != (ours := own_version()):
+        raise WrongUsage(
+            f"{root} is version {theirs} of the project, and this program is version {ours}:"
+            f" install the program from there (pipx install --force {root})."
+        )
     try:
-        files = list(generated())
+        files = list(generated(root))
     except DocumentError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -64,9 +92,9 @@ def write(*, check: bool) -> int:
         if path in stale and not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
-            sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+            sys.stdout.write(f"wrote {path.relative_to(root)}\n")
     if stale and check:
-        names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+        names = ", ".join(str(path.relative_to(root)) for path in stale)
         sys.stderr.write(f"{names}: older than the documents. Run `make tables`\n")
         return 1
     return 0

@@ -1,8 +1,6 @@
 """What the project ships: tables, views and saved queries, as they are compiled."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from choreo_insights.catalogue import Column, load
 from choreo_insights.dataset.cross_checks import CHECKS, CHECKS_COLUMNS, CHECKS_DESCRIPTION
@@ -15,9 +13,9 @@ from choreo_insights.dataset.registry import (
     REGISTRY_NAMES_COLUMNS,
     REGISTRY_NAMES_DESCRIPTION,
 )
+from choreo_insights_cli.paths import PACKAGE
 from choreo_insights_cli.sql import statements
 
-ROOT = Path(__file__).parents[2]
 # The exporter's own tables: name, description, columns.
 OWN = (
     (RUNS, RUNS_DESCRIPTION, RUNS_COLUMNS),
@@ -25,13 +23,6 @@ OWN = (
     (REGISTRY_ENVIRONMENTS, REGISTRY_ENVIRONMENTS_DESCRIPTION, REGISTRY_ENVIRONMENTS_COLUMNS),
     (REGISTRY_NAMES, REGISTRY_NAMES_DESCRIPTION, REGISTRY_NAMES_COLUMNS),
 )
-
-
-def version() -> str:
-    """The release that this tree is, or the last one before it."""
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        found: str = tomllib.load(file)["project"]["version"]
-    return found
 
 
 def tables() -> Mapping[str, Sequence[Column]]:
@@ -42,9 +33,9 @@ def tables() -> Mapping[str, Sequence[Column]]:
 
 def views() -> list[statements.View]:
     """The views, each after those that it reads. Raises DocumentError."""
-    return statements.views(ROOT / "choreo_insights_cli/sql/views", tables())
+    return statements.views(PACKAGE / "sql/views", tables())
 
 
 def queries() -> list[statements.Statement]:
     """The saved queries. Raises DocumentError."""
-    return statements.queries(ROOT / "choreo_insights_cli/sql/queries", tables(), views())
+    return statements.queries(PACKAGE / "sql/queries", tables(), views())

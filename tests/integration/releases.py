@@ -13,7 +13,9 @@ from choreo_insights.catalogue import Catalogue, Table, load
 from choreo_insights.dataset.store import VERSION
 from choreo_insights_cli.catalogue.compiler import compile_document, compile_folder, schema
 from choreo_insights_cli.generate import glue
-from choreo_insights_cli.sql.shipped import OWN, ROOT, version
+from choreo_insights_cli.generate.everything import version
+from choreo_insights_cli.paths import ROOT
+from choreo_insights_cli.sql.shipped import OWN
 from dev.local.paths import Folder
 from tests.unit.choreo_insights_cli.generate.test_everything import OWN as OF_A_USER
 
@@ -34,14 +36,16 @@ _PATHS = {
     "ContentUri: layers/insights": "ContentUri: InsightsLayer",
     "CodeUri: functions/token": "CodeUri: TokenFunction",
     "CodeUri: functions/export": "CodeUri: ExportFunction",
-    "TemplateURL: generated/custom_tables.yaml": "TemplateURL: CustomTables/template.yaml",
-    "TemplateURL: generated/tables.yaml": "TemplateURL: InsightsTables/template.yaml",
-    "TemplateURL: generated/views.yaml": "TemplateURL: InsightsViews/template.yaml",
-    "TemplateURL: generated/queries.yaml": "TemplateURL: SavedQueries/template.yaml",
-    "TemplateURL: generated/quicksight.yaml": "TemplateURL: QuickSight/template.yaml",
+    "TemplateURL: custom/tables.yaml": "TemplateURL: CustomTables/template.yaml",
+    "TemplateURL: tables.yaml": "TemplateURL: InsightsTables/template.yaml",
+    "TemplateURL: views.yaml": "TemplateURL: InsightsViews/template.yaml",
+    "TemplateURL: queries.yaml": "TemplateURL: SavedQueries/template.yaml",
+    "TemplateURL: quicksight.yaml": "TemplateURL: QuickSight/template.yaml",
     "DefinitionUri: statemachines/": "DefinitionUri: ",
 }
-_LAYER = Path("InsightsLayer/python/insights")
+# The library, as it was called in 0.1.0 and as it is now.
+_FIRST_LAYER = Path("InsightsLayer/python/insights")
+_LAYER = Path("InsightsLayer/python/choreo_insights")
 
 
 def build_first(source: Folder, target: Folder) -> None:
@@ -56,7 +60,7 @@ def build_first(source: Folder, target: Folder) -> None:
     for function, resource in _CODE.items():
         shutil.copy(first / "functions" / function / "app.py", target.build / resource)
     shutil.rmtree(target.build / _LAYER)
-    shutil.copytree(first / "layers/insights/choreo_insights", target.build / _LAYER)
+    shutil.copytree(first / "layers/insights/insights", target.build / _FIRST_LAYER)
     shutil.copy(first / "statemachines" / "backfill.asl.json", target.build)
     template = (first / "template.yaml").read_text()
     for before, after in _PATHS.items():
@@ -66,9 +70,9 @@ def build_first(source: Folder, target: Folder) -> None:
         shutil.copy(first / f"{name}.yaml", target.build / resource / "template.yaml")
     _change_table(target.build / "InsightsTables" / "template.yaml")
     against = schema()
-    _put_own(target, against)
+    _put_own(target, _FIRST_LAYER, against)
     changed = msgspec.to_builtins(compile_document(Path(f"{TABLE}.graphql"), BEFORE, against))
-    catalogue = target.build / _LAYER / "catalogue.json"
+    catalogue = target.build / _FIRST_LAYER / "catalogue.json"
     tables = json.loads(catalogue.read_bytes())["tables"]
     tables = [changed if table["name"] == TABLE else table for table in tables]
     catalogue.write_text(json.dumps({"tables": tables}))
@@ -86,10 +90,10 @@ def _change_table(template: Path) -> None:
     template.write_text(before + name + after)
 
 
-def _put_own(target: Folder, against: GraphQLSchema) -> None:
+def _put_own(target: Folder, layer: Path, against: GraphQLSchema) -> None:
     """Puts a user's own table into a build."""
     own = [compile_document(Path(f"{CUSTOM}.graphql"), OF_A_USER, against)]
-    catalogue = target.build / _LAYER / "custom_catalogue.json"
+    catalogue = target.build / layer / "custom_catalogue.json"
     catalogue.write_bytes(msgspec.json.encode(Catalogue(tuple(own))))
     (target.build / "CustomTables" / "template.yaml").write_text(glue.render(map(_described, own)))
 
@@ -110,8 +114,8 @@ def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catal
     ]
     layer = target.build / _LAYER
     (layer / "catalogue.json").write_bytes(msgspec.json.encode(Catalogue(tuple(shipped))))
-    _put_own(target, against)
-    versions = {"Version": version(), "DatasetVersion": f"{VERSION}"}
+    _put_own(target, _LAYER, against)
+    versions = {"Version": version(ROOT), "DatasetVersion": f"{VERSION}"}
     tables = glue.render([*map(_described, shipped), *OWN], versions)
     (target.build / "InsightsTables" / "template.yaml").write_text(tables)
     return load(layer)

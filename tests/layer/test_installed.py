@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from choreo_insights_cli.main import COMMANDS
 from dev.sandbox import SandboxServer
 from tests.layer.conftest import ROOT, VENVS
+from tests.unit.choreo_insights_cli.generate.test_everything import OWN as OF_A_USER
 
 DRAW = """
 from datetime import UTC, datetime
@@ -40,12 +43,12 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    installed: Path, folder: Path, *arguments: str, stdin: str = ""
+    installed: Path, folder: Path, *arguments: str, stdin: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [installed / arguments[0], *arguments[1:]],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), **variables},
         input=stdin,
         capture_output=True,
         text=True,
@@ -68,11 +71,51 @@ def test_it_has_the_project_s_files(installed: Path, tmp_path: Path) -> None:
     assert len(saved.stdout.splitlines()) == len(
         [*(ROOT / "choreo_insights_cli/sql/queries").glob("*.sql")]
     )
-    compiled = run(installed, tmp_path, "insights", "tables", "--compile")
-    assert compiled.returncode == 2
-    assert "in a checkout" in compiled.stderr
     drawn = run(installed, tmp_path, "python", "-I", "-c", DRAW)
     assert drawn.returncode == 0, drawn.stderr
+
+
+def test_it_brings_two_packages_with_names_of_their_own(installed: Path) -> None:
+    (wheel,) = installed.parent.parent.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "choreo_insights",
+        "choreo_insights_cli",
+    }
+    tracked = subprocess.run(
+        ["git", "ls-files", "choreo_insights_cli", "layers/insights/choreo_insights"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert {name.removeprefix("layers/insights/") for name in tracked} <= set(names)
+
+
+def test_it_compiles_a_project_s_folder(installed: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    for name in ("choreo_insights_cli", "custom", "docs/generated", "generated", "layers"):
+        shutil.copytree(ROOT / name, project / name)
+    for name in ("pyproject.toml", "template.yaml"):
+        shutil.copy(ROOT / name, project / name)
+    fresh = run(installed, project, "insights", "tables", "--check")
+    assert (fresh.returncode, fresh.stderr) == (0, "")
+    (project / "custom/busiest_hours.graphql").write_text(OF_A_USER)
+    compiled = run(installed, project, "insights", "tables", "--compile")
+    assert compiled.returncode == 0, compiled.stderr
+    assert "wrote generated/custom_tables.yaml" in compiled.stdout
+    assert "BusiestHoursTable" in (project / "generated/custom_tables.yaml").read_text()
+    elsewhere = run(installed, tmp_path, "insights", "tables", "--compile")
+    assert elsewhere.returncode == 2
+    assert "is not the project's folder" in elsewhere.stderr
+
+
+def test_a_folder_on_the_path_is_not_taken_for_it(installed: Path, tmp_path: Path) -> None:
+    """Names such as `cli` are everybody's."""
+    for name in ("cli", "insights", "catalogue", "dashboard", "views"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('somebody else')\n")
+    done = run(installed, tmp_path, "insights", "tables", PYTHONPATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_it_asks_the_endpoints(installed: Path, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from choreo_insights_cli.sql import shipped
+from choreo_insights_cli.generate.everything import version
+from choreo_insights_cli.paths import ROOT
 from dev import release
 from dev.release import CHANGELOG, Release, broken, current, last, missed, renamed, sections
 
@@ -61,7 +62,7 @@ def test_another_type_breaks_a_table_under_its_own_name_and_under_a_new_one():
 def test_the_newest_release_is_this_version():
     unreleased, newest, *_ = sections(TEXT)
     assert unreleased == "Unreleased"
-    assert newest == shipped.version() == last().version
+    assert newest == version(ROOT) == last().version
     assert re.fullmatch(r"\d+\.\d+\.\d+", newest)
     dated = re.findall(r"^## \[([\d.]+)\] - \d{4}-\d{2}-\d{2}$", TEXT, re.M)
     assert dated == list(sections(TEXT))[1:]
@@ -85,11 +86,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 def test_a_release_is_kept_once_its_changes_are_under_its_version(place: Place):
-    version = shipped.version()
-    place.log.write_text(f"## [Unreleased]\n\n- More.\n\n## [{version}] - 2026-01-01\n\n- All.\n")
+    this = version(ROOT)
+    place.log.write_text(f"## [Unreleased]\n\n- More.\n\n## [{this}] - 2026-01-01\n\n- All.\n")
     assert release.main() == 1
     assert not place.file.exists()
-    place.log.write_text(f"## [Unreleased]\n\n## [{version}] - 2026-01-01\n\n- More.\n")
+    place.log.write_text(f"## [Unreleased]\n\n## [{this}] - 2026-01-01\n\n- More.\n")
     assert release.main() == 0
     assert last() == current()
 
@@ -99,4 +100,4 @@ def test_a_version_that_the_change_log_has_not_is_refused(
 ):
     place.log.write_text("## [Unreleased]\n\n## [0.0.1] - 2026-01-01\n\n- All.\n")
     assert release.main() == 1
-    assert f"a heading [{shipped.version()}]" in capsys.readouterr().err
+    assert f"a heading [{version(ROOT)}]" in capsys.readouterr().err

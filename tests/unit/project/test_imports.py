@@ -38,11 +38,12 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     # What the commands share. `main` names them as texts, and imports the one that is called.
     "choreo_insights_cli": LIBRARY,
     "choreo_insights_cli.catalogue": LIBRARY,
-    "choreo_insights_cli.sql": (*LIBRARY, "choreo_insights_cli.catalogue"),
+    "choreo_insights_cli.sql": (*LIBRARY, "choreo_insights_cli", "choreo_insights_cli.catalogue"),
     "choreo_insights_cli.costs": LIBRARY,
     "choreo_insights_cli.dashboard": (*LIBRARY, "choreo_insights_cli.sql"),
     "choreo_insights_cli.generate": (
         *LIBRARY,
+        "choreo_insights_cli",
         "choreo_insights_cli.catalogue",
         "choreo_insights_cli.dashboard",
         "choreo_insights_cli.sql",
@@ -141,4 +142,4 @@ def test_an_import_that_runs_up_is_found(module: str, line: str) -> None:
 def test_the_program_imports_no_command_before_it_is_called() -> None:
     """Together they bring a database and a plotting library."""
     text = (ROOT / Path("choreo_insights_cli/main.py")).read_text("utf-8")
-    assert {name.split(".")[1] for name in imports(text, sources())} <= {"errors"}
+    assert {name.split(".")[1] for name in imports(text, sources())} <= {"errors", "paths"}

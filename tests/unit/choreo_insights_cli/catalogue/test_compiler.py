@@ -7,7 +7,8 @@ import pytest
 
 from choreo_insights_cli.catalogue.compiler import compile_document, compile_folder, schema
 from choreo_insights_cli.catalogue.errors import DocumentError
-from choreo_insights_cli.generate.everything import ROOT, generated
+from choreo_insights_cli.generate.everything import generated
+from choreo_insights_cli.paths import ROOT
 
 SCHEMA = schema()
 OVER_TIME = """# What it is.
@@ -388,5 +389,5 @@ def test_other_files_in_the_folder_and_a_byte_order_mark_are_let_be(tmp_path: Pa
 
 
 def test_what_is_generated_is_fresh():
-    stale = [path.name for path, text in generated() if path.read_text("utf-8") != text]
+    stale = [path.name for path, text in generated(ROOT) if path.read_text("utf-8") != text]
     assert not stale, "run `make tables`"

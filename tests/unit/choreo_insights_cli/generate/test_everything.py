@@ -2,16 +2,20 @@
 
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import yaml
 
+from choreo_insights import catalogue
 from choreo_insights.catalogue import load
 from choreo_insights.errors import ConfigurationError
 from choreo_insights_cli.catalogue.errors import DocumentError
-from choreo_insights_cli.generate.everything import ROOT, generated
+from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.generate.everything import generated, write
 from choreo_insights_cli.generate.glue import render
 from choreo_insights_cli.generate.tables_page import render_own
+from choreo_insights_cli.paths import ROOT
 
 OWN = """# Requests by user agent | hour.
 query hits_by_user_agent($time: TimeFilter!, $data: DataFilter!, $groupByValues: [String]!) {
@@ -31,6 +35,9 @@ def copy(folder: Path) -> Path:
         "choreo_insights_cli/sql/queries",
     ):
         shutil.copytree(ROOT / name, folder / name)
+    for name in ("pyproject.toml", "template.yaml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "layers/insights").mkdir(parents=True)
     (folder / "custom").mkdir()
     (folder / "custom/hits_by_user_agent.graphql").write_text(OWN)
     return folder
@@ -71,6 +78,30 @@ def test_what_is_shipped_does_not_change_with_it(files: dict[str, str]):
     for name, text in files.items():
         if "custom" not in name:
             assert text == (ROOT / name).read_text(), name
+
+
+def test_nothing_comes_from_what_was_compiled_before(
+    project: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(path: Path) -> NoReturn:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(catalogue, "read", refuse)
+    assert {str(path.relative_to(project)): text for path, text in generated(project)} == files
+
+
+def test_a_folder_without_the_program_has_the_shipped_documents(
+    project: Path, files: dict[str, str]
+):
+    shutil.rmtree(project / "choreo_insights_cli")
+    assert {str(path.relative_to(project)): text for path, text in generated(project)} == files
+
+
+def test_a_folder_of_another_release_is_refused(project: Path):
+    (project / "pyproject.toml").write_text('[project]\nversion = "0.0.9"\n')
+    with pytest.raises(WrongUsage, match=r"is version 0\.0\.9 .*pipx install --force"):
+        write(project, check=False)
+    assert not (project / "generated").exists()
 
 
 def test_without_documents_the_folder_has_its_page_and_no_table():

@@ -20,13 +20,14 @@ from choreo_insights_cli.generate.quicksight.access import (
     OWN_DATA_SOURCE,
     OWN_THEME,
 )
+from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.sql import shipped
 from choreo_insights_cli.sql.duckdb import connect, translated
 from choreo_insights_cli.template import Template
 
 Json = dict[str, Any]
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
-TEMPLATE = Template(shipped.ROOT / "generated/quicksight.yaml")
+TEMPLATE = Template(ROOT / "generated/quicksight.yaml")
 MODEL = botocore.session.Session().get_service_model("quicksight")
 PARAMETERS = {
     "StackName": "choreo-insights",

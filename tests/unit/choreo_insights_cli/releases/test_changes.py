@@ -7,6 +7,7 @@ import pytest
 from choreo_insights.catalogue import Catalogue
 from choreo_insights_cli.catalogue.compiler import compile_folder, schema
 from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.releases import changes
 from choreo_insights_cli.releases.announce import announced
 from choreo_insights_cli.releases.changes import Change, Changes, Retyped, differences, types
@@ -101,9 +102,7 @@ def test_what_views_lose_is_told():
 
 @pytest.fixture(scope="module")
 def current() -> Catalogue:
-    return Catalogue(
-        tuple(compile_folder(shipped.ROOT / "choreo_insights_cli/catalogue/tables", schema()))
-    )
+    return Catalogue(tuple(compile_folder(ROOT / "choreo_insights_cli/catalogue/tables", schema())))
 
 
 def deployed(current: Catalogue) -> dict[str, dict[str, str]]:
