@@ -14,7 +14,7 @@ from choreo_insights_cli.catalogue.compiler import compile_folder, schema
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.errors import WrongUsage
-from choreo_insights_cli.generate import athena, glue, quicksight, tables_page, views_page
+from choreo_insights_cli.generate import athena, cli_page, glue, quicksight, tables_page, views_page
 from choreo_insights_cli.paths import DISTRIBUTION, PACKAGE, ROOT, is_project
 from choreo_insights_cli.sql import statements
 from choreo_insights_cli.sql.shipped import OWN
@@ -60,6 +60,7 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
     yield root / "generated/views.yaml", athena.render_views(views)
     yield root / "generated/queries.yaml", athena.render_queries(queries)
     yield root / "docs/generated/views.md", views_page.render(views, queries)
+    yield root / "docs/cli.md", cli_page.render()
     yield root / "generated/quicksight.yaml", quicksight.render(SHEETS, views)
 
 

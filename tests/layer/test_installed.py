@@ -93,7 +93,7 @@ def test_it_brings_two_packages_with_names_of_their_own(installed: Path) -> None
 
 def test_it_compiles_a_project_s_folder(installed: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
-    for name in ("choreo_insights_cli", "custom", "docs/generated", "generated", "layers"):
+    for name in ("choreo_insights_cli", "custom", "docs", "generated", "layers"):
         shutil.copytree(ROOT / name, project / name)
     for name in ("pyproject.toml", "template.yaml"):
         shutil.copy(ROOT / name, project / name)
