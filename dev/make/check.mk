@@ -17,12 +17,16 @@ POLICY_BIN = $(VENVS)/policy/bin
 SECRETS_BIN = $(VENVS)/secrets/bin
 
 .PHONY: check
-check: environments lint types templates policies safety audit leaks ## lint, types, templates, policies, dependencies
+check: environments lint fresh types templates policies safety audit leaks ## lint, types, templates, policies, dependencies
 	@echo "all checks passed"
 
 .PHONY: environments
 environments: $(ENVIRONMENTS:%=$(VENVS)/%/.done) ## no two distributions in one environment install the same file
 	@$(DEV_BIN)/python -m dev.checks.environments $(VENVS)
+
+.PHONY: fresh
+fresh: $(VENVS)/dev/.done ## fails where a generated file is older than what it follows from
+	@$(INSIGHTS) tables --check
 
 .PHONY: lint
 lint: $(VENVS)/dev/.done ## ruff: rules and format
