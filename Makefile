@@ -18,7 +18,8 @@ INTEGRATION = $(PYTEST) -q -n 3 tests/integration
 STATIONS ?= 8
 FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
 
-include dev/make/*.mk
+# First what the others are made of.
+include dev/make/venvs.mk $(filter-out %/venvs.mk,$(wildcard dev/make/*.mk))
 
 .PHONY: help
 help: ## what there is to do
