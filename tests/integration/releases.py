@@ -43,7 +43,7 @@ _PATHS = {
     "TemplateURL: quicksight.yaml": "TemplateURL: QuickSight/template.yaml",
     "DefinitionUri: statemachines/": "DefinitionUri: ",
 }
-# The library, as it was called in 0.1.0 and as it is now.
+# The library, as it was called in 0.1.0 and as it is now: commands of this release read the latter.
 _FIRST_LAYER = Path("InsightsLayer/python/insights")
 _LAYER = Path("InsightsLayer/python/choreo_insights")
 
@@ -59,7 +59,6 @@ def build_first(source: Folder, target: Folder) -> None:
         archive.extractall(first, filter="data")
     for function, resource in _CODE.items():
         shutil.copy(first / "functions" / function / "app.py", target.build / resource)
-    shutil.rmtree(target.build / _LAYER)
     shutil.copytree(first / "layers/insights/insights", target.build / _FIRST_LAYER)
     shutil.copy(first / "statemachines" / "backfill.asl.json", target.build)
     template = (first / "template.yaml").read_text()

@@ -9,7 +9,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from choreo_insights_cli.sql import shipped
+from choreo_insights_cli.generate.everything import version
+from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.stack import Stack
 from dev.local import schedule
 from tests.integration.conftest import Deployment
@@ -36,7 +37,7 @@ def test_the_outputs_that_others_rely_on(deployment: Deployment) -> None:
     outputs = deployment.stack.outputs
     assert outputs.keys() >= OUTPUTS
     assert all(outputs.values())
-    assert outputs["Version"] == shipped.version()
+    assert outputs["Version"] == version(ROOT)
 
 
 def test_someone_without_rights_is_refused(deployment: Deployment) -> None:
