@@ -53,7 +53,7 @@ class Outcome:
     moved: int = 0
     merged: int = 0
     spare: int = 0
-    left: list[date] = field(default_factory=list)
+    left: set[date] = field(default_factory=set)
 
 
 class Outcomes(NamedTuple):
@@ -310,7 +310,7 @@ def _added(
 def _count(outcome: Outcome, done: _Done) -> None:
     outcome.keys.add(done.part)
     if done.kind == "left":
-        outcome.left.append(done.day)
+        outcome.left.add(done.day)
     else:
         setattr(outcome, done.kind, getattr(outcome, done.kind) + 1)
 
