@@ -155,6 +155,7 @@ def test_a_backfill_goes_on_through_the_update(updated: Updated) -> None:
     # The emulator deletes the code of a function that may be starting, which AWS does not do. Such
     # a part is resumed, as a person would; any other failure is one of the update.
     assert {failure.error for failure in failed} <= {"FileNotFoundError"}
+    assert all("/ministack-lambda-" in failure.cause for failure in failed)
     assert machine.progress(ended).done + len(failed) == PARTS
     if failed:
         ended = machine.resume(ended)
