@@ -5,10 +5,12 @@ import tempfile
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from playwright.sync_api import Error as BrowserError
+
 from choreo_insights_cli.dashboard.html.render import About, draw
 from choreo_insights_cli.sql.duckdb import connect
 from dev.picture import synthetic
-from dev.picture.browser import BrowserError, browser
+from dev.picture.browser import browser
 from dev.sandbox.world import World
 
 PICTURE = Path(__file__).resolve().parents[2] / "docs/generated/dashboard.png"
