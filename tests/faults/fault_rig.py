@@ -415,6 +415,7 @@ class Station(AbstractContextManager["Station"]):
             "TABLES": ",".join(TABLES),
             "CONCURRENCY": "2",
             "BATCH_SIZE": "6",
+            "MAX_BATCH_SIZE": "6",
             "REQUEST_SECONDS": _REQUEST_SECONDS,
             "DATASET_BUCKET": self.bucket,
         }

@@ -34,6 +34,7 @@ _PARAMETERS = {
     "CONCURRENCY": "Concurrency",
     "REQUESTS_PER_MINUTE": "RequestsPerMinute",
     "BATCH_SIZE": "BatchSize",
+    "MAX_BATCH_SIZE": "MaxBatchSize",
     "REQUEST_SECONDS": "RequestSeconds",
 }
 
@@ -90,6 +91,7 @@ class ExportConfig:
     concurrency: int
     requests_per_minute: int
     batch_size: int
+    max_batch_size: int = 100
     request_seconds: int = 65
     state_machine_arn: str = ""
 
@@ -112,6 +114,7 @@ class ExportConfig:
             concurrency=settings.count("CONCURRENCY", default="4", most=64),
             requests_per_minute=settings.count("REQUESTS_PER_MINUTE", default="120", most=60_000),
             batch_size=settings.count("BATCH_SIZE", default="20", most=1_000),
+            max_batch_size=settings.count("MAX_BATCH_SIZE", default="100", most=1_000),
             request_seconds=settings.count("REQUEST_SECONDS", default="65", most=300),
             state_machine_arn=settings.text("STATE_MACHINE_ARN"),
         )

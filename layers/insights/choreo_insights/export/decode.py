@@ -35,6 +35,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     `items` counts the outermost list, which is what pages count. `total` and `limit` come from
     `pagination`, `granularities` from the echo. It `repeats` where a series has a time twice.
+    `size` is the JSON's, in bytes.
     """
 
     columns: Columns
@@ -44,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
     limit: int | None = None
     unknown_fields: bool = False
     repeats: bool = False
+    size: int = 0
 
 
 def _leaf(node: Node) -> Any:
@@ -180,7 +182,8 @@ class Reader:
         page = self._page(value) if self._page else None
         total, limit = (getattr(page, key) for key in self._page_keys) if page else (None, None)
         echoed = frozenset(distinct(columns.get("granularity", ())))
-        return Answer(columns, items, echoed, total, limit, unknown, repeats)
+        size = memoryview(raw).nbytes
+        return Answer(columns, items, echoed, total, limit, unknown, repeats, size)
 
     def _decode(self, raw: bytes | memoryview | msgspec.Raw) -> tuple[Any, bool]:
         try:

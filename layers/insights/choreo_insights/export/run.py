@@ -127,6 +127,7 @@ class Export:
             self._ask,
             concurrency=config.concurrency,
             batch_size=config.batch_size,
+            max_batch_size=config.max_batch_size,
             stop_taking=deadline - min(config.request_seconds + _SECONDS_FOR_ANSWERS, left / 4),
             deadline=deadline,
             clock=clock,

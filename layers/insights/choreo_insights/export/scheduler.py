@@ -3,8 +3,8 @@
 The scheduler knows jobs, queries and requests; what a query means is its job's business.
 
 A request that fails as a whole is split until the query to blame is alone, so that one bad query
-among n costs about 2 log2(n) requests. Requests become smaller while that happens, and grow again
-as they succeed.
+among n costs about 2 log2(n) requests. Requests become smaller while that happens. They grow as
+they succeed, also beyond the size that a run begins with: what a service takes is unknown.
 """
 
 import itertools
@@ -44,6 +44,10 @@ _DOUBT_UNKNOWN_AFTER = 100
 _MAX_PATIENCE = 64
 # Encoded partitions that wait for S3 take memory: no job is begun beyond so many.
 _MAX_STORES = 8
+# A request grows only while the whole response is this quick and small. Choreo ends a request after
+# 60 s by default, and a payload may have 10 MB [Choreo].
+_SECONDS_TO_GROW = 10.0
+_BYTES_TO_GROW = 5_000_000
 # Jobs that are pulled past a batch key whose queries wait, in order to find work for the others.
 _MAX_LOOKAHEAD = 2_000
 
@@ -101,7 +105,13 @@ class _Suspect(msgspec.Struct):
 class _Queue:
     """The waiting queries of a batch key, and what was learned about sending them."""
 
-    def __init__(self, batch_size: int, concurrency: int, random: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        batch_size: int,
+        max_batch_size: int,
+        concurrency: int,
+        random: Callable[[], float],
+    ) -> None:
         self.jobs: deque[Job] = deque()  # pulled, but not begun yet
         self.waiting = 0
         self.last_sent = 0
@@ -121,11 +131,17 @@ class _Queue:
         self._throttled = 0
         self._max_throttled = _DOUBT_AFTER + concurrency
         # The size of a batch. It was smaller until `grown_from`, if that was not confirmed yet.
-        self._batch_size = batch_size
+        self._max_batch_size = max_batch_size
         self._limit = batch_size
+        self._concurrency = concurrency
         self._grown_from = 0
         self._patience = 1
         self._successes = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether fewer queries wait than fill all requests."""
+        return self.waiting < self._concurrency * self._limit
 
     def add(self, items: Iterable[_Item]) -> None:
         """Takes queries to send."""
@@ -165,8 +181,8 @@ class _Queue:
         self.waiting = 0
         return items
 
-    def succeeded(self, batch: Sequence[_Item]) -> None:
-        """Learns from a request that was answered."""
+    def succeeded(self, batch: Sequence[_Item], *, may_grow: bool) -> None:
+        """Learns from a request that was answered; `may_grow`: quickly, and not with too much."""
         self._throttled = self._failed_known = self._failed_unknown = 0
         for item in batch:
             kind = item.query.kind
@@ -175,12 +191,12 @@ class _Queue:
         if len(batch) > self._grown_from > 0:
             self._grown_from = 0
             self._patience = max(1, self._patience // 2)
-        if len(batch) >= self._limit < self._batch_size:
+        if may_grow and len(batch) >= self._limit < self._max_batch_size:
             self._successes += 1
             if self._successes >= self._patience:
                 self._successes = 0
                 self._grown_from = self._limit
-                self._limit = min(self._batch_size, 2 * self._limit)
+                self._limit = min(self._max_batch_size, 2 * self._limit)
 
     def failed(self, batch: list[_Item], error: InsightsError) -> list[_Item]:
         """Learns from a request that failed; gives the queries that failed with it.
@@ -270,8 +286,10 @@ class _Queue:
 
 
 class Scheduler:
-    """Runs jobs with at most `concurrency` requests of at most `batch_size` queries at a time.
+    """Runs jobs with at most `concurrency` requests at a time.
 
+    A request begins with `batch_size` queries, and grows to `max_batch_size` where that works
+    (None: it does not grow).
     After `stop_taking` no job is begun, after `deadline` nothing is sent (seconds of `clock`).
     Organisations get even shares of the requests, and one that fails ends for itself alone.
     """
@@ -282,6 +300,7 @@ class Scheduler:
         *,
         concurrency: int,
         batch_size: int,
+        max_batch_size: int | None = None,
         stop_taking: float,
         deadline: float,
         clock: Callable[[], float] = time.monotonic,
@@ -291,6 +310,7 @@ class Scheduler:
         self._ask = ask
         self._concurrency = concurrency
         self._batch_size = batch_size
+        self._max_batch_size = max(batch_size, max_batch_size or batch_size)
         self._stop_taking = stop_taking
         self._deadline = deadline
         self._clock = clock
@@ -375,20 +395,19 @@ class Scheduler:
 
     def _next_job(self) -> Job | None:
         """The next job of a queue that has room, or None."""
-        full = self._concurrency * self._batch_size
         queues = self._queues.values()
         for queue in queues:
-            if queue.jobs and queue.waiting < full:
+            if queue.jobs and queue.has_room:
                 return queue.jobs.popleft()
         pulled = sum(len(queue.jobs) for queue in queues)
         while pulled < _MAX_LOOKAHEAD:
-            if queues and not any(queue.waiting < full for queue in queues if not queue.broken):
+            if queues and not any(queue.has_room for queue in queues if not queue.broken):
                 return None
             job = next(self._jobs, None)
             if job is None:
                 return None
             queue = self._queue(job.batch_key)
-            if queue.waiting < full:
+            if queue.has_room:
                 return job
             queue.jobs.append(job)
             pulled += 1
@@ -396,7 +415,9 @@ class Scheduler:
 
     def _queue(self, key: BatchKey) -> _Queue:
         if key not in self._queues:
-            self._queues[key] = _Queue(self._batch_size, self._concurrency, self._random)
+            self._queues[key] = _Queue(
+                self._batch_size, self._max_batch_size, self._concurrency, self._random
+            )
         return self._queues[key]
 
     def _drop_jobs(self) -> bool:
@@ -462,7 +483,7 @@ class Scheduler:
         return self._sending[key.organization], self._queues[key].last_sent
 
     def _send_batch(self, key: BatchKey, queue: _Queue, batch: list[_Item]) -> None:
-        now = self._now()
+        now, sent = self._now(), self._clock()
         for job in {id(item.job): item.job for item in batch}.values():
             job.requests += 1
             job.started = job.started or now
@@ -472,12 +493,14 @@ class Scheduler:
 
         def received(future: Future[Any]) -> None:
             self._sending[key.organization] -= 1
-            self._received(queue, batch, future)
+            self._received(queue, batch, sent, future)
 
         queries = [item.query for item in batch]
         self._submit(self._senders, received, self._ask, key, queries, self._deadline)
 
-    def _received(self, queue: _Queue, batch: list[_Item], future: Future[Any]) -> None:
+    def _received(
+        self, queue: _Queue, batch: list[_Item], sent: float, future: Future[Any]
+    ) -> None:
         if failure := future.exception():
             error = self._in_time(_known(failure))
             for item in queue.failed(batch, error):
@@ -485,8 +508,11 @@ class Scheduler:
             if queue.broken:
                 self._fail_all(queue, queue.broken)
             return
-        queue.succeeded(batch)
-        for item, answer in zip(batch, future.result(), strict=True):
+        answers: list[Answer | InsightsError] = future.result()
+        size = sum(answer.size for answer in answers if isinstance(answer, Answer))
+        is_quick = self._clock() - sent <= _SECONDS_TO_GROW
+        queue.succeeded(batch, may_grow=is_quick and size <= _BYTES_TO_GROW)
+        for item, answer in zip(batch, answers, strict=True):
             self._answer(item, answer)
 
     def _in_time(self, error: InsightsError) -> InsightsError:

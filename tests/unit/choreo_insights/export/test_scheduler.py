@@ -41,6 +41,7 @@ class Harness:
         answering: Answering,
         *,
         batch_size: int = 20,
+        max_batch_size: int | None = None,
         concurrency: int = 1,
         random: Callable[[], float] = lambda: 0.99,
     ):
@@ -54,6 +55,7 @@ class Harness:
             self._ask,
             concurrency=concurrency,
             batch_size=batch_size,
+            max_batch_size=max_batch_size,
             stop_taking=100,
             deadline=200,
             clock=lambda: self.time,
@@ -294,6 +296,47 @@ def test_requests_grow_again_after_a_fault_that_passed(hourly):
     assert harness.failed() == []
     assert len(harness.sizes) < 100 + 7 + 15
     assert harness.sizes[-21:-1] == [20] * 20
+
+
+def test_requests_grow_to_the_largest_that_is_allowed(hourly):
+    harness = Harness(hourly, good, max_batch_size=90)
+    harness.run_many(2000)
+    assert harness.sizes[0] == 20
+    assert max(harness.sizes) == 90
+    assert len(harness.sizes) < 2000 / 90 + 15
+
+
+def test_requests_grow_no_further_than_the_service_takes(hourly):
+    def answering(organization, queries):
+        if len(queries) > 40:
+            raise Refused("too complex")
+        return good(organization, queries)
+
+    harness = Harness(hourly, answering, max_batch_size=100)
+    harness.run_many(2000)
+    assert harness.failed() == []
+    refused = [size for size in harness.sizes if size > 40]
+    assert 0 < len(refused) <= log2(2000 / 40) + 1
+    assert len(harness.sizes) < 1.2 * 2000 / 40
+
+
+def test_a_slow_response_lets_requests_not_grow(hourly):
+    def answering(organization, queries):
+        harness.time += 11
+        return good(organization, queries)
+
+    harness = Harness(hourly, answering, max_batch_size=100)
+    harness.run_many(100)
+    assert harness.sizes == [20] * 5
+
+
+def test_a_large_response_lets_requests_not_grow(hourly):
+    def answering(organization, queries):
+        return [replace(answer, size=250_001) for answer in good(organization, queries)]
+
+    harness = Harness(hourly, answering, max_batch_size=100)
+    harness.run_many(100)
+    assert harness.sizes == [20] * 5
 
 
 def test_being_throttled_halves_nothing(hourly):

@@ -103,6 +103,7 @@ def test_the_template_has_what_is_counted():
     assert defaults["SettleHours"] == usual.settle_hours
     assert defaults["QuickSightDays"] == usual.quicksight_days
     assert defaults["Architecture"] == usual.architecture
+    assert defaults["MaxBatchSize"] == ExportConfig.max_batch_size
     assert defaults["RequestSeconds"] == ExportConfig.request_seconds
 
 
