@@ -74,8 +74,9 @@ secret: $(DEV) ## stores an organisation's credentials (ORG=handle)
 	  $${SECRET_PREFIX:+--prefix "$$SECRET_PREFIX"}
 
 .PHONY: token
-token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG= JSON=1)
-	@$(INSIGHTS) token $${ACTION:-status} $${ORG:+--org "$$ORG"} $(call flag,JSON,json)
+token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG= YES=1 JSON=1)
+	@$(INSIGHTS) token $${ACTION:-status} $${ORG:+--org "$$ORG"} $(call flag,YES,yes) \
+	  $(call flag,JSON,json)
 
 .PHONY: export
 export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}' JSON=1)

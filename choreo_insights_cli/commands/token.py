@@ -15,33 +15,59 @@ Examples:
   insights token                          how each organisation's token stands
   insights token renew --org acme         after its consumer secret was rotated
   insights token revoke --org acme        when a token leaked
+  insights token revoke --yes             every organisation's, without being asked
 """
+_SECRET = {
+    "current": "minted with the stored secret",
+    "other": "minted with an earlier version of the secret: `insights token renew --org {}` shows"
+    " whether the stored one works",
+    "unknown": "not known whether the stored secret minted it",
+}
 
 
 @click.command(epilog=_EXAMPLES)
 @click.argument("action", type=click.Choice(ACTIONS), default="status")
 @click.option("--org", metavar="HANDLE", help="One organisation; left out: all.")
+@click.option("--yes", is_flag=True, help="Revoke the tokens of all organisations unasked.")
 @options.as_json
 @options.of_stack
-def command(stack: Stack, action: str, org: str | None, as_json: bool) -> None:
+def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool) -> None:
     """Mint, renew, revoke or look at the cached tokens.
 
     \b
     ensure   mints where there is no valid one
-    renew    mints in any case
+    renew    mints in any case, with the secret as it is stored now
     revoke   asks Choreo to revoke the token, and forgets it
-    status   tells how the tokens stand; nothing changes
+    status   shows the tokens, and whether the stored secrets minted them; nothing changes
     """
+    if action == "revoke" and not (org or yes):
+        _confirm(stack)
     with spinner.shown(f"token function: {action}"):
         organizations = call(stack, action, org or "")
     if as_json:
         click.echo(json.dumps(organizations, indent=2, ensure_ascii=False))
     else:
-        for line in lines(organizations):
+        for line in lines(organizations, revoking=action == "revoke"):
             click.echo(line)
     failed = [name for name, entry in organizations.items() if entry["status"] == "failed"]
+    if failed and action == "revoke":
+        raise BadNews(
+            f"NOT revoked: {', '.join(failed)}. Such a token stays cached and works until it"
+            " expires, so remove the cause beside its name and revoke again. If it leaked and"
+            " cannot be revoked, regenerate the consumer secret in Choreo's developer portal."
+        )
     if failed:
         raise BadNews(f"No token for {', '.join(failed)}: the reason stands beside each name.")
+
+
+def _confirm(stack: Stack) -> None:
+    """Asks whether to revoke the tokens of all organisations. Raises click.Abort for a no."""
+    with spinner.shown("token function: status"):
+        found = call(stack, "status")
+    click.echo("This revokes the tokens of all organisations:", err=True)
+    for line in lines(found):
+        click.echo(f"  {line}", err=True)
+    click.confirm("Runs that use them get themselves new ones. Go on?", abort=True, err=True)
 
 
 def call(stack: Stack, action: str, organization: str = "") -> dict[str, dict[str, Any]]:
@@ -58,17 +84,32 @@ def call(stack: Stack, action: str, organization: str = "") -> dict[str, dict[st
     return organizations
 
 
-def lines(organizations: dict[str, dict[str, Any]]) -> list[str]:
+def lines(organizations: dict[str, dict[str, Any]], *, revoking: bool = False) -> list[str]:
     """The reply for a reader: a line for each organisation."""
     width = max(map(len, organizations), default=0)
-    shown = []
-    for name, entry in organizations.items():
-        parts = [entry["status"]]
-        if entry.get("expires_at"):
-            parts.append(f"expires {entry['expires_at']}")
-        if entry.get("fingerprint"):
-            parts.append(f"fingerprint {entry['fingerprint']}")
-        if entry.get("error"):
-            parts.append(entry["error"])
-        shown.append(f"{name:{width}}  {', '.join(parts)}")
-    return shown
+
+    def line(name: str, entry: dict[str, Any]) -> str:
+        failed = revoking and entry["status"] == "failed"
+        said = _not_revoked(entry) if failed else ", ".join(_parts(name, entry))
+        return f"{name:{width}}  {said}"
+
+    return [line(name, entry) for name, entry in organizations.items()]
+
+
+def _parts(name: str, entry: dict[str, Any]) -> list[str]:
+    parts = [entry["status"]]
+    if entry.get("expires_at"):
+        parts.append(f"expires {entry['expires_at']}")
+    if entry.get("fingerprint"):
+        parts.append(f"fingerprint {entry['fingerprint']}")
+    if entry.get("secret") in _SECRET:
+        parts.append(_SECRET[entry["secret"]].format(name))
+    return [*parts, *(entry[key] for key in ("note", "error") if entry.get(key))]
+
+
+def _not_revoked(entry: dict[str, Any]) -> str:
+    error = entry.get("error", "no reason given")
+    if "fingerprint" not in entry:
+        return f"NOT revoked: {error}"
+    which = f"fingerprint {entry['fingerprint']}, valid until {entry['expires_at']}"
+    return f"NOT revoked: {which}: {error}"

@@ -47,6 +47,10 @@ class PersonMustAct(InsightsError):
     """Nothing that the software can do helps: the message says what a person should do."""
 
 
+class Undecryptable(PersonMustAct):
+    """A stored token is encrypted by a key that this function cannot use."""
+
+
 class ConfigurationError(PersonMustAct):
     """A setting or a secret is wrong: the message names it, its value and the remedy."""
 

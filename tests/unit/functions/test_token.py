@@ -17,6 +17,7 @@ from choreo_insights.tokens.minting import Minter, Outcome
 from tests.fakes import stack as stacks
 from tests.fakes.choreo_tokens import KEY, SECRET
 from tests.fakes.clock import RealClock
+from tests.fakes.server import Answer
 from tests.fakes.stack import PREFIX, SECONDS, STATES, Stack
 
 ROOT = Path(__file__).parents[3]
@@ -125,6 +126,23 @@ def test_one_organisations_failure_leaves_the_others_alone(
     assert "make secret ORG=globex" in function.log
     for secret in (KEY, SECRET, "wrong-synthetic-secret", *stack.choreo.mints):
         assert secret not in function.log + json.dumps(answer)
+
+
+def test_a_failed_revoke_names_the_token_that_lives_on(stack: Stack, function: Deployed) -> None:
+    stack.choreo.script = [Answer(200, b'{"access_token": "synthetic-1"}')]
+    stack.choreo.script += [Answer(500, b"{}")] * 3
+    minted, failed, status = function(
+        *({"action": each, "organization": "acme"} for each in ("ensure", "revoke", "status"))
+    )
+    minted, failed, status = (
+        answer["reply"]["organizations"]["acme"] for answer in (minted, failed, status)
+    )
+    assert failed["status"] == "failed"
+    for key in ("fingerprint", "expires_at"):
+        assert minted[key] == failed[key] == status[key]
+    assert failed["error"]
+    assert failed["retriable"] is True
+    assert status["secret"] == "current"
 
 
 def test_an_unknown_organisation(function: Deployed) -> None:

@@ -82,8 +82,7 @@ class TokenEvents:
         try:
             return _described(self._act(request, organization, seconds))
         except InsightsError as error:
-            retriable = not isinstance(error, PersonMustAct)
-            return {"status": "failed", "error": str(error), "retriable": retriable}
+            return {"status": "failed", **_reason(error)}
         except Exception as error:
             # A defect must not take the other organisations' tokens along. Its text is not shown:
             # nobody has looked at what it may hold.
@@ -108,9 +107,17 @@ def _described(outcome: Outcome) -> dict[str, Any]:
     if outcome.token:
         reply["expires_at"] = instant(outcome.token.expires_at)
         reply["fingerprint"] = outcome.token.fingerprint
+    if outcome.secret:
+        reply["secret"] = outcome.secret
     if outcome.note:
         reply["note"] = outcome.note
+    if outcome.error:
+        reply |= _reason(outcome.error)
     return reply
+
+
+def _reason(error: InsightsError) -> dict[str, Any]:
+    return {"error": str(error), "retriable": not isinstance(error, PersonMustAct)}
 
 
 def minted(request: Request, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

@@ -56,6 +56,14 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Minted:
+    """The newest mint: its token's fingerprint, and the version of the secret that it was for."""
+
+    fingerprint: str
+    secret_version: str
+
+
+@dataclass(frozen=True)
 class State:
     """A version of the state parameter; version 0 is before the first."""
 
@@ -63,6 +71,7 @@ class State:
     holder: str = ""
     until: float = 0.0
     failure: Failure | None = None
+    minted: Minted | None = None
 
     def is_free(self, now: float) -> bool:
         """Whether nobody holds it, even by a clock that is wrong by the skew."""
@@ -71,10 +80,14 @@ class State:
 
 @dataclass(frozen=True)
 class Held:
-    """A lease that was won. `missed` is a failure that came between the look and the claim."""
+    """A lease that was won. `missed` is a failure that came between the look and the claim.
+
+    `minted` is the newest mint before this one.
+    """
 
     until: float
     missed: Failure | None = None
+    minted: Minted | None = None
 
 
 class Lease:
@@ -97,11 +110,11 @@ class Lease:
         name = self._name(organization)
         until = self._clock() + LEASE_SECONDS
         holder = secrets.token_hex(8)
-        content = {"holder": holder, "until": until}
+        content = {"holder": holder, "until": until, **_kept(seen.minted)}
         version = self._write(name, content)
         if version is None:
-            mine = State(seen.version + 1, holder, until)
-            return Held(until) if self._read(name) == mine else None
+            mine = State(seen.version + 1, holder, until, minted=seen.minted)
+            return Held(until, minted=seen.minted) if self._read(name) == mine else None
         before: State | None = None
         while version > seen.version + 1:
             version -= 1
@@ -110,16 +123,25 @@ class Lease:
             if before is None or before.holder != holder:
                 break
         else:
-            return Held(until)
+            return Held(until, minted=seen.minted)
         if before is None or not before.is_free(self._clock()):
             return None
-        return Held(until, before.failure)
+        return Held(until, before.failure, before.minted)
 
-    def release(self, organization: str, held: Held, failure: Failure | None = None) -> None:
-        """Gives it back, with what the waiting should know. Raises what `aws_failure` gives."""
+    def release(
+        self,
+        organization: str,
+        held: Held,
+        failure: Failure | None = None,
+        minted: Minted | None = None,
+    ) -> None:
+        """Gives it back, with what the waiting should know and what was minted, if anything.
+
+        Raises what `aws_failure` gives.
+        """
         if self._clock() < held.until:
-            content = {"failure": asdict(failure)} if failure else {}
-            self._write(self._name(organization), content)
+            content: dict[str, Any] = {"failure": asdict(failure)} if failure else {}
+            self._write(self._name(organization), content | _kept(minted or held.minted))
 
     def _name(self, organization: str) -> str:
         return f"{self._prefix}/{organization}"
@@ -150,16 +172,21 @@ class Lease:
         return answer["Version"]
 
 
+def _kept(minted: Minted | None) -> dict[str, Any]:
+    return {"minted": asdict(minted)} if minted else {}
+
+
 def _state(version: int, text: str) -> State:
     """Whatever stands in the parameter; what nobody can read holds nobody back."""
     try:
         values = json.loads(text)
-        failure = values.get("failure")
+        failure, minted = values.get("failure"), values.get("minted")
         return State(
             version,
             str(values.get("holder", "")),
             float(values.get("until", 0.0)),
             Failure(**failure) if failure else None,
+            Minted(**minted) if minted else None,
         )
     except (ValueError, TypeError, AttributeError):
         return State(version)

@@ -7,8 +7,8 @@ import math
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,10 +19,11 @@ from choreo_insights.errors import (
     InsightsError,
     PersonMustAct,
     Retriable,
+    Undecryptable,
 )
 from choreo_insights.redaction import hide, redact
 from choreo_insights.replies import parse_object, read_complaint, sort_failure
-from choreo_insights.tokens.lease import LEASE_SECONDS, Failure
+from choreo_insights.tokens.lease import LEASE_SECONDS, Failure, Minted
 from choreo_insights.tokens.reader import Token, TokenStore, instant, is_sendable
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _LONGEST_PAUSE = 900.0
 # Where the token service does not say how long a token lives, or says what cannot be.
 _FALLBACK_LIFETIME = 300
 _LONGEST_LIFETIME = 30 * 86_400
+# Parameter Store may show the older value for a moment after a write.
+_READ_BACK_ATTEMPTS = 5
 _MOST_BYTES = 8_192
 _MAX_SCOPE = 2_000
 REVOKED_NOTE = (
@@ -224,13 +227,23 @@ class TokenVault(TokenStore):
                 raise aws_failure(error, f"deleting the token {name!r}") from error
 
 
+# Whether the secret that is stored now minted the token: `current` that very version did.
+SecretState = Literal["current", "other", "unknown"]
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an organisation's token: the status is the contract's."""
+    """What became of an organisation's token: the status is the contract's.
+
+    `error` is why it is `failed` where there is a token nevertheless. `secret` is None where
+    nobody looked at the stored secret.
+    """
 
     status: str
     token: Token | None = None
     note: str = ""
+    error: InsightsError | None = None
+    secret: SecretState | None = None
 
 
 class Minter:
@@ -268,13 +281,26 @@ class Minter:
         return self._obtain(organization, serves, seconds)
 
     def renew(self, organization: str, seconds: float) -> Outcome:
-        """A new token. Where somebody else's mint began after this was asked, that one serves."""
+        """A new token, by the secret as it is stored now.
+
+        Where somebody else's mint with that secret began after this was asked, that one serves.
+        """
         asked_at = self._clock()
-        return self._obtain(organization, lambda token: token.minted_at > asked_at, seconds)
+        version = self._secrets.get(organization, fresh=True).version
+
+        def serves(token: Token) -> bool:
+            if token.minted_at <= asked_at:
+                return False
+            return self._minted_with(organization, token) == version
+
+        return replace(self._obtain(organization, serves, seconds), secret="current")
 
     def revoke(self, organization: str, seconds: float) -> Outcome:
         """Revokes the cached token and forgets it; where revoking fails, it stays cached."""
-        token = self._vault.read(organization)
+        try:
+            token = self._vault.read(organization)
+        except Undecryptable as error:
+            return Outcome("absent", note=f"{error}. It cannot be revoked: it ends when it expires")
         if token is None:
             return Outcome("absent")
         end = self._clock() + min(seconds, MINT_SECONDS)
@@ -282,16 +308,51 @@ class Minter:
         def revoke(credentials: Credentials) -> None:
             self._service.revoke(credentials, token, end - self._clock())
 
-        self._with_credentials(organization, revoke)
-        self._vault.delete(organization)
+        try:
+            self._with_credentials(organization, revoke)
+            self._vault.delete(organization)
+        except InsightsError as error:
+            return Outcome("failed", token, error=error)
         return Outcome("revoked", token, REVOKED_NOTE)
 
     def status(self, organization: str) -> Outcome:
         """What is cached, without asking the token service."""
-        token = self._vault.read(organization)
-        if token and self._clock() >= token.expires_at:
-            return Outcome("absent", token, "the cached token has expired")
-        return Outcome("cached" if token else "absent", token)
+        try:
+            token = self._vault.read(organization)
+        except Undecryptable as error:
+            return Outcome("absent", note=f"{error}. The next mint overwrites it")
+        if token is None:
+            return Outcome("absent")
+        secret, note = self._compared(organization, token)
+        if self._clock() >= token.expires_at:
+            return Outcome("absent", token, "the cached token has expired", secret=secret)
+        return Outcome("cached", token, note, secret=secret)
+
+    def _compared(self, organization: str, token: Token) -> tuple[SecretState, str]:
+        """Whether the stored secret minted the token, and why that is not known."""
+        try:
+            stored = self._secrets.get(organization, fresh=True).version
+        except InsightsError as error:
+            return "unknown", str(error)
+        with_version = self._minted_with(organization, token)
+        if with_version is None:
+            return "unknown", ""
+        return ("current" if with_version == stored else "other"), ""
+
+    def _minted_with(self, organization: str, token: Token) -> str | None:
+        """The version of the secret that minted a token, None where that is not known."""
+        minted = self._lease.read(organization).minted
+        return minted.secret_version if minted and minted.fingerprint == token.fingerprint else None
+
+    def _cached(self, organization: str) -> tuple[Token | None, bool]:
+        """The stored token, and whether there is one that cannot be decrypted.
+
+        That counts as absent, and is overwritten.
+        """
+        try:
+            return self._vault.read(organization), False
+        except Undecryptable:
+            return None, True
 
     def _obtain(
         self, organization: str, serves: Callable[[Token], bool], seconds: float
@@ -302,7 +363,8 @@ class Minter:
         seen: State | None = None
         seen_at = self._clock()
         while True:
-            if (token := self._vault.read(organization)) and serves(token):
+            token, _ = self._cached(organization)
+            if token and serves(token):
                 return Outcome("cached", token)
             state = self._lease.read(organization)
             first = first or state
@@ -346,29 +408,46 @@ class Minter:
     def _mint(
         self, organization: str, serves: Callable[[Token], bool], held: Held, end: float
     ) -> Outcome:
-        failure = held.missed
+        failure, minted = held.missed, None
         try:
             # Another mint may have ended between the look and the claim.
-            if (token := self._vault.read(organization)) and serves(token):
+            token, undecryptable = self._cached(organization)
+            if token and serves(token):
                 failure = None
                 return Outcome("cached", token)
             self._heed(organization, failure, waited=True)
             failure = None
-            token = self._ask(organization, min(end, self._clock() + MINT_SECONDS))
+            token, version = self._ask(organization, min(end, self._clock() + MINT_SECONDS))
             if self._clock() >= held.until:
                 raise Retriable(f"{organization}: the mint outlasted its lease: ask again")
             self._vault.write(organization, token)
+            if undecryptable:
+                self._read_back(organization)
+            minted = Minted(token.fingerprint, version)
             return Outcome("minted", token, self._service.scope_note(token))
         except InsightsError as error:
             failure = failure or self._remembered(organization, error)
             raise
         finally:
             with suppress(InsightsError):  # not given back, it ends by itself
-                self._lease.release(organization, held, failure)
+                self._lease.release(organization, held, failure, minted)
 
-    def _ask(self, organization: str, end: float) -> Token:
+    def _read_back(self, organization: str) -> None:
+        """Raises Undecryptable where what was just stored cannot be decrypted either.
+
+        Otherwise each use of the token would mint another one.
+        """
+        for attempt in range(_READ_BACK_ATTEMPTS):
+            _, undecryptable = self._cached(organization)
+            if not undecryptable:
+                return
+            self._sleep(0.1 * (attempt + 1))
+        self._vault.read(organization)
+
+    def _ask(self, organization: str, end: float) -> tuple[Token, str]:
+        """A new token, and the version of the secret that it was minted with."""
         return self._with_credentials(
-            organization, lambda c: self._service.mint(c, end - self._clock())
+            organization, lambda c: (self._service.mint(c, end - self._clock()), c.version)
         )
 
     def _with_credentials(self, organization: str, call: Callable[[Credentials], _T]) -> _T:

@@ -11,12 +11,18 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from choreo_insights.aws import aws_failure, error_code, is_throttled
-from choreo_insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
+from choreo_insights.errors import (
+    InsightsError,
+    PersonMustAct,
+    Retriable,
+    Unauthenticated,
+    Undecryptable,
+)
 from choreo_insights.redaction import redact
 from choreo_insights.replies import parse_object
 
@@ -37,6 +43,16 @@ _FORCED_MINTS = 3
 _FORCED_WITHIN = 60.0
 _ATTEMPTS = 8
 _SETTLE_ATTEMPTS = 10
+# How Parameter Store says that KMS does not decrypt: the key is deleted, disabled or pending
+# deletion. Where the key's policy refuses, it is an AccessDenied that names KMS or the ciphertext.
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameter.html
+_UNUSABLE_KEY = {
+    "DisabledException",
+    "IncorrectKeyException",
+    "InvalidCiphertextException",
+    "InvalidKeyId",
+    "KMSInvalidStateException",
+}
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,7 +139,7 @@ class TokenStore:
     def read(self, organization: str) -> Token | None:
         """The stored token, valid or not; None where there is none that can be read.
 
-        Raises what `aws_failure` gives.
+        Raises Undecryptable, and what `aws_failure` gives.
         """
         name = self.name(organization)
         try:
@@ -131,12 +147,27 @@ class TokenStore:
         except (ClientError, BotoCoreError) as error:
             if isinstance(error, ClientError) and error_code(error) == "ParameterNotFound":
                 return None
+            if _is_undecryptable(error):
+                msg = (
+                    f"the token {name!r} cannot be decrypted ({error_code(error)}): its key is "
+                    f"gone or refuses this function. Deploy the stack again if this stays"
+                )
+                raise Undecryptable(msg) from error
             raise aws_failure(error, f"reading the token {name!r}") from error
         return Token.from_json(answer["Parameter"].get("Value", ""))
 
     def name(self, organization: str) -> str:
         """The name of the organisation's parameter."""
         return f"{self._prefix}/{organization}"
+
+
+def _is_undecryptable(error: ClientError | BotoCoreError) -> TypeGuard[ClientError]:
+    """Whether KMS refused, as for a parameter that an earlier stack of the same name left."""
+    if not isinstance(error, ClientError):
+        return False
+    said = str(error.response["Error"].get("Message", "")).lower()
+    refused = "AccessDenied" in error_code(error) and ("kms:" in said or "ciphertext" in said)
+    return refused or error_code(error) in _UNUSABLE_KEY
 
 
 @dataclass
@@ -188,7 +219,7 @@ class Tokens:
             # Another thread may have got one while this one waited.
             if token := slot.usable(self._clock()):
                 return token
-            stored = self._store.read(organization)
+            stored = self._read(organization)
             if stored and stored.is_fresh(self._clock()):
                 return self._keep(slot, stored)
             return self._keep(slot, self._obtain(organization), vouched=True)
@@ -205,7 +236,7 @@ class Tokens:
             if held and held.fingerprint != token.fingerprint:
                 return held
             slot.token = None
-            stored = self._store.read(organization)
+            stored = self._read(organization)
             if stored and stored != token and stored.is_fresh(self._clock()):
                 return self._keep(slot, stored)
             self._count_forced(slot, organization)
@@ -217,6 +248,13 @@ class Tokens:
                 )
                 raise Unauthenticated(msg)
             return self._keep(slot, fresh, vouched=True)
+
+    def _read(self, organization: str) -> Token | None:
+        """The stored token. What nobody can decrypt counts as absent: the minter overwrites it."""
+        try:
+            return self._store.read(organization)
+        except Undecryptable:
+            return None
 
     def _slot(self, organization: str) -> _Slot:
         return self._slots.get(organization) or self._slots.setdefault(organization, _Slot())
@@ -252,7 +290,7 @@ class Tokens:
                 return self._settled(organization, outcome)
             self._sleep(self._random() * min(5.0, 0.25 * 2.0**attempt))
             # The call that got through instead may have brought what this one wants.
-            stored = self._store.read(organization)
+            stored = self._read(organization)
             if stored and stored.fingerprint != rejected and stored.is_fresh(self._clock()):
                 return stored
         raise AssertionError  # the last attempt returns or raises

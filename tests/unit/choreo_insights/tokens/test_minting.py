@@ -187,6 +187,128 @@ def test_renew_always_mints(stack: Stack) -> None:
     assert len(stack.choreo.mints) == 2
 
 
+def test_renew_reads_the_secret_anew(stack: Stack) -> None:
+    """A warm function keeps the earlier secret for five minutes."""
+    minter = stack.minter()
+    first = minter.ensure("acme", SECONDS).token
+    stack.put_secret("acme", consumer_secret="mistyped")
+    with pytest.raises(CredentialsRefusedError):
+        minter.renew("acme", SECONDS)
+    assert stack.stored() == first
+    assert minter.status("acme").secret == "other"
+
+
+def test_renew_takes_nothing_that_another_secret_minted(stack: Stack) -> None:
+    """A mint that began later, in a container that keeps the earlier secret."""
+    warm, other = stack.minter(), stack.minter()
+    warm.ensure("acme", SECONDS)
+    stack.put_secret("acme")
+
+    def mint_meanwhile(_: Any) -> None:
+        del stack.aws.faults["GetParameter"]
+        stack.clock.advance(1)
+        rejected = stack.stored()
+        assert rejected
+        warm.ensure("acme", SECONDS, rejected.fingerprint)
+
+    stack.aws.faults["GetParameter"] = mint_meanwhile
+    renewed = other.renew("acme", SECONDS)
+    assert (renewed.status, renewed.secret) == ("minted", "current")
+    assert other.status("acme").secret == "current"
+
+
+def test_which_secret_minted_the_token(stack: Stack) -> None:
+    minter = stack.minter()
+    minter.ensure("acme", SECONDS)
+    assert minter.status("acme").secret == "current"
+    stack.put_secret("acme")
+    assert minter.status("acme").secret == "other"
+    minter.renew("acme", SECONDS)
+    assert minter.status("acme").secret == "current"
+    stack.choreo.script = [OUT] * 3
+    with pytest.raises(Retriable):
+        minter.renew("acme", SECONDS)
+    assert minter.status("acme").secret == "current"
+    put(stack, "of-an-earlier-release")
+    assert minter.status("acme").secret == "unknown"
+    del stack.aws.secrets["choreo-insights/acme"]
+    gone = minter.status("acme")
+    assert (gone.status, gone.secret) == ("cached", "unknown")
+    assert "there is no secret" in gone.note
+
+
+CIPHERTEXT = "The ciphertext refers to a customer master key that you are not allowed to access."
+KMS_DECRYPT = "User: arn:aws:sts::1:assumed-role/r/f is not authorized to perform: kms:Decrypt"
+
+
+class OtherKey:
+    """A parameter is encrypted by another key until it is overwritten."""
+
+    def __init__(self, stack: Stack, refusal: Refused, heals: bool = True) -> None:
+        self._stack = stack
+        self._refusal = refusal
+        self._heals = heals
+        stack.aws.faults["GetParameter"] = self._get
+        self._before = len(stack.aws.parameters[f"{PREFIX}/acme"])
+
+    def _get(self, body: dict[str, Any]) -> None:
+        if body["Name"] == f"{PREFIX}/acme":
+            written = len(self._stack.aws.parameters[body["Name"]]) > self._before
+            if not (written and self._heals):
+                raise self._refusal
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refused("InvalidKeyId", "arn:aws:kms:eu-central-1:1:key/2 is pending deletion."),
+        Refused("AccessDeniedException", CIPHERTEXT),
+        Refused("AccessDeniedException", KMS_DECRYPT),
+    ],
+    ids=("gone", "ciphertext", "refused"),
+)
+def test_what_cannot_be_decrypted_counts_as_absent(stack: Stack, refusal: Refused) -> None:
+    put(stack, "of-an-earlier-stack")
+    OtherKey(stack, refusal)
+    minter = stack.minter()
+    status = minter.status("acme")
+    assert (status.status, status.token) == ("absent", None)
+    assert f"{PREFIX}/acme' cannot be decrypted ({refusal.code})" in status.note
+    assert "The next mint overwrites it" in status.note
+    revoked = minter.revoke("acme", SECONDS)
+    assert revoked.status == "absent"
+    assert "cannot be revoked" in revoked.note
+    assert stack.reader().get("acme").access_token == stack.choreo.mints[0]
+    assert minter.status("acme").status == "cached"
+
+
+def test_a_renewal_overwrites_what_cannot_be_decrypted(stack: Stack) -> None:
+    put(stack, "of-an-earlier-stack")
+    OtherKey(stack, Refused("InvalidKeyId"))
+    assert stack.minter().renew("acme", SECONDS).status == "minted"
+
+
+def test_a_key_that_stays_unusable_is_no_mint_for_each_use(stack: Stack) -> None:
+    put(stack, "as-before")
+    OtherKey(stack, Refused("AccessDeniedException", KMS_DECRYPT), heals=False)
+    for _ in range(3):
+        with pytest.raises(PersonMustAct, match=r"cannot be decrypted.*Deploy the stack again"):
+            stack.reader().get("acme")
+    assert len(stack.choreo.mints) == 1
+
+
+def test_a_reader_that_may_not_decrypt_says_so(stack: Stack) -> None:
+    """The function's key policy lets it in; the reader's role has lost the right."""
+    stack.minter().ensure("acme", SECONDS)
+    reader = stack.reader()
+    stack.aws.functions["token-function"] = lambda _: {
+        "organizations": {"acme": {"status": "cached", "fingerprint": "0123456789abcdef"}}
+    }
+    OtherKey(stack, Refused("AccessDeniedException", KMS_DECRYPT), heals=False)
+    with pytest.raises(PersonMustAct, match="cannot be decrypted"):
+        reader.get("acme")
+
+
 def test_what_is_no_token_in_the_parameter_is_replaced(stack: Stack) -> None:
     stack.ssm.put_parameter(Name=f"{PREFIX}/acme", Value="broken", Type="SecureString")
     assert stack.minter().ensure("acme", SECONDS).status == "minted"
@@ -691,9 +813,9 @@ def test_where_revoking_fails_the_token_can_be_revoked_again(stack: Stack) -> No
     minter = stack.minter()
     minter.ensure("acme", SECONDS)
     stack.choreo.script = [OUT] * 3
-    with pytest.raises(Retriable):
-        minter.revoke("acme", SECONDS)
-    assert stack.stored() is not None
+    failed = minter.revoke("acme", SECONDS)
+    assert (failed.status, failed.token) == ("failed", stack.stored())
+    assert isinstance(failed.error, Retriable)
     assert minter.revoke("acme", SECONDS).status == "revoked"
 
 

@@ -151,6 +151,7 @@ def test_the_exit_code_tells_how_it_ended(
     [
         ("token ORG='a b' ACTION=renew", ["token", "renew", "--org", "a b"]),
         ("token", ["token", "status"]),
+        ("token ACTION=revoke YES=1", ["token", "revoke", "--yes"]),
         ("secret ORG=acme", ["secret", "acme"]),
         (
             """export EVENT='{"tables": ["apis"]}' JSON=1""",
@@ -211,6 +212,67 @@ def test_the_token_reply_for_a_reader() -> None:
         "acme         minted, expires 2026-01-31T12:00:00Z, fingerprint ab12",
         "globex-east  failed, invalid_client",
     ]
+
+
+class TokenFunction:
+    """Answers in place of the deployed function, and keeps what it was called for."""
+
+    def __init__(self, **entries: dict[str, Any]) -> None:
+        self.entries = entries
+        self.called: list[tuple[str, str]] = []
+
+    def __call__(self, _: Any, action: str, organization: str = "") -> dict[str, Any]:
+        self.called.append((action, organization))
+        return self.entries
+
+
+TOKEN = {"status": "cached", "expires_at": "2026-01-31T12:00:00Z", "fingerprint": "ab12"}
+
+
+def test_the_token_status_says_which_secret_minted_it() -> None:
+    shown = token.lines(
+        {state: {**TOKEN, "secret": state} for state in ("current", "other", "unknown")}
+    )
+    current, other, unknown = shown
+    assert current.endswith("fingerprint ab12, minted with the stored secret")
+    assert "an earlier version of the secret" in other
+    assert "`insights token renew --org other`" in other
+    assert unknown.endswith("not known whether the stored secret minted it")
+
+
+def test_a_failed_revoke_says_that_the_token_lives_on(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = {**TOKEN, "status": "failed", "error": "HTTP 503"}
+    monkeypatch.setattr(token, "call", TokenFunction(acme=failed))
+    code, out, error = ran("token", "revoke", "--org", "acme")
+    assert code == 1
+    assert out == (
+        "acme  NOT revoked: fingerprint ab12, valid until 2026-01-31T12:00:00Z: HTTP 503\n"
+    )
+    assert error.startswith("NOT revoked: acme.")
+    assert "revoke again" in error
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 130), ("", 130), ("y\n", 0)])
+def test_revoking_all_tokens_is_asked_first(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    function = TokenFunction(acme=TOKEN, globex=TOKEN)
+    monkeypatch.setattr(token, "call", function)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    ended, _, error = ran("token", "revoke")
+    assert ended == code
+    assert "globex  cached, expires 2026-01-31T12:00:00Z, fingerprint ab12" in error
+    revokes = [("revoke", "")] if code == 0 else []
+    assert function.called == [("status", ""), *revokes]
+
+
+def test_a_script_revokes_all_tokens_unasked(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = TokenFunction(acme=TOKEN)
+    monkeypatch.setattr(token, "call", function)
+    assert ran("token", "revoke", "--yes")[0] == 0
+    assert function.called == [("revoke", "")]
 
 
 def test_an_export_for_a_reader() -> None:
