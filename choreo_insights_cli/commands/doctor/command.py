@@ -106,7 +106,7 @@ def diagnose(
     documents, broken = load(ours)
     report = Report(settings.shown())
     for handle in settings.organizations:
-        diagnosis = Diagnosis(handle)
+        diagnosis = Diagnosis(handle, settings.from_options())
         report.diagnoses.append(diagnosis)
         diagnosis.add(diagnosis.documents, broken)
         _Round(settings, diagnosis, http, documents, ours, progress).make(wish.probe)
@@ -189,6 +189,8 @@ class _Round:
         self._found.asked = True
         if reply.status != 200:
             self._found.check("endpoint", "failed", live.says(reply), live.remedy(reply))
+            if live.no_other_token:
+                self._found.check("new token", "failed", *live.why_no_other_token())
             return None
         self._found.check("endpoint", "ok", "answers, and takes the token")
         return reply

@@ -1,6 +1,7 @@
 """What the doctor finds, and the exit code that follows from it."""
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,10 +27,12 @@ class Diagnosis:
     """All findings about one organisation. What is in `hidden` is in none of them.
 
     `documents` are compared with the live schema, `probes` were asked for. `asked` tells whether
-    the Insights API gave any answer, a refusal included.
+    the Insights API gave any answer, a refusal included. Where a parameter's value comes from an
+    option, `options` has that, for what to change.
     """
 
     organization: str
+    options: Mapping[str, str] = field(default_factory=dict)
     hidden: set[str] = field(default_factory=set)
     checks: list[Finding] = field(default_factory=list)
     documents: list[Finding] = field(default_factory=list)
@@ -57,8 +60,13 @@ class Diagnosis:
             self._hide(finding.what),
             finding.status,
             self._hide(finding.says),
-            self._hide(finding.change),
+            self._hide(self._by_option(finding.change)),
         )
+
+    def _by_option(self, text: str) -> str:
+        for parameter, option in self.options.items():
+            text = re.sub(rf"\b{parameter}\b", option, text)
+        return text
 
     def _hide(self, text: str) -> str:
         for secret in self.hidden:

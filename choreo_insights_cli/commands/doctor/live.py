@@ -9,7 +9,7 @@ import msgspec
 from graphql import GraphQLError, GraphQLSchema, build_client_schema, get_introspection_query
 
 from choreo_insights.credentials import Credentials, Secrets
-from choreo_insights.errors import BadAnswer, InsightsError
+from choreo_insights.errors import BadAnswer, InsightsError, PersonMustAct, Unauthenticated
 from choreo_insights.export.decode import Answer, Reader
 from choreo_insights.export.insights_api import Choreo
 from choreo_insights.export.queries import Query
@@ -67,6 +67,8 @@ class Live:
         self._handle = credentials.org_handle
         self._credentials = credentials
         self._tokens = tokens
+        # Why there was none where the API refused one, for a reason other than the API's refusals.
+        self.no_other_token: InsightsError | None = None
         secrets = cast("Secrets", _Kept(credentials))
         self._choreo = Choreo(http, self._url, tokens, secrets)
 
@@ -79,8 +81,11 @@ class Live:
             return reply
         try:
             token = self._tokens.rejected(self._handle, token)
-        except InsightsError:
+        except Unauthenticated:
             return reply  # the service's own words say more
+        except InsightsError as error:
+            self.no_other_token = error
+            return reply
         return self._send(body, token.access_token)
 
     def ask(self, queries: Sequence[Query], *, with_on_prem_key: bool) -> list[Answer]:
@@ -122,9 +127,18 @@ class Live:
         """An error's text, without secrets: GraphQL repeats what it was given."""
         return redact(str(error), self._credentials.secrets)
 
+    def why_no_other_token(self) -> tuple[str, str]:
+        """Why no token was to be had in place of the refused one, and what to do."""
+        says = self.words(self.no_other_token) if self.no_other_token else ""
+        if isinstance(self.no_other_token, PersonMustAct):
+            return says, f"Store the present credentials with `insights secret {self._handle}`"
+        return says, "Try again later"
+
     def remedy(self, reply: Reply) -> str:
         """What a person should do about a refusal."""
         status = reply.status
+        if self.no_other_token:
+            return "The token is not valid any more, and no other was to be had: see there"
         if status == 403 and read_complaint(reply.body).code == "900910":
             return f"The scope {self._scope!r} is not enough: set Scope to what the API needs"
         if status >= 500:

@@ -1,10 +1,12 @@
 """Whom the doctor asks: from options, the deployed stack, or the template's defaults."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from choreo_insights.config import ExportConfig, TokenConfig
+from choreo_insights.errors import ConfigurationError
 from choreo_insights_cli.commands.doctor.secret import read_file
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import shipped
@@ -80,6 +82,15 @@ class Settings:
         same = all(self.deployed.get(name) == value for name, value in ours.items())
         return self.given is None and same and organization in handles
 
+    def from_options(self) -> dict[str, str]:
+        """The options that the addresses come from, by the parameters that they stand for."""
+        addresses = {"TokenUrl": "--token-url", "InsightsUrl": "--insights-url"}
+        return {
+            name: option
+            for name, option in addresses.items()
+            if self.sources[name].startswith("option")
+        }
+
     def shown(self) -> list[tuple[str, str, str]]:
         """Name, value and source of each, for the report."""
         values = {
@@ -119,6 +130,8 @@ def resolve(wish: Wish, stack: Stack, read_stdin: Callable[[], str]) -> Settings
             sources[name] = "the template's default"
         values[option.upper()] = value
     values["ORGANIZATIONS"] = _organizations(wish, given, deployed, note)
+    if wish.organization:
+        sources["Organizations"] = "option --org"
     return _checked(values, sources, asked, deployed, note, given)
 
 
@@ -131,8 +144,11 @@ def _checked(
     given: Mapping[str, Any] | None,
 ) -> Settings:
     complete = {**_UNUSED, **values, "REVOKE_URL": values["TOKEN_URL"]}
-    token = TokenConfig.from_environment(complete)
-    export = ExportConfig.from_environment(complete)
+    try:
+        token = TokenConfig.from_environment(complete)
+        export = ExportConfig.from_environment(complete)
+    except ConfigurationError as error:
+        raise _blamed(error, sources) from None
     if given is not None and len(token.organizations) > 1:
         raise WrongUsage("--secret-file holds one organisation: name it alone, --org handle.")
     return Settings(
@@ -148,6 +164,16 @@ def _checked(
         note,
         given,
     )
+
+
+def _blamed(error: ConfigurationError, sources: Mapping[str, str]) -> ConfigurationError:
+    """The error with where the value comes from: here it is from no environment variable."""
+
+    def named(found: re.Match[str]) -> str:
+        source = sources.get(found[1])
+        return f"{found[1]} ({source})" if source else found[1]
+
+    return ConfigurationError(re.sub(r"(\w+) \(environment variable \w+\)", named, str(error)))
 
 
 def _deployed(stack: Stack) -> tuple[Mapping[str, str], str]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 from botocore.exceptions import BotoCoreError, ClientError
 
 from choreo_insights.credentials import Credentials
-from choreo_insights.errors import InsightsError, Retriable, Unauthenticated
+from choreo_insights.errors import InsightsError, Retriable, Unauthenticated, Undecryptable
 from choreo_insights.http import Http
 from choreo_insights.tokens.minting import TokenService
 from choreo_insights.tokens.reader import Token, Tokens, instant
@@ -47,17 +47,21 @@ def obtain(
     """What gives a token for this organisation, None where there is none; both are noted."""
     handle = diagnosis.organization
     service = TokenService(http, settings.token_url, settings.token_url, settings.scope)
+    own = cast("Tokens", MintedTokens(service, credentials))
+    says = ""
     try:
         if settings.stack and settings.uses_token_function(handle):
             tokens, says = _deployed(settings.stack, handle)
+            tokens, found = _readable(tokens, own, handle)
         else:
-            tokens, says = cast("Tokens", MintedTokens(service, credentials)), ""
-        found = tokens.get(handle)
+            tokens, found = own, own.get(handle)
     except (CommandError, InsightsError, ClientError, BotoCoreError) as error:
         diagnosis.check("token", "failed", str(error), _remedy(error))
         return None
     diagnosis.hidden.add(found.access_token)
-    diagnosis.check("token", "ok", says or _minted(found))
+    diagnosis.check("token", "ok", "; ".join(filter(None, (says, _minted(found, tokens, own)))))
+    if settings.stack and says:
+        _check_secret(settings.stack, handle, diagnosis)
     _check_scope(service, found, diagnosis)
     _check_life(found, diagnosis)
     return tokens
@@ -76,18 +80,51 @@ def _deployed(stack: Stack, handle: str) -> tuple[Tokens, str]:
     return Tokens(stack.ssm, stack.functions, function, prefix), says
 
 
-def _minted(found: Token) -> str:
+def _readable(tokens: Tokens, own: Tokens, handle: str) -> tuple[Tokens, Token]:
+    """The stack's tokens where they can be read here, else others of the same secret.
+
+    On AWS the key of the stack decrypts for its functions alone.
+    """
+    try:
+        return tokens, tokens.get(handle)
+    except Undecryptable:
+        return own, own.get(handle)
+
+
+def _minted(found: Token, tokens: Tokens, own: Tokens) -> str:
+    if tokens is not own:
+        return ""
     return (
         f"minted for this run and stored nowhere, fingerprint {found.fingerprint}. A new token may"
         " end an older one of the same key: an exporter that has it gets itself another"
     )
 
 
+def _check_secret(stack: Stack, handle: str, diagnosis: Diagnosis) -> None:
+    """Whether the stored secret works, of which a token that an earlier one minted says nothing."""
+    what = "stored secret"
+    store = f"Store the present credentials with `insights secret {handle}`"
+    try:
+        entry = token.call(stack, "status", handle).get(handle, {})
+        if entry.get("secret") == "current":
+            diagnosis.check(what, "ok", "minted the cached token")
+            return
+        renewed = token.call(stack, "renew", handle).get(handle, {})
+    except (CommandError, ClientError, BotoCoreError) as error:
+        diagnosis.check(what, "failed", str(error), _remedy(error))
+        return
+    if renewed.get("status") == "failed":
+        says = f"did not mint the cached token, and mints none: {renewed.get('error', '')}"
+        diagnosis.check(what, "failed", says, store)
+        return
+    diagnosis.check(what, "ok", "had not minted the cached token, and mints one: it was renewed")
+
+
 def _remedy(error: Exception) -> str:
     if isinstance(error, ClientError):
         return (
-            "Whoever runs this needs lambda:InvokeFunction on the token function, ssm:GetParameter"
-            " and kms:Decrypt; or give --secret-file, and the token service is asked directly"
+            "Whoever runs this needs lambda:InvokeFunction on the token function and"
+            " ssm:GetParameter; or give --secret-file, and the token service is asked directly"
         )
     if isinstance(error, Retriable) and error.status is None:
         return "Check TokenUrl, and that this machine gets there"

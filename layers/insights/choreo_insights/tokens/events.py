@@ -107,8 +107,8 @@ def _described(outcome: Outcome) -> dict[str, Any]:
     if outcome.token:
         reply["expires_at"] = instant(outcome.token.expires_at)
         reply["fingerprint"] = outcome.token.fingerprint
-    if outcome.secret:
-        reply["secret"] = outcome.secret
+    if outcome.minted_by:
+        reply["secret"] = outcome.minted_by
     if outcome.note:
         reply["note"] = outcome.note
     if outcome.error:

@@ -235,7 +235,7 @@ SecretState = Literal["current", "other", "unknown"]
 class Outcome:
     """What became of an organisation's token: the status is the contract's.
 
-    `error` is why it is `failed` where there is a token nevertheless. `secret` is None where
+    `error` is why it is `failed` where there is a token nevertheless. `minted_by` is None where
     nobody looked at the stored secret.
     """
 
@@ -243,7 +243,7 @@ class Outcome:
     token: Token | None = None
     note: str = ""
     error: InsightsError | None = None
-    secret: SecretState | None = None
+    minted_by: SecretState | None = None
 
 
 class Minter:
@@ -293,7 +293,7 @@ class Minter:
                 return False
             return self._minted_with(organization, token) == version
 
-        return replace(self._obtain(organization, serves, seconds), secret="current")
+        return replace(self._obtain(organization, serves, seconds), minted_by="current")
 
     def revoke(self, organization: str, seconds: float) -> Outcome:
         """Revokes the cached token and forgets it; where revoking fails, it stays cached."""
@@ -325,8 +325,8 @@ class Minter:
             return Outcome("absent")
         secret, note = self._compared(organization, token)
         if self._clock() >= token.expires_at:
-            return Outcome("absent", token, "the cached token has expired", secret=secret)
-        return Outcome("cached", token, note, secret=secret)
+            return Outcome("absent", token, "the cached token has expired", minted_by=secret)
+        return Outcome("cached", token, note, minted_by=secret)
 
     def _compared(self, organization: str, token: Token) -> tuple[SecretState, str]:
         """Whether the stored secret minted the token, and why that is not known."""

@@ -195,7 +195,7 @@ def test_renew_reads_the_secret_anew(stack: Stack) -> None:
     with pytest.raises(CredentialsRefusedError):
         minter.renew("acme", SECONDS)
     assert stack.stored() == first
-    assert minter.status("acme").secret == "other"
+    assert minter.status("acme").minted_by == "other"
 
 
 def test_renew_takes_nothing_that_another_secret_minted(stack: Stack) -> None:
@@ -213,27 +213,27 @@ def test_renew_takes_nothing_that_another_secret_minted(stack: Stack) -> None:
 
     stack.aws.faults["GetParameter"] = mint_meanwhile
     renewed = other.renew("acme", SECONDS)
-    assert (renewed.status, renewed.secret) == ("minted", "current")
-    assert other.status("acme").secret == "current"
+    assert (renewed.status, renewed.minted_by) == ("minted", "current")
+    assert other.status("acme").minted_by == "current"
 
 
 def test_which_secret_minted_the_token(stack: Stack) -> None:
     minter = stack.minter()
     minter.ensure("acme", SECONDS)
-    assert minter.status("acme").secret == "current"
+    assert minter.status("acme").minted_by == "current"
     stack.put_secret("acme")
-    assert minter.status("acme").secret == "other"
+    assert minter.status("acme").minted_by == "other"
     minter.renew("acme", SECONDS)
-    assert minter.status("acme").secret == "current"
+    assert minter.status("acme").minted_by == "current"
     stack.choreo.script = [OUT] * 3
     with pytest.raises(Retriable):
         minter.renew("acme", SECONDS)
-    assert minter.status("acme").secret == "current"
+    assert minter.status("acme").minted_by == "current"
     put(stack, "of-an-earlier-release")
-    assert minter.status("acme").secret == "unknown"
+    assert minter.status("acme").minted_by == "unknown"
     del stack.aws.secrets["choreo-insights/acme"]
     gone = minter.status("acme")
-    assert (gone.status, gone.secret) == ("cached", "unknown")
+    assert (gone.status, gone.minted_by) == ("cached", "unknown")
     assert "there is no secret" in gone.note
 
 

@@ -266,7 +266,7 @@ def test_nobody_is_at_the_address(doctor: Doctor, checks: Checks) -> None:
         gone = server.url
     report = doctor(insights_url=gone)
     assert report.exit_code == 3
-    assert "InsightsUrl" in checks(report)["endpoint"].change
+    assert checks(report)["endpoint"].change.startswith("Check --insights-url")
     assert doctor(token_url=gone).exit_code == 3
 
 

@@ -82,9 +82,15 @@ def test_a_secret_from_a_pipe_and_a_handle_from_an_option() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"token_url": "http://sts.example/token"}, "TOKEN_URL.*neither https nor loopback"),
-        ({"insights_url": f"https://user:{HUSH}@api.example/"}, "INSIGHTS_URL.*user name"),
-        ({"organization": "a b"}, "Organizations"),
+        (
+            {"token_url": "http://sts.example/token"},
+            r"TokenUrl \(option --token-url\).*neither https nor loopback",
+        ),
+        (
+            {"insights_url": f"https://user:{HUSH}@api.example/"},
+            r"InsightsUrl \(option --insights-url\).*user name",
+        ),
+        ({"organization": "a b"}, r"Organizations \(option --org\)"),
         ({"organization": "acme,globex"}, "one organisation"),
         ({"secret_file": "/nowhere/secret.json"}, "/nowhere/secret.json cannot be read: No such"),
     ],
@@ -148,6 +154,8 @@ class Deployed:
         for handle in sandbox.world.organizations:
             aws.put_secret(f"synthetic/{handle}", sandbox.world.secret(handle))
         aws.functions["token"] = self._token
+        # Whether the function is at work, and not the terminal.
+        self.minting = False
         ssm, secrets = aws.ssm(), Secrets(aws.secretsmanager(), "synthetic")
         service = TokenService(http, sandbox.token_url, sandbox.revoke_url, "apim:api_manage")
         vault = TokenVault(ssm, TOKENS, "synthetic-key-id")
@@ -174,7 +182,11 @@ class Deployed:
         return Answer(200, text.encode(), {"Content-Type": "text/xml"})
 
     def _token(self, event: dict[str, Any]) -> dict[str, Any]:
-        return {"organizations": self._events.answer(Request.read(event), 30.0)}
+        self.minting = True
+        try:
+            return {"organizations": self._events.answer(Request.read(event), 30.0)}
+        finally:
+            self.minting = False
 
 
 def _members(kind: str, values: Mapping[str, str]) -> str:
@@ -219,6 +231,75 @@ def test_a_cached_token_that_the_api_refuses_is_replaced_by_the_function(
     deployed.sandbox.faults.add("kill_tokens")
     assert diagnose(Wish("acme"), stack, never, http).exit_code == 0
     assert deployed.stored("acme") != first
+
+
+def wrong(deployed: Deployed) -> None:
+    """Stores a secret that Choreo refuses."""
+    secret = deployed.sandbox.world.secret("acme") | {"consumer_secret": "synthetic"}
+    deployed.aws.put_secret("synthetic/acme", secret)
+
+
+def test_a_wrong_secret_beside_a_token_that_works(
+    deployed: Deployed, stack: Stack, http: Http, checks: Checks
+) -> None:
+    """What another version of the secret has minted says nothing of this one."""
+    well = diagnose(Wish("acme"), stack, never, http)
+    assert checks(well)["stored secret"].says == "minted the cached token"
+    first = deployed.stored("acme")
+    wrong(deployed)
+    report = diagnose(Wish("acme"), stack, never, http)
+    assert report.exit_code == 1
+    found = checks(report)
+    assert found["endpoint"].status == "ok"
+    assert found["stored secret"].status == "failed"
+    assert "refused the consumer key" in found["stored secret"].says
+    assert "insights secret acme" in found["stored secret"].change
+    assert deployed.stored("acme") == first
+
+
+def test_another_secret_that_works_mints_at_once(
+    deployed: Deployed, stack: Stack, http: Http, checks: Checks
+) -> None:
+    diagnose(Wish("acme"), stack, never, http)
+    first = deployed.stored("acme")
+    deployed.aws.put_secret("synthetic/acme", deployed.sandbox.world.secret("acme"))
+    report = diagnose(Wish("acme"), stack, never, http)
+    assert report.exit_code == 0
+    assert "it was renewed" in checks(report)["stored secret"].says
+    assert deployed.stored("acme") != first
+
+
+def test_a_refused_token_and_a_secret_that_mints_no_other(
+    deployed: Deployed, stack: Stack, http: Http, checks: Checks
+) -> None:
+    """A 401 is not all: the cause is that no other token is to be had."""
+    diagnose(Wish("acme"), stack, never, http)
+    wrong(deployed)
+    deployed.sandbox.faults.add("kill_tokens")
+    report = diagnose(Wish("acme"), stack, never, http)
+    found = checks(report)
+    assert "same region" not in found["endpoint"].change
+    assert "refused the consumer key" in found["new token"].says
+    assert "insights secret acme" in found["new token"].change
+
+
+def test_the_stacks_key_decrypts_for_its_functions_alone(
+    deployed: Deployed, stack: Stack, http: Http, checks: Checks
+) -> None:
+    says = "User: arn:aws:iam::1:user/a is not authorized to perform: kms:Decrypt"
+    diagnose(Wish("acme"), stack, never, http)
+    first = deployed.stored("acme")
+
+    def refuse(body: Mapping[str, Any]) -> None:
+        if not deployed.minting and body["Name"] == f"{TOKENS}/acme":
+            raise fake_aws.Refused("AccessDeniedException", says)
+
+    deployed.aws.faults["GetParameter"] = refuse
+    report = diagnose(Wish("acme"), stack, never, http)
+    assert report.exit_code == 0
+    assert "cached by the token function" in checks(report)["token"].says
+    assert "stored nowhere" in checks(report)["token"].says
+    assert deployed.stored("acme") == first
 
 
 def test_a_file_is_asked_with_directly_and_the_cache_left_alone(
