@@ -126,6 +126,11 @@ dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=3
 picture: $(DEV) ## draws docs/generated/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
 	@$(RUN) -m dev.picture
 
+.PHONY: report
+report: $(DEV) ## writes a month's report as a page and CSV files (ORG= MONTH=2026-11 OUT= PRICES=file)
+	@$(INSIGHTS) report --out "$${OUT:-$(KEPT)}" $${ORG:+--org "$$ORG"} $${MONTH:+--month "$$MONTH"} \
+	  $${PRICES:+--prices "$$PRICES"}
+
 .PHONY: doctor
 doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
 	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \

@@ -22,6 +22,7 @@ COMMANDS = {
     "logs": "choreo_insights_cli.commands.logs",
     "migrate": "choreo_insights_cli.commands.migrate",
     "query": "choreo_insights_cli.commands.query",
+    "report": "choreo_insights_cli.commands.report",
     "restore": "choreo_insights_cli.commands.restore.command",
     "secret": "choreo_insights_cli.commands.secret",
     "status": "choreo_insights_cli.commands.status.command",

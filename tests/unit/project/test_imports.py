@@ -14,6 +14,7 @@ LIBRARY = (
     "choreo_insights.tokens",
     "choreo_insights.dataset",
     "choreo_insights.export",
+    "choreo_insights.report",
 )
 PROGRAM = (
     "choreo_insights_cli",
@@ -34,6 +35,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         "choreo_insights.tokens",
         "choreo_insights.dataset",
     ),
+    "choreo_insights.report": ("choreo_insights", "choreo_insights.dataset"),
     "functions": LIBRARY,
     # What the commands share. `main` names them as texts, and imports the one that is called.
     "choreo_insights_cli": LIBRARY,
