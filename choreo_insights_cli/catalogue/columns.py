@@ -16,7 +16,7 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast_untyped
 
-from choreo_insights.catalogue import RESOLVED, Column, ColumnType, FanOut, Node
+from choreo_insights.catalogue import RESOLVED, TENANT, Column, ColumnType, FanOut, Node
 from choreo_insights_cli.catalogue.errors import DocumentError
 
 # What the exporter adds to every row.
@@ -31,6 +31,9 @@ RESOLVED_ID = Column(
     "string",
     "Id of the API where `api_id` leaves no doubt: it is an id, or the name and version of one "
     "API that is listed. Null else.",
+)
+TENANT_COLUMN = Column(
+    TENANT, "string", "The tenant that was queried; null where the parameter Tenant names only one."
 )
 # The partition column, and what the exporter makes of `api_id`.
 NOT_ANSWERED = ("day", RESOLVED)
@@ -188,10 +191,12 @@ def shape_and_columns(
     entity: str | None,
     fans: tuple[FanOut, ...],
     resolve: bool,
+    per_tenant: bool = False,
 ) -> tuple[Node, tuple[Column, ...]]:
     """The reply's shape, and the table's columns in order: fan-out, selection, common ones.
 
-    With `resolve`, a selected `apiId` gets the API's real id in a column beside it.
+    With `resolve`, a selected `apiId` gets the API's real id in a column beside it. With
+    `per_tenant` there is a column for the tenant.
 
     Raises DocumentError for two lists side by side, a list of lists, two columns of one name, or
     an earlier name that is taken.
@@ -200,8 +205,9 @@ def shape_and_columns(
     shape = shaper.node(root, definition, None)
     meanings = shaper.meanings
     types = dict(_leaf_types(shape))
+    common = (*COMMON[:-1], TENANT_COLUMN, COMMON[-1]) if per_tenant else COMMON
     for name in (name for fan in fans for name in fan.columns):
-        if name in (*NOT_ANSWERED, *(column.name for column in COMMON)):
+        if name in (*NOT_ANSWERED, *(column.name for column in common)):
             raise DocumentError(path, f"the column {name!r} is there already: rename it", root)
     columns = [
         Column(name, "string", _meaning(fan, name))
@@ -214,7 +220,9 @@ def shape_and_columns(
         if name == "api_id" and resolve and entity is None:
             columns.append(RESOLVED_ID)
     names = [column.name for column in columns]
-    columns += [column for column in COMMON if column.name not in names]
+    if per_tenant and TENANT in names:
+        raise DocumentError(path, f"the column {TENANT!r} is there already: use an alias", root)
+    columns += [column for column in common if column.name not in names]
     former = shaper.former(column.name for column in columns)
     return shape, tuple(
         msgspec.structs.replace(column, former=former.get(column.name, ())) for column in columns

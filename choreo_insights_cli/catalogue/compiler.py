@@ -155,7 +155,14 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     scope = "environment" if {"data", "tenantData"} & variables.keys() else "organization"
     fans = tuple(_fan_outs(path, root, variables, against))
     shape, columns = shape_and_columns(
-        path, root, field, table=name, entity=entity, fans=fans, resolve=scope == "environment"
+        path,
+        root,
+        field,
+        table=name,
+        entity=entity,
+        fans=fans,
+        resolve=scope == "environment",
+        per_tenant="data" in variables,
     )
     directives = _directives(path, operation, against)
     return Table(

@@ -20,6 +20,9 @@ ones); a null is a null, never a 0.
 
 Always filter by `day`: a query without it reads the whole history.
 
+Where the parameter `Tenant` names several tenants, each is queried by itself: its rows have its
+name in the column `tenant`. Counts of tenants add up; percentiles do not.
+
 Events come late: the rows of a day may grow until it is final, `SettleHours` after its end.
 """
 _INTRO_OF_OWN = """# Your own tables
@@ -29,7 +32,9 @@ to write one is told in [the README](../../README.md#your-own-tables); the shipp
 what holds for all, are on [their page](tables.md).
 """
 _SPANS = {"1m": "minute", "15m": "quarter of an hour", "1h": "hour", "1d": "day", "7d": "week"}
-_EXPORTERS = ("granularity", "organization", "environment", "environment_id", "exported_at")
+_EXPORTERS = (
+    *("granularity", "organization", "environment", "environment_id", "tenant", "exported_at"),
+)
 
 
 # Name, description and columns.

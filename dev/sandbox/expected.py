@@ -4,7 +4,8 @@ The rows are those of whole UTC days by hour, over all ids of an environment, wi
 `exported_at`. Instants are aware datetimes; the order of rows means nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 
 from dev.sandbox.expectation import daily, hourly, lists, reports
@@ -21,6 +22,13 @@ TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
 }
 
 
+# Their queries name no tenant.
+WITHOUT_TENANT = (
+    *("environments", "organizations", "tenants"),
+    "success_apis_usage_by_applications",
+)
+
+
 def expected_rows(
     world: World,
     table: str,
@@ -30,21 +38,30 @@ def expected_rows(
     now: datetime,
     *,
     settings: Settings | None = None,
+    tenants: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of one partition, without `exported_at`.
 
     `environment` is a name, or None for the lists of an organisation. `settings` matter for late
-    data and buckets without traffic. Raises KeyError for an unknown table or name.
+    data and buckets without traffic. With `tenants` the table is queried for each of them, and
+    each has a part of the traffic. Raises KeyError for an unknown table or name.
     """
     own = world.organization(organization)
     place = own.environment(environment) if environment is not None else None
     asked = Day(own, place, day, now, settings or Settings())
+    common: Row = {
+        "organization": organization,
+        "environment": place.name if place else None,
+        "environment_id": place.id if place else None,
+    }
+    if table in WITHOUT_TENANT:
+        return [{**common, **row} for row in TABLES[table](asked)]
+    if len(tenants) < 2:
+        return [{**common, "tenant": None, **row} for row in TABLES[table](asked)]
+    known = place.tenants if place else ()
     return [
-        {
-            "organization": organization,
-            "environment": place.name if place else None,
-            "environment_id": place.id if place else None,
-            **row,
-        }
-        for row in TABLES[table](asked)
+        {**common, "tenant": tenant, **row}
+        for tenant in tenants
+        if tenant in known
+        for row in TABLES[table](replace(asked, tenant=tenant))
     ]

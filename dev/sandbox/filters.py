@@ -55,17 +55,28 @@ def _text(minute: int, zone: timezone) -> str:
     return f"{local:%Y-%m-%dT%H:%M:%S}.0000000{offset}"
 
 
+def tenant_of(environment: Environment, number: int) -> str:
+    """The tenant of a stream, where each tenant has traffic: each in its turn."""
+    return environment.tenants[number % len(environment.tenants)]
+
+
 @dataclass(frozen=True)
 class Source:
     """An environment, and those of its ids that were asked for."""
 
     environment: Environment
     ids: frozenset[str]
+    # None is all of them.
+    tenant: str | None = None
 
     @property
     def complete(self) -> bool:
         """Whether all ids were asked for."""
         return len(self.ids) == len(self.environment.ids)
+
+    def has(self, number: int) -> bool:
+        """Whether the stream (or the API's alert) of a number is the tenant's."""
+        return self.tenant in (None, tenant_of(self.environment, number))
 
 
 def _named(args: Args) -> frozenset[str]:
@@ -139,6 +150,9 @@ class Asked:
         tenants = {t for e in self.organization.environments for t in e.tenants}
         if data["tenant"] not in tenants:
             raise QueryError(f"Invalid tenant: {data['tenant']}")
+        if self.settings.tenants_have_traffic:
+            mine = [source for source in sources if data["tenant"] in source.environment.tenants]
+            return [replace(source, tenant=data["tenant"]) for source in mine]
         if data["tenant"] != "carbon.super":
             return [Source(source.environment, frozenset()) for source in sources]
         return sources
@@ -229,6 +243,8 @@ class Asked:
             found = self.traffic.hour(environment, hour, self.now, late, streams)
             if not source.complete:
                 found = [c for c in found if id_of(environment, c.stream.index, hour) in ids]
+            if source.tenant is not None:
+                found = [c for c in found if source.has(c.stream.index)]
             cells += found
         if pick.apps is not None:
             cells = [cell for cell in cells if cell.stream.application.id in pick.apps]
@@ -242,7 +258,7 @@ class Asked:
             for held, alert in self.traffic.alerts(
                 source.environment, span.start, span.end, self.now
             )
-            if held in source.ids
+            if held in source.ids and source.tenant in (None, source.environment.tenants[0])
         ]
 
 

@@ -35,6 +35,8 @@ class Settings:
     deleted_apis: DeletedApis = "answered"
     # Environment.region and API.displayName, seen in clients of 2026 only.
     newer_fields: bool = False
+    # Whether each listed tenant has a part of the traffic; else carbon.super has all of it.
+    tenants_have_traffic: bool = False
     # A part of the events of an hour arrives up to so many hours late; 0 is never late.
     late_hours: int = 20
     # None is the clock on the wall; any other instant stands still.

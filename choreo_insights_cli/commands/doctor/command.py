@@ -3,9 +3,11 @@
 import base64
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import click
@@ -38,6 +40,8 @@ from choreo_insights_cli.stack import Stack
 
 # As much as the exporter's own default.
 _REQUESTS_PER_MINUTE = 120
+# Days whose traffic shows whether a tenant is in use.
+_TENANT_DAYS = 7
 _EXAMPLES = """\b
 Examples:
   insights doctor
@@ -59,7 +63,7 @@ Exit code 1: something differs or failed; 3: the service could not be asked at a
 @click.option("--token-url", metavar="URL", default="", help="Another token endpoint.")
 @click.option("--insights-url", metavar="URL", default="", help="Another endpoint of the API.")
 @click.option("--scope", metavar="SCOPE", default="", help="Another scope.")
-@click.option("--tenant", metavar="TENANT", default="", help="Another tenant.")
+@click.option("--tenant", metavar="TENANT", default="", help="Other tenants, with commas.")
 @click.option("--secret-prefix", metavar="PREFIX", default="", help="Another SecretPrefix.")
 @click.option("--probe", is_flag=True, help="Ask for every document, also with introspection.")
 @options.as_json
@@ -146,9 +150,10 @@ class _Round:
         reply = self._endpoint(live, credentials.org_id)
         if reply is None:
             return
-        exporter = Exporter(live, credentials, self._settings.tenant)
+        exporter = Exporter(live, credentials, self._settings)
         environments = self._environments(live, reply, exporter)
         self._tenant(exporter, environments)
+        self._extra_ids(environments)
         their = self._introspection(live)
         if their is not None:
             self._compare(their)
@@ -218,25 +223,70 @@ class _Round:
         return [Environment(id_, name, "", (id_,), safe_name(name)) for id_, name in pairs]
 
     def _tenant(self, exporter: Exporter, places: Sequence[Environment]) -> None:
-        """Whether an environment has the tenant: with a wrong one all answers are empty."""
-        tenant, found = self._settings.tenant, set[str]()
+        """Whether environments have the tenants: with a wrong one all answers are empty.
+
+        A listed tenant that is not exported matters where it has traffic.
+        """
         table = named(self._documents, "tenants")
         if table is None or not places:
             return
         try:
-            for place in places:
-                found.update(exporter.rows(table, place).columns.get("tenant", ()))
-                if tenant in found:
-                    self._found.check("tenant", "ok", tenant)
-                    return
+            listed = {p: exporter.rows(table, p).columns.get("tenant", ()) for p in places}
         except InsightsError as error:
             self._found.check("tenant", "note", f"not to be listed: {redact(str(error))}")
             return
+        tenants, found = self._settings.tenants, {*chain.from_iterable(listed.values())} - {None}
         if not found:
             self._found.check("tenant", "note", "no environment lists one yet")
             return
-        says = f"no environment has {tenant!r}, but {', '.join(sorted(found))}"
-        self._found.check("tenant", "differs", says, "Set the parameter Tenant to one of these")
+        if unknown := [name for name in tenants if name not in found]:
+            says = f"no environment has {', '.join(map(repr, unknown))}, but "
+            says += ", ".join(sorted(found))
+            self._found.check("tenant", "differs", says, "Set the parameter Tenant to one of these")
+            return
+        self._found.check("tenant", "ok", ", ".join(tenants))
+        self._other_tenants(exporter, listed)
+
+    def _other_tenants(
+        self, exporter: Exporter, listed: Mapping[Environment, Sequence[str | None]]
+    ) -> None:
+        table, tenants = named(self._documents, "total_traffic"), self._settings.tenants
+        requests: Counter[str] = Counter()
+        if table is None:
+            return
+        try:
+            for place, names in listed.items():
+                for name in filter(None, names):
+                    if name not in tenants:
+                        requests[name] += exporter.requests(table, place, name, _TENANT_DAYS)
+        except InsightsError as error:
+            says = f"their traffic cannot be queried: {redact(str(error))}"
+            self._found.check("other tenants", "note", says)
+            return
+        if with_traffic := [f"{name} has {count}" for name, count in requests.items() if count]:
+            says = f"{', '.join(with_traffic)} requests in {_TENANT_DAYS} days, not exported"
+            names = ",".join((*tenants, *(name for name, count in requests.items() if count)))
+            change = f"Set the parameter Tenant to {names}"
+            self._found.check("other tenants", "differs", says, change)
+        elif requests:
+            says = f"without traffic in {_TENANT_DAYS} days: {', '.join(requests)}"
+            self._found.check("other tenants", "ok", says)
+
+    def _extra_ids(self, places: Sequence[Environment]) -> None:
+        """Whether each entry of ExtraEnvironmentIds means an environment, and adds to it."""
+        extra = self._settings.extra_environment_ids
+        known = {name for place in places for name in (place.id, place.name)}
+        change = "Correct the parameter ExtraEnvironmentIds"
+        for name, ids in extra.items() if places else ():
+            others = [p for p in places if name not in (p.id, p.name) and {*ids} & {*p.ids}]
+            if name not in known:
+                says = f"{name!r} is neither the id nor the name of an environment here"
+                self._found.check("extra ids", "note", says, change)
+            elif others:
+                says = f"an id of {name} is one of {others[0].name} too: its data would count twice"
+                self._found.check("extra ids", "differs", says, change)
+            else:
+                self._found.check("extra ids", "ok", f"{name}: {len(ids)} more")
 
     def _compare(self, their: GraphQLSchema) -> None:
         found, documents = self._found, self._documents

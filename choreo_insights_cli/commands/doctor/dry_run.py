@@ -1,7 +1,7 @@
 """Tables asked for as the exporter asks, over an empty time range."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -10,18 +10,20 @@ from choreo_insights.catalogue import Table
 from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.export.decode import GROUPS, Answer
-from choreo_insights.export.insights_api import day_values
-from choreo_insights.export.queries import Rows, collect
+from choreo_insights.export.insights_api import day_values, time_filter
+from choreo_insights.export.queries import Query, Rows, collect
 from choreo_insights_cli.commands.doctor.live import Live
+from choreo_insights_cli.commands.doctor.settings import Settings
 
 
 class Exporter:
     """Asks for one organisation through the exporter's own path."""
 
-    def __init__(self, live: Live, credentials: Credentials, tenant: str) -> None:
+    def __init__(self, live: Live, credentials: Credentials, settings: Settings) -> None:
         self._live = live
         self._credentials = credentials
-        self._tenant = tenant
+        self._tenant = settings.tenants[0]
+        self._extra_ids = settings.extra_environment_ids
 
     @property
     def has_on_prem_key(self) -> bool:
@@ -43,9 +45,26 @@ class Exporter:
             rows: Rows = done.value
             return rows
 
-    def _values(self, environment: Environment | None) -> dict[str, Any]:
+    def requests(self, total: Table, environment: Environment, tenant: str, days: int) -> int:
+        """The requests of a tenant in the last days, by the table `total_traffic`.
+
+        Raises InsightsError.
+        """
         today = datetime.now(UTC).date()
-        values = day_values(today, self._credentials, self._tenant, environment)
+        values = self._values(environment, tenant)
+        values["time"] = time_filter(today - timedelta(days=days - 1), today)
+        query = Query(total, {name: values[name] for name in total.variables}, {})
+        [answer] = self._live.ask([query], with_on_prem_key=False)
+        return sum(filter(None, answer.columns[total.name]))
+
+    def _values(self, environment: Environment | None, tenant: str = "") -> dict[str, Any]:
+        today = datetime.now(UTC).date()
+        more = environment and (
+            *self._extra_ids.get(environment.id, ()),
+            *self._extra_ids.get(environment.name, ()),
+        )
+        tenant = tenant or self._tenant
+        values = day_values(today, self._credentials, tenant, environment, more or ())
         return values | {"time": {"from": values["time"]["from"], "to": values["time"]["from"]}}
 
 

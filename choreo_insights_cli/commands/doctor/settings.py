@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from choreo_insights.config import ExportConfig, TokenConfig
@@ -63,13 +63,14 @@ class Settings:
     token_url: str
     insights_url: str
     scope: str
-    tenant: str
+    tenants: tuple[str, ...]
     secret_prefix: str
     sources: Mapping[str, str]
     stack: Stack | None
     deployed: Mapping[str, str]
     note: str
     given: Mapping[str, Any] | None
+    extra_environment_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def uses_token_function(self, organization: str) -> bool:
         """Whether the deployed token function gives just the token that these settings ask for."""
@@ -97,7 +98,7 @@ class Settings:
             "TokenUrl": self.token_url,
             "InsightsUrl": self.insights_url,
             "Scope": self.scope,
-            "Tenant": self.tenant,
+            "Tenant": ",".join(self.tenants),
         }
         shown = [(name, value, self.sources[name]) for name, value in values.items()]
         return [
@@ -129,6 +130,7 @@ def resolve(wish: Wish, stack: Stack, read_stdin: Callable[[], str]) -> Settings
             value = str(defaults[name]["Default"])
             sources[name] = "the template's default"
         values[option.upper()] = value
+    values["EXTRA_ENVIRONMENT_IDS"] = deployed.get("ExtraEnvironmentIds", "")
     values["ORGANIZATIONS"] = _organizations(wish, given, deployed, note)
     if wish.organization:
         sources["Organizations"] = "option --org"
@@ -156,13 +158,14 @@ def _checked(
         token.token_url,
         export.insights_url,
         token.scope,
-        export.tenant,
+        export.tenants,
         token.secret_prefix,
         sources,
         stack,
         deployed,
         note,
         given,
+        export.extra_environment_ids,
     )
 
 

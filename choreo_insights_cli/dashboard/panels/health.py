@@ -36,6 +36,7 @@ _VERDICT = Dimension(
         Value("lower", "Lower, as it may be", Colour.SKY),
         Value("open", "Open, as the day still fills", Colour.PURPLE),
         Value("mismatch", "Mismatch", Colour.VERMILION),
+        Value("warning", "A setting leaves data out", Colour.ORANGE),
         Value("skipped", "Skipped", Colour.GREY),
     ),
 )

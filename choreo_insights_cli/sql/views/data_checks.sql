@@ -4,7 +4,7 @@
 -- expected: What there should be; null where it was not compared.
 -- found: What there is; null where it was not compared.
 -- verdict: ok; lower (allowed, the explanation says why); open (a small difference on a day that
---   still fills); mismatch; skipped (a table is not there).
+--   still fills); mismatch; skipped (a table is not there); warning (a setting leaves data out).
 -- explanation: Why the figures differ, or were not compared.
 -- compared_tables: The tables that were compared, with commas.
 -- compared_at: When they were compared (UTC).

@@ -22,6 +22,13 @@ WITH parts AS (
     day, organization, environment_id, environment, time_span AS hour,
     CAST('other' AS varchar) AS category, other AS errors
   FROM errors_by_category
+),
+hours AS (
+  SELECT
+    day, organization, environment_id, max(environment) AS environment, hour, category,
+    sum(errors) AS errors
+  FROM parts
+  GROUP BY day, organization, environment_id, hour, category
 )
 SELECT
   p.day,
@@ -31,6 +38,6 @@ SELECT
   p.hour,
   p.category,
   p.errors
-FROM parts AS p
+FROM hours AS p
 LEFT JOIN environment_names AS e
   ON e.organization = p.organization AND e.environment_id = p.environment_id

@@ -28,6 +28,13 @@ WITH parts AS (
     CAST('target' AS varchar) AS side, CAST('5xx' AS varchar) AS status_class,
     target_5xx AS errors
   FROM proxy_target_errors_over_time
+),
+hours AS (
+  SELECT
+    day, organization, environment_id, max(environment) AS environment, hour, side, status_class,
+    sum(errors) AS errors
+  FROM parts
+  GROUP BY day, organization, environment_id, hour, side, status_class
 )
 SELECT
   p.day,
@@ -38,6 +45,6 @@ SELECT
   p.side,
   p.status_class,
   p.errors
-FROM parts AS p
+FROM hours AS p
 LEFT JOIN environment_names AS e
   ON e.organization = p.organization AND e.environment_id = p.environment_id

@@ -1,6 +1,7 @@
 -- 95th percentile of the response time by day, and what its hours tell
 -- Grain: organisation, environment, day.
--- Only p95_ms is a percentile of the day; the others say what they are.
+-- Only p95_ms is a percentile of the day; the others say what they are. With several tenants each
+-- percentile is the largest of theirs.
 -- p95_ms: 95th percentile of the response time over the day, in ms, as given. Not additive.
 -- highest_hourly_p95_ms: The highest of the hours' 95th percentiles, in ms.
 -- mean_hourly_p95_weighted_by_requests_ms: Mean of the hours' 95th percentiles, each weighing as

@@ -4,15 +4,22 @@
 -- api_name: Name of the API.
 -- target_response_code: HTTP status code of the backend as text.
 -- errors: Failed requests.
+WITH hours AS (
+  SELECT
+    day, organization, environment_id, max(environment) AS environment, time_span AS hour,
+    api_name, target_response_code, sum(errors) AS errors
+  FROM errors_by_api_and_target_response_code
+  GROUP BY day, organization, environment_id, time_span, api_name, target_response_code
+)
 SELECT
   r.day,
   r.organization,
   coalesce(e.environment, r.environment) AS environment,
   r.environment_id,
-  r.time_span AS hour,
+  r.hour,
   r.api_name,
   r.target_response_code,
   r.errors
-FROM errors_by_api_and_target_response_code AS r
+FROM hours AS r
 LEFT JOIN environment_names AS e
   ON e.organization = r.organization AND e.environment_id = r.environment_id

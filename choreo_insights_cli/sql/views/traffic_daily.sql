@@ -1,6 +1,7 @@
 -- Requests, errors and 95th percentile of the response time by day
 -- Grain: organisation, environment, day.
--- As the service gives them for whole days; requests to deleted APIs count too.
+-- As the service gives them for whole days; requests to deleted APIs count too. With several
+-- tenants counts are the sum of theirs, and the percentile is the largest of theirs.
 -- requests: All requests, successes and errors together.
 -- successes: Successful requests.
 -- errors: Failed requests.

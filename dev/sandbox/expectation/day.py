@@ -26,6 +26,8 @@ class Day:
     day: date
     now: datetime
     settings: Settings
+    # None is all traffic.
+    tenant: str | None = None
 
     @property
     def environment(self) -> Environment:
@@ -44,10 +46,15 @@ class Day:
         start = datetime.combine(self.day, datetime.min.time(), UTC)
         first = int(start.timestamp()) // 3600
         late = self.settings.late_hours
+        hours = (_TRAFFIC.hour(environment, first + i, self.now, late) for i in range(24))
         return [
-            (start + timedelta(hours=i), _TRAFFIC.hour(environment, first + i, self.now, late))
-            for i in range(24)
+            (start + timedelta(hours=i), [cell for cell in cells if self._is_mine(cell)])
+            for i, cells in enumerate(hours)
         ]
+
+    def _is_mine(self, cell: Cell) -> bool:
+        tenants = self.place.tenants if self.place else ()
+        return self.tenant is None or tenants[cell.stream.index % len(tenants)] == self.tenant
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -59,6 +66,8 @@ class Day:
         """The alerts of the day that are still kept."""
         start = datetime.combine(self.day, datetime.min.time(), UTC)
         minute = int(start.timestamp()) // 60
+        if self.tenant not in (None, self.environment.tenants[0]):
+            return []
         found = _TRAFFIC.alerts(self.environment, minute, minute + 1440, self.now)
         return [alert for _, alert in found]
 

@@ -19,6 +19,8 @@ EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 _TOP = re.compile(r"(^t|T)op(?=[A-Z])")
 # The column beside `api_id`.
 RESOLVED = "api_id_resolved"
+# The column that tells apart what several tenants were queried for.
+TENANT = "tenant"
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -104,6 +106,11 @@ class Table(msgspec.Struct, frozen=True):
     def resolves_apis(self) -> bool:
         """Whether its answers name APIs, which may be ids, `name - version` or null."""
         return any(column.name == RESOLVED for column in self.columns)
+
+    @property
+    def per_tenant(self) -> bool:
+        """Whether its queries name a tenant: `DataFilter` has one."""
+        return "data" in self.variables
 
     @property
     def ranked(self) -> bool:

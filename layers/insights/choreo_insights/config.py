@@ -6,7 +6,7 @@ A wrong value raises ConfigurationError with the template parameter, the value a
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
@@ -18,6 +18,7 @@ _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _PREFIX = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TABLE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 # The settings that a person makes have another name in the template.
 _PARAMETERS = {
@@ -28,6 +29,7 @@ _PARAMETERS = {
     "SCOPE": "Scope",
     "INSIGHTS_URL": "InsightsUrl",
     "TENANT": "Tenant",
+    "EXTRA_ENVIRONMENT_IDS": "ExtraEnvironmentIds",
     "EXPORT_SINCE": "ExportSince",
     "SETTLE_HOURS": "SettleHours",
     "TABLES": "Tables",
@@ -75,6 +77,8 @@ class ExportConfig:
     """The settings of the export function.
 
     `tables` is None for all of them; whether each name is a table, only the catalogue knows.
+    `extra_environment_ids` are ids of environments that no list of environments contains, by the
+    environment's id or name.
     """
 
     organizations: tuple[str, ...]
@@ -82,7 +86,7 @@ class ExportConfig:
     token_parameter_prefix: str
     stack_name: str
     insights_url: str
-    tenant: str
+    tenants: tuple[str, ...]
     token_function_name: str
     dataset_bucket: str
     export_since: date
@@ -94,6 +98,7 @@ class ExportConfig:
     max_batch_size: int = 100
     request_seconds: int = 65
     state_machine_arn: str = ""
+    extra_environment_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> "ExportConfig":
@@ -105,7 +110,7 @@ class ExportConfig:
             token_parameter_prefix=settings.prefix("TOKEN_PARAMETER_PREFIX"),
             stack_name=settings.text("STACK_NAME"),
             insights_url=settings.url("INSIGHTS_URL"),
-            tenant=settings.text("TENANT"),
+            tenants=settings.tenants("TENANT"),
             token_function_name=settings.text("TOKEN_FUNCTION_NAME"),
             dataset_bucket=settings.text("DATASET_BUCKET"),
             export_since=settings.day("EXPORT_SINCE"),
@@ -117,6 +122,7 @@ class ExportConfig:
             max_batch_size=settings.count("MAX_BATCH_SIZE", default="100", most=1_000),
             request_seconds=settings.count("REQUEST_SECONDS", default="65", most=300),
             state_machine_arn=settings.text("STATE_MACHINE_ARN"),
+            extra_environment_ids=settings.environment_ids("EXTRA_ENVIRONMENT_IDS"),
         )
 
 
@@ -149,6 +155,28 @@ class _Settings:
                     "console shows them under Settings > Organization > Copy Handle",
                 )
         return handles
+
+    def tenants(self, name: str) -> tuple[str, ...]:
+        tenants = self.names(name)
+        for tenant in tenants:
+            if not _TENANT.fullmatch(tenant):
+                remedy = "give tenants as `insights doctor` lists them, separated by commas"
+                raise _wrong(name, f"contains {tenant!r}, which is not a tenant", remedy)
+        if not tenants:
+            raise _wrong(name, "names no tenant", "give carbon.super, or a list of tenants")
+        return tenants
+
+    def environment_ids(self, name: str) -> Mapping[str, tuple[str, ...]]:
+        """The ids by environment of `<environment>=<id>[+<id>…]`, separated by commas."""
+        found: dict[str, tuple[str, ...]] = {}
+        for entry in filter(None, map(str.strip, self._env.get(name, "").split(","))):
+            environment, equals, ids = (part.strip() for part in entry.partition("="))
+            parts = tuple(part.strip() for part in ids.split("+"))
+            if not (environment and equals and all(parts)) or "=" in ids:
+                remedy = "write <environment id or name>=<id>+<id>, separated by commas"
+                raise _wrong(name, f"contains {entry!r}", remedy)
+            found[environment] = tuple(dict.fromkeys((*found.get(environment, ()), *parts)))
+        return found
 
     def prefix(self, name: str) -> str:
         value = self.text(name).rstrip("/")

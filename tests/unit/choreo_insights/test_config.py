@@ -53,6 +53,25 @@ def test_tables_are_listed() -> None:
     assert config.tables == ("apis", "environments")
 
 
+def test_several_tenants_and_extra_ids() -> None:
+    env = {"TENANT": "carbon.super, unknown", "EXTRA_ENVIRONMENT_IDS": "Prod=a+b, d1=c,Prod=e"}
+    config = ExportConfig.from_environment({**EXPORT, **env})
+    assert config.tenants == ("carbon.super", "unknown")
+    assert config.extra_environment_ids == {"Prod": ("a", "b", "e"), "d1": ("c",)}
+    assert ExportConfig.from_environment(EXPORT).extra_environment_ids == {}
+
+
+@pytest.mark.parametrize("value", ["Prod", "Prod=", "=a", "Prod=a+", "Prod=a=b"])
+def test_wrong_extra_ids(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^ExtraEnvironmentIds .*contains .*: write"):
+        ExportConfig.from_environment({**EXPORT, "EXTRA_ENVIRONMENT_IDS": value})
+
+
+def test_wrong_tenants() -> None:
+    with pytest.raises(ConfigurationError, match=r"^Tenant .*'a b', which is not a tenant"):
+        ExportConfig.from_environment({**EXPORT, "TENANT": "carbon.super,a b"})
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -159,7 +159,12 @@ class TestParameters:
                 ],
             ),
             ("Scope", ["apim:api_manage", "a b"], ["", "a  b", ' "', "a\\b"]),
-            ("Tenant", ["carbon.super"], ["", "a b", "${x}"]),
+            ("Tenant", ["carbon.super", "carbon.super, b.example"], ["", "a b", "${x}", "a,"]),
+            (
+                "ExtraEnvironmentIds",
+                ["", "Production=a", "Production=a+b,d1=c", "My place=a"],
+                ["a", "a=", "=b", "a=b+", "a=b,", "a=b=c", "a=b,,c=d"],
+            ),
         ],
     )
     def test_wrong_values_are_refused_before_anything_is_deployed(

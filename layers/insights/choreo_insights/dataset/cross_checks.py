@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from choreo_insights.catalogue import RESOLVED, Column, Table
+from choreo_insights.catalogue import RESOLVED, TENANT, Column, Table
 from choreo_insights.dataset.comparisons import (
     COMPARISONS,
     ERRORS_BY_HOUR,
@@ -29,7 +29,7 @@ from choreo_insights.dataset.parquet import Constant, encode
 from choreo_insights.dataset.partitions import Environment, day_end, day_prefix, day_start
 from choreo_insights.times import microseconds
 
-Verdict = Literal["ok", "lower", "open", "mismatch", "skipped"]
+Verdict = Literal["ok", "lower", "open", "mismatch", "skipped", "warning"]
 # The columns of a table's partition, instants as microseconds since 1970; None: no object.
 Read = Callable[[str], Mapping[str, Sequence[Any]] | None]
 
@@ -49,7 +49,8 @@ CHECKS_COLUMNS: tuple[Column, ...] = (
         "verdict",
         "string",
         "ok; lower (allowed, the explanation says why); open (a small difference on a day that "
-        "still fills); mismatch; skipped (a table is not there).",
+        "still fills); mismatch; skipped (a table is not there); warning (a setting leaves data "
+        "out).",
     ),
     Column("explanation", "string", "Why the figures differ, or were not compared."),
     Column("tables", "string", "The tables that were compared, with commas."),
@@ -104,6 +105,21 @@ def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) ->
     return [*filter(None, (*sums, *hours)), *found]
 
 
+def tenants_check(exported: int, others: Mapping[str, int], days: int) -> Check:
+    """Whether every listed tenant with traffic is exported.
+
+    `exported` are the requests of the exported tenants in some days up to now, `others` those of
+    each listed tenant that is not exported.
+    """
+    what = f"requests of all listed tenants in {days} days are of exported ones"
+    missing = [f"{name} has {count}" for name, count in sorted(others.items()) if count]
+    expected = exported + sum(others.values())
+    if not missing:
+        return Check(what, ("tenants",), "ok", expected, exported)
+    text = f"not exported: {', '.join(missing)} requests. Add it to the parameter Tenant"
+    return Check(what, ("tenants",), "warning", expected, exported, text[:_MOST_TEXT])
+
+
 def suspicious(checks: Iterable[Check]) -> tuple[str, ...]:
     """The tables of all mismatches: to be asked again, all of them at the same moment."""
     return once(name for check in mismatches(checks) for name in check.tables)
@@ -146,7 +162,7 @@ def key_columns(table: Table) -> tuple[str, ...]:
     """The columns that tell the rows of a table apart: none where nothing else is in a row."""
     named = [c for c in table.columns if c.name not in _COMMON]
     keys = tuple(c.name for c in named if c.type in ("string", "timestamp"))
-    return keys if len(keys) < len(named) else ()
+    return keys if len(keys) < len(named) and keys != (TENANT,) else ()
 
 
 def _bounded(value: int | None) -> int | None:

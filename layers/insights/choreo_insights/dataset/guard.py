@@ -11,13 +11,18 @@ from typing import Any
 
 import msgspec
 
-from choreo_insights.catalogue import RESOLVED, Table
+from choreo_insights.catalogue import RESOLVED, TENANT, Table
 
 Columns = Mapping[str, Sequence[Any]]
 Resolve = Callable[[str | None], str | None]
 
 # What every row has, and what says nothing of which row it is.
-_COMMON = ("organization", "environment", "environment_id", "exported_at", "granularity", RESOLVED)
+# Rows of several tenants are compared together: those of one tenant alone are stored without its
+# name, so that nothing seems lost when a second tenant is added.
+_COMMON = (
+    *("organization", "environment", "environment_id", "exported_at", "granularity"),
+    *(RESOLVED, TENANT),
+)
 # What an entity with an id is called, which may change from one query to the next.
 _CALLED = ("_name", "_owner", "_version")
 API = "api_id"

@@ -264,11 +264,16 @@ def _holds_throttled(value: Any, depth: int = 0) -> bool:
 
 
 def day_values(
-    day: date, credentials: Credentials, tenant: str, environment: Environment | None
+    day: date,
+    credentials: Credentials,
+    tenant: str,
+    environment: Environment | None,
+    more_ids: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The variables that a document may use, but for its fan-out and pages.
 
-    Times have a `Z`: without one, or in another zone, the answers follow it [Choreo].
+    `more_ids` are ids of the environment that no list contains. Times have a `Z`: without one, or
+    in another zone, the answers follow it [Choreo].
     """
     org_id = credentials.org_id
     values: dict[str, Any] = {
@@ -277,7 +282,7 @@ def day_values(
         "onPremKey": credentials.on_prem_key,
     }
     if environment:
-        ids = list(environment.ids)
+        ids = list(dict.fromkeys((*environment.ids, *more_ids)))
         values["data"] = {"orgId": org_id, "environmentIds": ids, "tenant": tenant}
         values["tenantData"] = {"orgId": org_id, "environmentIds": ids}
     return values

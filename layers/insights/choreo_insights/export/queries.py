@@ -59,13 +59,22 @@ class Rows(msgspec.Struct):
     def add(self, answer: Answer, repeated: Mapping[str, str | None]) -> None:
         """Appends an answer's rows, `repeated` being the same in each of them."""
         count = len(next(iter(answer.columns.values()), ()))
-        for name, values in answer.columns.items():
+        self._append(answer.columns, count, repeated)
+        self.answers_with_unknown_fields += answer.unknown_fields
+
+    def extend(self, other: "Rows", repeated: Mapping[str, str | None]) -> None:
+        """Appends other rows of the same table, `repeated` being the same in each of them."""
+        self._append(other.columns, other.count, repeated)
+        self.answers_with_unknown_fields += other.answers_with_unknown_fields
+        self.unanswered = list(dict.fromkeys((*self.unanswered, *other.unanswered)))
+
+    def _append(self, columns: Columns, count: int, repeated: Mapping[str, str | None]) -> None:
+        for name, values in columns.items():
             self.columns[name] = joined(self.columns.get(name), values)
-        for name in repeated.keys() - answer.columns.keys():
+        for name in repeated.keys() - columns.keys():
             values = Runs((repeated[name],), (count,))
             self.columns[name] = joined(self.columns.get(name), values)
         self.count += count
-        self.answers_with_unknown_fields += answer.unknown_fields
 
 
 QueryGenerator = Generator[list[Query], list[Answer | None], Rows]

@@ -8,7 +8,7 @@ fills (`queries`, `scheduler`), decoded, compared with what is stored and writte
 import heapq
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from choreo_insights.catalogue import Catalogue, Table
 from choreo_insights.config import ExportConfig
 from choreo_insights.credentials import Credentials, Secrets
 from choreo_insights.dataset.coverage import LONGEST_RUN, closes_at
-from choreo_insights.dataset.cross_checks import CHECKS, mismatches
+from choreo_insights.dataset.cross_checks import CHECKS, Check, mismatches, tenants_check
 from choreo_insights.dataset.day_checks import Audit, PlaceDay
 from choreo_insights.dataset.ledger import RUNS, Entry, Ledger, Status
 from choreo_insights.dataset.partitions import Environment, Partition, quarantine_key
@@ -45,6 +45,7 @@ from choreo_insights.export.plan import Plan
 from choreo_insights.export.queries import Query, QueryGenerator, Rows, collect
 from choreo_insights.export.report import Report
 from choreo_insights.export.scheduler import BatchKey, Job, Scheduler
+from choreo_insights.export.tenants import for_tenants
 
 log = logging.getLogger(__name__)
 
@@ -119,6 +120,7 @@ class Export:
         self._gone: dict[tuple[str, str], Environment] = {}
         # The days that were written, by place: a set that keeps its order.
         self._touched: dict[PlaceDay, None] = {}
+        self._tenant_checks: dict[PlaceDay, Check] = {}
         self._next_flush = clock() + _SECONDS_BETWEEN_FLUSHES
         self.report = Report()
         deadline = ends - _SECONDS_FOR_LEDGER
@@ -300,25 +302,65 @@ class Export:
         )
 
     def _queries(self, partition: Partition) -> QueryGenerator:
-        values = day_values(
-            partition.day,
-            self._credentials[partition.organization],
-            self._config.tenant,
-            partition.environment,
-        )
         names = self._names_of(partition)
         assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
         ids = names.on(partition.day)
         listed = [each for each in ids if each in names.listed]
-        queries = collect(
-            partition.table, values, listed, [each for each in ids if each not in names.listed]
-        )
-        is_first = partition.table_name == "apis" and not self._bounds.force
-        return self._checked_list(partition, values, queries) if is_first else queries
+        others = [each for each in ids if each not in names.listed]
 
-    def _checked_list(
-        self, partition: Partition, values: Mapping[str, Any], queries: QueryGenerator
-    ) -> QueryGenerator:
+        def begin(tenant: str) -> QueryGenerator:
+            return collect(partition.table, self._values(partition, tenant), listed, others)
+
+        queries = for_tenants(partition.table, self._config.tenants, begin)
+        if partition.table_name == "tenants":
+            return self._checked_tenants(partition, queries)
+        is_first = partition.table_name == "apis" and not self._bounds.force
+        return self._checked_list(partition, queries) if is_first else queries
+
+    def _checked_tenants(self, partition: Partition, queries: QueryGenerator) -> QueryGenerator:
+        """Notes for the day's checks how much traffic a listed tenant has that is not exported."""
+        rows = yield from queries
+        exported = self._config.tenants
+        listed = dict.fromkeys(rows.columns.get("tenant", ()))
+        others = [name for name in listed if name and name not in exported]
+        if not others:
+            return rows
+        traffic = [
+            msgspec.structs.replace(query, optional=True)
+            for query in self._traffic(partition, (*exported, *others))
+        ]
+        counts = [_sum_of(answer) for answer in (yield traffic)]
+        check = tenants_check(
+            sum(counts[: len(exported)]),
+            dict(zip(others, counts[len(exported) :], strict=True)),
+            _TRAFFIC_DAYS,
+        )
+        if check.verdict == "warning":
+            log.warning("%s: %s", partition.place, check.explanation)
+        self._tenant_checks[PlaceDay.of(partition)] = check
+        self._touched[PlaceDay.of(partition)] = None
+        return rows
+
+    def _values(self, partition: Partition, tenant: str) -> dict[str, Any]:
+        """The variables that are the same for the whole partition."""
+        environment, extra = partition.environment, self._config.extra_environment_ids
+        more_ids: Sequence[str] = ()
+        if environment:
+            more_ids = (*extra.get(environment.id, ()), *extra.get(environment.name, ()))
+        credentials = self._credentials[partition.organization]
+        return day_values(partition.day, credentials, tenant, environment, more_ids)
+
+    def _traffic(self, partition: Partition, tenants: Sequence[str]) -> list[Query]:
+        """Queries for the total traffic of each tenant in the days up to the partition's."""
+        table = self._catalogue.table("total_traffic")
+        first = partition.day - timedelta(days=_TRAFFIC_DAYS - 1)
+        queries = []
+        for tenant in tenants:
+            given = self._values(partition, tenant) | {"time": time_filter(first, partition.day)}
+            queries.append(Query(table, {name: given[name] for name in table.variables}, {}))
+        return queries
+
+    def _checked_list(self, partition: Partition, queries: QueryGenerator) -> QueryGenerator:
         """A first list of APIs that is empty is believed where there is no traffic.
 
         Later ones are compared with what the registry knows. Raises PersonMustAct.
@@ -329,16 +371,12 @@ class Export:
             return rows
         known = self._registry.recalled(partition.organization, environment, "api").known
         if not known:
-            table = self._catalogue.table("total_traffic")
-            first = partition.day - timedelta(days=_TRAFFIC_DAYS - 1)
-            given = {**values, "time": time_filter(first, partition.day)}
-            variables = {name: given[name] for name in table.variables}
-            [answer] = yield [Query(table, variables, {})]
-            if answer and any(answer.columns["total_traffic"]):
+            answers = yield self._traffic(partition, self._config.tenants)
+            if any(answer and any(answer.columns["total_traffic"]) for answer in answers):
                 raise PersonMustAct(
                     f"the list of APIs of the environment {environment.name} of"
-                    f" {partition.organization} is empty, although it has had traffic since"
-                    f" {first}: check Choreo"
+                    f" {partition.organization} is empty, although it has had traffic within"
+                    f" {_TRAFFIC_DAYS} days: check Choreo"
                 )
         return rows
 
@@ -534,6 +572,8 @@ class Export:
         now = self._now()
         try:
             found = audit.check(place, final=now >= closes_at(place.day, self._config.settle_hours))
+            if tenants := self._tenant_checks.get(place):
+                found.append(tenants)
             audit.write(place, found, now)
         except Exception as error:
             return _known(error, f"the checks of {place.organization} on {place.day}")
@@ -543,6 +583,11 @@ class Export:
 def _no_queries() -> QueryGenerator:
     yield []
     return Rows()
+
+
+def _sum_of(answer: Answer | None) -> int:
+    """The total traffic in an answer; 0 where there is none."""
+    return sum(filter(None, answer.columns["total_traffic"])) if answer else 0
 
 
 def _newest_first(place: PlaceDay) -> int:

@@ -66,7 +66,8 @@ def expected(place: Place, metric: str, measure: str) -> tuple[Report, Day]:
 
 def common(place: Place) -> dict[str, object]:
     environment = place.sandbox.world.organization("acme").environment("Production")
-    return {"organization": "acme", "environment": "Production", "environment_id": environment.id}
+    place = {"environment": "Production", "environment_id": environment.id}
+    return {"organization": "acme", **place, "tenant": None}
 
 
 @pytest.mark.parametrize("metric", VALUES)

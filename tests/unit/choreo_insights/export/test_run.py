@@ -108,7 +108,7 @@ class Place:
             token_parameter_prefix="/probe/token",
             stack_name="probe",
             insights_url=sandbox.insights_url,
-            tenant="carbon.super",
+            tenants=("carbon.super",),
             token_function_name="token",
             dataset_bucket="dataset",
             export_since=TODAY - timedelta(days=2),

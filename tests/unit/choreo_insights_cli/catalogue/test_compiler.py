@@ -38,6 +38,7 @@ COMMON = {
     "organization": "string",
     "environment": "string",
     "environment_id": "string",
+    "tenant": "string",
     "exported_at": "timestamp",
 }
 
@@ -111,7 +112,7 @@ def test_a_column_keeps_its_earlier_names_and_nobody_is_asked_for_them():
     text = OVER_TIME.replace("requestCount", 'hits: requestCount @was(columns: ["n", "count"])')
     table = compiled(text)
     assert table.renamed == {"n": "hits", "count": "hits"}
-    assert [c.former for c in table.columns if c.name != "hits"] == [()] * 6
+    assert [c.former for c in table.columns if c.name != "hits"] == [()] * 7
     assert table.root == compiled(text.replace('@was(columns: ["n", "count"])', "")).root
     total = query('getTotalTraffic(filter: $time, dataFilter: $data) @was(columns: "hits")')
     assert compiled(total).renamed == {"hits": "probe"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dev.sandbox.expectation import reports
-from dev.sandbox.expected import TABLES, expected_rows
+from dev.sandbox.expected import TABLES, WITHOUT_TENANT, expected_rows
 
 DAY = date(2026, 3, 9)
 HOUR = 'granularity: "1h"'
@@ -196,6 +196,8 @@ def labelled(row: dict[str, Any], table: str, handle: str, environment: Any) -> 
     place = {"environment": environment.name, "environment_id": environment.id}
     if table == "environments":
         place = {"environment": row["environment_name"]}
+    if table not in WITHOUT_TENANT:
+        place["tenant"] = None
     return {"organization": handle, **place, **row}
 
 

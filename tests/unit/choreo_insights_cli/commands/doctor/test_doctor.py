@@ -32,7 +32,7 @@ def test_all_is_well(doctor: Doctor, checks: Checks, sandbox: SandboxServer) -> 
     found = checks(report)
     assert [*found] == [
         *("secret", "token", "scope", "expiry", "endpoint"),
-        *("listEnvironments", "tenant", "introspection"),
+        *("listEnvironments", "tenant", "other tenants", "introspection"),
     ]
     assert {finding.status for finding in found.values()} == {"ok"}
     assert "Production" in found["listEnvironments"].says
@@ -167,6 +167,22 @@ def test_a_wrong_tenant(doctor: Doctor, checks: Checks) -> None:
     assert report.exit_code == 1
     assert checks(report)["tenant"].status == "differs"
     assert "carbon.super" in checks(report)["tenant"].says
+
+
+def test_a_tenant_with_traffic_that_is_not_exported(
+    doctor: Doctor, checks: Checks, sandbox: SandboxServer
+) -> None:
+    assert checks(doctor())["other tenants"].says == "without traffic in 7 days: partners.example"
+    sandbox.settings.tenants_have_traffic = True
+    sandbox.settings.now = None
+    report = doctor()
+    assert report.exit_code == 1
+    found = checks(report)["other tenants"]
+    assert (found.status, found.change) == (
+        "differs",
+        "Set the parameter Tenant to carbon.super,partners.example",
+    )
+    assert "other tenants" not in checks(doctor(tenant="carbon.super,partners.example"))
 
 
 def test_a_lesser_scope_is_told_before_it_is_refused(doctor: Doctor, checks: Checks) -> None:
