@@ -17,6 +17,9 @@ State = Literal["missing", "open", "closed"]
 # A run lasts 15 minutes at most, the longest that Lambda allows. What was written so long after an
 # instant was requested after it.
 LONGEST_RUN = timedelta(minutes=15)
+# Late events of a day become fewer with time: an open day that is over is refreshed when it ends,
+# after some hours, and when it closes, not in every run.
+_REFRESHED_AFTER = (timedelta(0), timedelta(hours=2), timedelta(hours=8))
 # A source that gives less than is stored may still recover. After a week nobody expects it to.
 _RECOVERS_WITHIN = timedelta(days=7)
 
@@ -47,6 +50,24 @@ def state(stored: Stored | None, day: date, settle_hours: float) -> State:
     return "closed" if is_closed(stored.written, day, settle_hours) else "open"
 
 
+def is_due(
+    queried: datetime, now: datetime, day: date, settle_hours: float, *, kept: bool = False
+) -> bool:
+    """Whether an open day that was last queried at `queried` is queried again.
+
+    The current day in every run, a past one after each of its checkpoints: its end, 2 and 8 hours
+    later, and when it closes. If the newest response was refused as smaller (`kept`), once a UTC
+    day after that, as the source may still recover.
+    """
+    end, closes = day_end(day), closes_at(day, settle_hours)
+    if now < end:
+        return True
+    if now >= closes:
+        return queried < closes or (kept and queried.date() < now.date())
+    newest = max(end + after for after in _REFRESHED_AFTER if end + after <= now)
+    return queried < newest
+
+
 def wanted(
     table: Table,
     organization: str,
@@ -70,11 +91,3 @@ def wanted(
         first = max(first, today - timedelta(days=table.kept_days))
     for day in days(first, min(last, today)):
         yield Partition(table, table.name, organization, environment, day)
-
-
-def retries_kept(tried: datetime, now: datetime, day: date, settle_hours: float) -> bool:
-    """Whether a partition whose newest response was refused as smaller is queried again.
-
-    Until its day closes, in every run. Later once a UTC day, as the source may still recover.
-    """
-    return tried < closes_at(day, settle_hours) or tried.date() < now.date()

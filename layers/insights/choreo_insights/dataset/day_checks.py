@@ -31,6 +31,18 @@ class PlaceDay(msgspec.Struct, frozen=True):
         return Partition(table, table.name, self.organization, self.environment, self.day)
 
 
+def doubted_tables(body: bytes) -> frozenset[str]:
+    """The tables of a day whose figures did not agree, from the object that `Audit` has written.
+
+    Raises ValueError for what is not Parquet, and KeyError for a file without these columns.
+    """
+    columns = decode(body, ("verdict", "tables"))
+    rows = zip(columns["verdict"], columns["tables"], strict=True)
+    return frozenset(
+        name for verdict, tables in rows if verdict == "mismatch" for name in tables.split(",")
+    )
+
+
 class Audit(msgspec.Struct, frozen=True):
     """Checks days of the dataset. Raises what `Dataset` does.
 

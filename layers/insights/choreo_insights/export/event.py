@@ -39,7 +39,8 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Tables, organisations and UTC days, both included.
 
-    `again` exports closed days too, and replaces no past day by less; `force` does. What was
+    `again` exports closed days too, and replaces no past day by less; `force` does. `named_days`:
+    the event names its days, and open ones are queried whenever they were queried before. What was
     written from `since` on counts as done. `environments` are ids or names, None for all.
     `part` is for a part of an execution of the state machine. `named_tables` are the tables as the
     event names them, None where it names none. `most_per_minute` is for executions that version
@@ -53,6 +54,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     last: date
     force: bool = False
     again: bool = False
+    named_days: bool = False
     named_tables: tuple[str, ...] | None = None
     environments: frozenset[str] | None = None
     since: datetime | None = None
@@ -83,6 +85,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             last=last,
             force=wish.force,
             again=wish.again,
+            named_days=wish.from_ is not None or wish.to is not None,
             named_tables=named,
             environments=None if wish.environments is None else frozenset(wish.environments),
             since=wish.continued.since if wish.continued else wish.since,

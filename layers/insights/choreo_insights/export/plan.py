@@ -1,25 +1,33 @@
 """What a run queries: the wanted partitions that are missing or open, by what the bucket shows."""
 
+import logging
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from choreo_insights.catalogue import Table
-from choreo_insights.dataset.coverage import closes_at, is_closed, retries_kept, wanted
+from choreo_insights.dataset.coverage import closes_at, is_closed, is_due, wanted
 from choreo_insights.dataset.cross_checks import CHECKS, is_checked
+from choreo_insights.dataset.cross_checks import key as checks_key
+from choreo_insights.dataset.day_checks import doubted_tables
 from choreo_insights.dataset.ledger import Entry, Ledger
 from choreo_insights.dataset.partitions import (
     Environment,
     Partition,
     day_of,
-    day_prefix,
     days,
     place_of,
 )
 from choreo_insights.dataset.store import Dataset, Stored
 from choreo_insights.export.event import Bounds
 
+log = logging.getLogger(__name__)
+
+# Objects of checks that are read at a time.
+_THREADS = 8
 # A closed day stays in sight for so long: a run that was killed may have closed it unrecorded.
 _IN_SIGHT = timedelta(days=2)
 # Days whose ledger is read at the start of a run, at most: the newest of them.
@@ -50,9 +58,12 @@ class Plan:
         self._stored: dict[str, dict[str, Stored]] = {}
         self._ledger_days: frozenset[date] = frozenset()
         self._newest: Mapping[tuple[str, str, str | None, date], Entry] = {}
+        # The newest object of the tables that are checked, by place and day.
         self._written: dict[tuple[str, date], datetime] = {}
         self._checked: dict[str, Stored] = {}
-        self._open_places: set[str] = set()
+        # Places and days of which an object is open.
+        self._open: set[tuple[str, date]] = set()
+        self._doubted: Mapping[str, frozenset[str]] = {}
         self.settled = 0
         self.left = 0
         self.unrecorded: list[Unrecorded] = []
@@ -67,6 +78,7 @@ class Plan:
                 for key, stored in dataset.listing(table.name, first, last).items()
             }
         self._checked = dataset.listing(CHECKS, first, last)
+        self._doubted = self._doubts(dataset)
         if self._repeats and self._bounds.since:
             # An earlier round of this part may have tried what shows in the ledger alone.
             in_sight.update(days(first, last))
@@ -75,16 +87,26 @@ class Plan:
 
     def _seen(self, table: Table, key: str, stored: Stored, in_sight: set[date]) -> Stored:
         day = day_of(key)
+        place = key.rpartition("/")[2].removesuffix(".parquet"), day
         if is_checked(table) and table.daily:
-            place = key.rpartition("/")[2], day
             self._written[place] = max(self._written.get(place, stored.written), stored.written)
         closed = is_closed(stored.written, day, self._settle_hours)
         if not closed or self._now < closes_at(day, self._settle_hours) + _IN_SIGHT:
             in_sight.add(day)
             if not closed:
-                self._open_places.add(key.rpartition("/")[2].removesuffix(".parquet"))
+                self._open.add(place)
             return stored
         return stored if self._repeats else _CLOSED
+
+    def _doubts(self, dataset: Dataset) -> dict[str, frozenset[str]]:
+        """The tables of open past days whose figures did not agree, by the key of their checks."""
+        keys = [
+            key
+            for name, day in self._open & self._written.keys()
+            if day < self._now.date() and (key := checks_key(day, name)) in self._checked
+        ]
+        with ThreadPoolExecutor(_THREADS, "doubts") as threads:
+            return dict(zip(keys, threads.map(partial(_doubted, dataset), keys), strict=True))
 
     @property
     def _repeats(self) -> bool:
@@ -92,7 +114,8 @@ class Plan:
 
     def has_open(self, organization: str, environment: Environment) -> bool:
         """Whether a day of an environment is open within the bounds."""
-        return place_of(organization, environment) in self._open_places
+        place = place_of(organization, environment)
+        return any(place == each for each, _ in self._open)
 
     def holds(self, partition: Partition) -> bool:
         """Whether a list is stored: the bounds cover it, and no earlier round has written it."""
@@ -168,12 +191,17 @@ class Plan:
             return False
         if is_closed(stored.written, day, self._settle_hours):
             return True
-        retries = (
-            not entry
-            or entry.status != "kept"
-            or retries_kept(entry.started, self._now, day, self._settle_hours)
-        )
-        return not retries
+        is_kept = entry is not None and entry.status == "kept"
+        waits = is_kept and self._now >= closes_at(day, self._settle_hours)
+        if not waits and (self._bounds.named_days or self._is_doubted(partition)):
+            return False
+        queried = max(stored.written, entry.started) if entry and is_kept else stored.written
+        return not is_due(queried, self._now, day, self._settle_hours, kept=is_kept)
+
+    def _is_doubted(self, partition: Partition) -> bool:
+        """Whether the table's figures did not agree with others of the day."""
+        key = checks_key(partition.day, partition.place)
+        return partition.table_name in self._doubted.get(key, ())
 
     def _is_left(self, partition: Partition) -> bool:
         """Whether the catch-up that runs exports a partition that is missing."""
@@ -184,9 +212,18 @@ class Plan:
 
         The run that wrote it had no time for them, or was killed.
         """
-        name = f"{place_of(organization, environment)}.parquet"
+        name = place_of(organization, environment)
         days = sorted((day for place, day in self._written if place == name), reverse=True)
         for day in days:
-            checked = self._checked.get(f"{day_prefix(CHECKS, day)}{name}")
+            checked = self._checked.get(checks_key(day, name))
             if checked is None or checked.written < self._written[name, day]:
                 yield day
+
+
+def _doubted(dataset: Dataset, key: str) -> frozenset[str]:
+    kept = dataset.read(key)
+    try:
+        return doubted_tables(kept.body) if kept else frozenset()
+    except (KeyError, ValueError) as error:
+        log.warning("%s cannot be read, and is written anew at the next checkpoint: %s", key, error)
+        return frozenset()

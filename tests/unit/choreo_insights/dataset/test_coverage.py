@@ -11,7 +11,7 @@ from choreo_insights.dataset.coverage import (
     closes_at,
     gives_up_at,
     is_closed,
-    retries_kept,
+    is_due,
     state,
     wanted,
 )
@@ -46,19 +46,47 @@ def test_how_a_partition_stands():
     assert stood(MIDNIGHT + timedelta(hours=24, minutes=15)) == "closed"
 
 
+def hours(count: float) -> datetime:
+    """So many hours after the day's end."""
+    return MIDNIGHT + timedelta(hours=count)
+
+
 @pytest.mark.parametrize(
-    ("tried", "now", "retries"),
+    ("queried", "now", "due"),
     [
-        # Before the day closes, in every run.
-        (MIDNIGHT + timedelta(hours=1), MIDNIGHT + timedelta(hours=2), True),
-        (MIDNIGHT + timedelta(hours=24, minutes=5), MIDNIGHT + timedelta(hours=25), True),
-        # Then once a day.
-        (MIDNIGHT + timedelta(hours=25), MIDNIGHT + timedelta(hours=26), False),
-        (MIDNIGHT + timedelta(hours=25), MIDNIGHT + timedelta(hours=48, minutes=5), True),
+        # While the day lasts, in every run.
+        (-2, -1, True),
+        # Then after each checkpoint: the end of the day, 2 and 8 hours later, and its closing.
+        (-1, 0.5, True),
+        (0.1, 1.9, False),
+        (0.1, 2.1, True),
+        (2.1, 7.9, False),
+        (2.1, 8.1, True),
+        (8.1, 24.2, False),
+        (8.1, 24.25, True),
+        (24.2, 24.3, True),
+        (24.25, 72, False),
     ],
 )
-def test_a_refused_partition_is_queried_once_a_day_after_it_settled(tried, now, retries):
-    assert retries_kept(tried, now, DAY, 24) is retries
+def test_an_open_day_is_queried_after_each_checkpoint(queried: float, now: float, due: bool):
+    assert is_due(hours(queried), hours(now), DAY, 24) is due
+
+
+def test_a_day_that_closes_early_has_no_later_checkpoint():
+    assert is_due(hours(-1), hours(0.1), DAY, 0)
+    assert not is_due(hours(0.1), hours(0.2), DAY, 0)
+    assert is_due(hours(0.1), hours(0.25), DAY, 0)
+    assert not is_due(hours(0.3), hours(9), DAY, 0)
+
+
+@pytest.mark.parametrize(
+    ("queried", "now", "due"),
+    [(1, 1.5, False), (1, 2, True), (24.1, 25, True), (25, 26, False), (25, 48.1, True)],
+)
+def test_a_refused_partition_is_queried_once_a_day_after_it_settled(
+    queried: float, now: float, due: bool
+):
+    assert is_due(hours(queried), hours(now), DAY, 24, kept=True) is due
 
 
 @given(first=DAYS, last=DAYS, today=DAYS)

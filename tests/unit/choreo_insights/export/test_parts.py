@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo_insights.export.parts import Backfill, Part, Place, Span, TooManyParts, divide, spans
+from choreo_insights.export.parts import (
+    MOST_PARTS,
+    Backfill,
+    Part,
+    Place,
+    Span,
+    TooManyParts,
+    divide,
+    spans,
+)
 
 DAY = date(2026, 3, 10)
 ACME, GLOBEX = Place("acme", "e-1"), Place("globex", None)
@@ -34,7 +43,8 @@ def test_spans_hold_each_day_once_the_newest_first(first: date, more: int, lengt
         unique=True,
     ),
     days,
-    st.integers(0, 200),
+    # Twelve places at most, of whose days one execution holds each as a part.
+    st.integers(0, MOST_PARTS // 12 - 1),
     st.none() | st.integers(1, 100),
 )
 def test_parts_hold_each_day_of_each_place_once(

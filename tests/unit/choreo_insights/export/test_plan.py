@@ -10,6 +10,7 @@ import pytest
 
 from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
+from choreo_insights.dataset.cross_checks import key as checks_key
 from choreo_insights.dataset.ledger import Ledger
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.export.event import Bounds
@@ -104,3 +105,21 @@ def test_age_alone_closes_no_day(here: Here):
     here.write("latency", day, datetime(day.year, day.month, day.day, 22, tzinfo=UTC))
     plan = here.plan(first=day, last=day)
     assert here.due(plan, "latency") == [("latency", day.day)]
+
+
+def test_days_that_the_event_names_are_queried_before_their_next_checkpoint(here: Here):
+    yesterday = TODAY - timedelta(days=1)
+    here.write("latency", yesterday, NOW - timedelta(hours=1))
+    named = here.plan(first=yesterday)
+    assert here.due(named, "latency") == [("latency", 20), ("latency", 19)]
+    assert here.due(here.plan(first=yesterday, named_days=False), "latency") == [("latency", 20)]
+
+
+def test_checks_that_cannot_be_read_raise_no_doubt(here: Here, caplog: pytest.LogCaptureFixture):
+    yesterday = TODAY - timedelta(days=1)
+    here.write("latency", yesterday, NOW - timedelta(hours=2))
+    here.write("success_summary", yesterday, NOW - timedelta(hours=2))
+    key = checks_key(yesterday, partition("latency", yesterday).place)
+    here.dataset.put(key, b"not Parquet", asked=NOW, run="r")
+    plan = here.plan(first=yesterday, named_days=False)
+    assert here.due(plan, "latency") == [("latency", 20)]

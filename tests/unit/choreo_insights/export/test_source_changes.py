@@ -252,7 +252,7 @@ def test_what_a_run_did_itself_is_the_newest_entry_of_an_object_without_one(plac
         del place.dataset.objects[key]
     place.sandbox.faults.add("forgotten", field="getResourceUsage", times=None)
     place.now += timedelta(hours=1)
-    report = place.run()
+    report = place.run({"from": str(YESTERDAY)})
     assert report.kept == 2 * len(environments(place))
     for key in keys(place, "runs"):
         rows = [row for row in place.dataset.rows(key) if row["table"] == "resource_usage"]
