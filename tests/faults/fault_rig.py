@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -288,6 +288,10 @@ class Station(AbstractContextManager["Station"]):
         # No object of a day is newer than its checks.
         for key in sorted(older, key=lambda key: f"/{CHECKS}/" in key):
             self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=older[key])
+        # Written before the past day ended, so that its end is a checkpoint that has passed.
+        evening = datetime.combine(self.since, time(23), UTC)
+        kept = {key: tag for key, tag in self._tags("insights/").items() if key in older}
+        self.proxy.written = dict.fromkeys(kept.values(), evening)
 
     def delete(self, folder: str) -> None:
         """Deletes all objects of a folder."""

@@ -6,13 +6,14 @@ so that signatures stay right and policies are enforced behind it.
 
 import http.client
 import json
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.message import Message
 from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -62,6 +63,13 @@ class Rule:
     act: Callable[[], None] | None = None
 
 
+# An object in a listing.
+_LISTED = re.compile(
+    r"<LastModified>(?P<modified>[^<]+)</LastModified>"
+    r"<ETag>(?:\"|&quot;)(?P<etag>[^<&\"]+)"
+)
+
+
 @dataclass(frozen=True)
 class Seen:
     """A request as the rules see it."""
@@ -93,7 +101,8 @@ class Proxy:
     `invoke` is called for each invocation of a function: its name, the event, whether it is
     waited for, and who asks. It gives the reply's payload and the error's kind (or None).
     Executions of the state machine begin in `states`, where tests carry them out. `ages` makes
-    S3 say that objects with these ETags are so many seconds older.
+    S3 say that objects with these ETags are so many seconds older; in listings they are from
+    `written`.
     """
 
     def __init__(
@@ -109,6 +118,7 @@ class Proxy:
         self.who: dict[str, str] = {}
         self.states = FakeStates()
         self.ages: dict[str, float] = {}
+        self.written: dict[str, datetime] = {}
         self.taken = 0
         self.seen: list[Seen] = []
         self.stored: list[Stored] = []
@@ -201,6 +211,18 @@ class Proxy:
         headers = {name: value for name, value in answer.headers.items() if name.lower() != "date"}
         return replace(answer, headers=headers | {"Date": format_datetime(later, usegmt=True)})
 
+    def listed(self, answer: "Answer") -> "Answer":
+        """A listing in which the objects of `written` have that LastModified."""
+
+        def older(found: re.Match[str]) -> str:
+            moment = self.written.get(found["etag"])
+            if moment is None:
+                return found[0]
+            text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            return found[0].replace(found["modified"], text)
+
+        return replace(answer, body=_LISTED.sub(older, answer.body.decode()).encode())
+
     def __enter__(self) -> "Proxy":
         self._thread.start()
         return self
@@ -288,6 +310,8 @@ class _Handler(BaseHTTPRequestHandler):
         if seen.name == "s3:PutObject" and answer.status == 200:
             key = unquote(seen.path.partition("?")[0]).split("/", 2)[2]
             proxy.note(Stored(key, seen.body, seen.who))
+        if seen.name == "s3:ListObjectsV2":
+            return proxy.listed(answer)
         return proxy.aged(answer) if seen.name == "s3:GetObject" else answer
 
     def _send(self, answer: Answer, *, cut: bool) -> None:
