@@ -16,7 +16,7 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast_untyped
 
-from choreo_insights.catalogue import RESOLVED, TENANT, Column, ColumnType, FanOut, Node
+from choreo_insights.catalogue import ANSWERED, RESOLVED, TENANT, Column, ColumnType, FanOut, Node
 from choreo_insights_cli.catalogue.errors import DocumentError
 
 # What the exporter adds to every row.
@@ -29,14 +29,20 @@ COMMON = (
 RESOLVED_ID = Column(
     RESOLVED,
     "string",
-    "Id of the API where `api_id` leaves no doubt: it is an id, or the name and version of one "
-    "API that is listed. Null else.",
+    "Id of the API where `api_id` leaves no doubt: it is an id, or a name of one API alone. "
+    "Null else.",
+)
+ANSWERED_ID = Column(
+    ANSWERED,
+    "string",
+    "What the answer names the API: its id, one of its names, or null where it is a sum over all "
+    "that the query matched. Null in rows of earlier releases.",
 )
 TENANT_COLUMN = Column(
     TENANT, "string", "The tenant that was queried; null where the parameter Tenant names only one."
 )
 # The partition column, and what the exporter makes of `api_id`.
-NOT_ANSWERED = ("day", RESOLVED)
+NOT_ANSWERED = ("day", RESOLVED, ANSWERED)
 # A page speaks of itself, not of the row.
 NO_COLUMNS = ("pagination",)
 TYPES: Mapping[str, ColumnType] = {
@@ -56,11 +62,14 @@ def snake(name: str) -> str:
 class _Shaper:
     """Walks the selection beside the schema, noting names and lists that a table cannot have."""
 
-    def __init__(self, path: Path, table: str, entity: str | None, *, latency: bool) -> None:
+    def __init__(
+        self, path: Path, table: str, entity: str | None, *, latency: bool, by_api: bool
+    ) -> None:
         self._path = path
         self._table = table
         self._entity = entity
         self._latency = latency
+        self._by_api = by_api
         self._fields: dict[str, FieldNode] = {}
         self.meanings: dict[str, str] = {}
 
@@ -127,6 +136,8 @@ class _Shaper:
         if prefix is None:
             return self._table.removesuffix("s") if repeated else self._table
         name = snake(field.name.value)
+        if self._by_api and name == "api_id":
+            return ANSWERED
         if self._entity and not alias and not prefix and name in ("id", "name"):
             return f"{self._entity}_{name}"
         return "_".join(filter(None, (prefix, snake(alias) if alias else name)))
@@ -136,7 +147,8 @@ class _Shaper:
             reason = "an alias of underscores is no column: name it"
             raise DocumentError(self._path, reason, field)
         common = [c.name for c in COMMON if self._entity != "environment"]
-        if column in (*self.meanings, *common, *NOT_ANSWERED):
+        forbidden = NOT_ANSWERED if snake(field.name.value) != "api_id" else ("day", RESOLVED)
+        if column in (*self.meanings, *common, *forbidden):
             reason = f"the column {column!r} is there already: give the field an alias"
             raise DocumentError(self._path, reason, field)
         self._fields[column], self.meanings[column] = field, meaning
@@ -195,13 +207,15 @@ def shape_and_columns(
 ) -> tuple[Node, tuple[Column, ...]]:
     """The reply's shape, and the table's columns in order: fan-out, selection, common ones.
 
-    With `resolve`, a selected `apiId` gets the API's real id in a column beside it. With
-    `per_tenant` there is a column for the tenant.
+    With `resolve`, a selected `apiId` gets the API's real id in a column beside it. Where the
+    table is queried for one API at a time, `api_id` is that one, and what was selected stands in
+    `answered_api_id`. With `per_tenant` there is a column for the tenant.
 
     Raises DocumentError for two lists side by side, a list of lists, two columns of one name, or
     an earlier name that is taken.
     """
-    shaper = _Shaper(path, table, entity, latency=_of_latency(root))
+    by_api = any(fan.over in ("api_names", "api_id") for fan in fans)
+    shaper = _Shaper(path, table, entity, latency=_of_latency(root), by_api=by_api)
     shape = shaper.node(root, definition, None)
     meanings = shaper.meanings
     types = dict(_leaf_types(shape))
@@ -215,8 +229,10 @@ def shape_and_columns(
         for name in fan.columns
         if name not in meanings
     ]
+    if ANSWERED in meanings:
+        columns.append(RESOLVED_ID)
     for name, meaning in meanings.items():
-        columns.append(Column(name, types[name], meaning))
+        columns.append(ANSWERED_ID if name == ANSWERED else Column(name, types[name], meaning))
         if name == "api_id" and resolve and entity is None:
             columns.append(RESOLVED_ID)
     names = [column.name for column in columns]

@@ -9,8 +9,8 @@ what it fans out, its selection and the schema give the columns:
 | `$data: DataFilter!`      | organisation, tenant and all ids of one environment        |
 | `$tenantData: …!`         | the same for `listTenants`                                 |
 | `$org: OrgFilter!`        | the organisation                                           |
-| `$apiIds: [String]`       | the ids of the environment's APIs, in fives                |
-| `$apiId: ID!` or `String` | each of these ids; fills the column `api_id`               |
+| `$apiNames: [String]`     | each API by all of its names; fills the column `api_id`    |
+| `$apiId: ID!` or `String` | each API by its id; fills the column `api_id`              |
 | `$limit: Int` `$offset`   | page after page until `pagination.total` is reached        |
 | `$onPremKey: String!`     | the organisation's on-prem key, where its secret holds one |
 | `$groupByValues: …!`      | each set of values of the `groupByFields` beside it        |
@@ -74,7 +74,7 @@ FILLED = {
     "data": ("DataFilter!",),
     "tenantData": ("TenantDataFilter!",),
     "org": ("OrgFilter!",),
-    "apiIds": ("[String]", "[String]!", "[String!]", "[String!]!"),
+    "apiNames": ("[String]", "[String]!", "[String!]", "[String!]!"),
     "apiId": ("ID!", "String", "String!"),
     "limit": ("Int", "Int!"),
     "offset": ("Int", "Int!"),
@@ -255,6 +255,9 @@ def _check_variable(path: Path, variable: VariableDefinitionNode, against: Graph
         raise DocumentError(path, f"${name} is filled always: take its default away", variable)
     if isinstance(against.type_map.get(kind.rstrip("!")), GraphQLEnumType):
         return
+    if name == "apiIds":
+        reason = "the ids of APIs are not sent in groups any more: call the variable $apiNames"
+        raise DocumentError(path, f"{reason}. It is filled with the names of one API", variable)
     if kind not in FILLED.get(name, ()):
         known = ", ".join(f"${key}: {kinds[0]}" for key, kinds in FILLED.items())
         reason = f"nothing fills ${name}: {kind}. What is filled: {known}, and enums"
@@ -269,8 +272,8 @@ def _fan_outs(
 ) -> Iterator[FanOut]:
     fields = _group_by(path, root)
     for name, variable in variables.items():
-        if name == "apiIds":
-            yield FanOut(name, "api_ids")
+        if name == "apiNames":
+            yield FanOut(name, "api_names", columns=("api_id",))
         elif name == "apiId":
             yield FanOut(name, "api_id", columns=("api_id",))
         elif name == "groupByValues":

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from choreo_insights.catalogue import Table
+from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.export.decode import GROUPS, Answer
 from choreo_insights.export.queries import PAGE_SIZE, Query, collect
 
@@ -66,9 +67,9 @@ def object_bytes(table: Table, size: Size) -> float:
     return len(table.columns) * (_BYTES_A_COLUMN + _BYTES_A_VALUE * rows(table, size))
 
 
-def api_ids(size: Size) -> tuple[str, ...]:
-    """Ids for as many APIs."""
-    return tuple(f"api-{number}" for number in range(size.apis))
+def apis(size: Size) -> tuple[ApiNames, ...]:
+    """As many APIs."""
+    return tuple(ApiNames.of_id(f"api-{number}") for number in range(size.apis))
 
 
 _known: dict[tuple[str, str, Size], int] = {}
@@ -87,7 +88,7 @@ def questions(table: Table, size: Size) -> int:
 
 def _counted(table: Table, size: Size) -> int:
     given = dict.fromkeys({*table.variables, *_of_sources(table)}, "")
-    collecting = collect(table, given, api_ids(size))
+    collecting = collect(table, given, apis(size))
     count = 0
     try:
         queries = next(collecting)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from choreo_insights.catalogue import RESOLVED, Column, FanOut, Table
+from choreo_insights.catalogue import ANSWERED, RESOLVED, Column, FanOut, Table
 
 _INTRO = """# The tables
 
@@ -35,6 +35,7 @@ _SPANS = {"1m": "minute", "15m": "quarter of an hour", "1h": "hour", "1d": "day"
 _EXPORTERS = (
     *("granularity", "organization", "environment", "environment_id", "tenant", "exported_at"),
 )
+_NOT_IN_KEY = (*_EXPORTERS, RESOLVED, ANSWERED)
 
 
 # Name, description and columns.
@@ -102,7 +103,7 @@ def _grain(table: Table) -> str:
         if column.type == "timestamp" and table.granularity
         else f"`{column.name}`"
         for column in table.columns
-        if column.type in ("string", "timestamp") and column.name not in (*_EXPORTERS, RESOLVED)
+        if column.type in ("string", "timestamp") and column.name not in _NOT_IN_KEY
     ]
     if not table.daily:
         names = [column.name for column in table.columns]
@@ -130,10 +131,10 @@ def _asked(table: Table) -> Iterator[str]:
 
 
 def _fanned_out(fan: FanOut) -> str:
-    if fan.over == "api_ids":
-        return "for the APIs that are listed today, five at a time"
+    if fan.over == "api_names":
+        return "for each API that is or was listed, by all of its names"
     if fan.over == "api_id":
-        return "for each API that is listed today"
+        return "for each API that is or was listed, by its id"
     if fan.over == "groups":
         return "for each set of values that `getGroupByValues` gives now, whatever the day"
     return f"for {' and '.join(fan.values)}"

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from choreo_insights.catalogue import Table
-from choreo_insights.dataset.guard import Content
+from choreo_insights.dataset.guard import Content, with_queried_ids
 from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.errors import InsightsError
 
@@ -83,8 +83,8 @@ def _mixed(
 ) -> File:
     old, new = contents
     parts = [
-        (_decoded(newer, table.renamed), [key not in better for key in new.keys]),
-        (_decoded(older, table.renamed), [key in better for key in old.keys]),
+        (_queried(table, newer), [key not in better for key in new.keys]),
+        (_queried(table, older), [key in better for key in old.keys]),
     ]
     values = {
         column.name: [
@@ -96,6 +96,10 @@ def _mixed(
     }
     rows = sum(sum(keep) for _, keep in parts)
     return msgspec.structs.replace(newer, key="", body=encode(table.columns, values, rows))
+
+
+def _queried(table: Table, file: File) -> Mapping[str, Sequence[Any]]:
+    return with_queried_ids(table, _decoded(file, table.renamed))
 
 
 def _content(table: Table, file: File) -> Content:

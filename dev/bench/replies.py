@@ -1,7 +1,7 @@
 """Synthetic replies: requests to each API by minute, as the API nests them.
 
 One file is the body of one HTTP reply. It holds a day of one environment, which is one object of
-the dataset, in as many root fields as the export asks in one request: APIs go in fives.
+the dataset, with a root field for each API, as the export queries them.
 """
 
 import json
@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-IDS_A_FILTER = 5
 MINUTES = 24 * 60
 FIRST_DAY = date(2026, 3, 1)
 ASKED = datetime(2026, 4, 1, 12, tzinfo=UTC)
@@ -67,11 +66,7 @@ class Replies:
         midnight = datetime.combine(day, time(), UTC)
         times = [f"{midnight + timedelta(minutes=m):%Y-%m-%dT%H:%M:%S}" for m in range(MINUTES)]
         spans = [f"{text}.0000000Z" for text in times]
-        fives = range(0, self.apis, IDS_A_FILTER)
-        return {
-            f"t{number}": [_series(api, spans, chance) for api in self.ids[i : i + IDS_A_FILTER]]
-            for number, i in enumerate(fives)
-        }
+        return {f"t{number}": [_series(api, spans, chance)] for number, api in enumerate(self.ids)}
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def _rows(
     name = environment.name if environment else None
     rows = expected_rows(world, table.name, handle, name, day, now)
     if table.resolves_apis and environment:
-        ids = {api.shown: api.id for api in environment.listed}
+        ids = {name: api.id for api in environment.listed for name in (api.id, api.shown)}
         return [row | {RESOLVED: ids.get(row["api_id"])} for row in rows]
     return rows
 

@@ -25,6 +25,7 @@ from dev.sandbox import lists, reports, series, totals
 from dev.sandbox.filters import Args, Asked
 
 SCHEMA = Path(__file__).parents[2] / "choreo_insights_cli/catalogue/schema.graphql"
+_LIST = "[APIUsageOverTime]"
 _NEWER = "extend type Environment { region: String } extend type API { displayName: String }"
 
 RESOLVERS: Mapping[str, Callable[[Asked, Args], Any]] = {
@@ -77,10 +78,11 @@ class InvalidDocumentError(Exception):
         self.errors = [error.formatted for error in errors]
 
 
-@lru_cache(maxsize=2)
-def schema(*, newer_fields: bool = False) -> GraphQLSchema:
+@lru_cache(maxsize=4)
+def schema(*, newer_fields: bool = False, usage_as_object: bool = False) -> GraphQLSchema:
     """The schema with a resolver for each of its query fields."""
-    built = build_schema(SCHEMA.read_text("utf-8"))
+    text = SCHEMA.read_text("utf-8")
+    built = build_schema(text.replace(_LIST, _LIST.strip("[]")) if usage_as_object else text)
     if newer_fields:
         built = extend_schema(built, parse(_NEWER))
     query = built.query_type
@@ -135,7 +137,10 @@ def run(
 ) -> tuple[dict[str, Any], list[BaseException]]:
     """The reply, and what the resolvers raised."""
     result = execute_sync(
-        schema(newer_fields=asked.settings.newer_fields),
+        schema(
+            newer_fields=asked.settings.newer_fields,
+            usage_as_object=asked.settings.usage_as_object,
+        ),
         document,
         context_value=asked,
         variable_values=variables,

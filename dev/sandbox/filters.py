@@ -4,7 +4,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
-from typing import Any
+from itertools import product
+from typing import Any, Literal
 
 from dev.sandbox.grouping import Groups
 from dev.sandbox.lapses import Lapse, thinned, without
@@ -12,7 +13,7 @@ from dev.sandbox.paging import Pages
 from dev.sandbox.refusals import BadRequestError, QueryError
 from dev.sandbox.settings import Settings
 from dev.sandbox.traffic import Alert, Cell, Traffic, id_of
-from dev.sandbox.world import Environment, Organization, Stream, World
+from dev.sandbox.world import Api, Environment, Organization, Stream, World
 
 Args = Mapping[str, Any]
 
@@ -234,18 +235,22 @@ class Asked:
             cells += _parts(self._hour(sources, hour, pick), start, stop)
         return cells
 
+    def shown(self, api: Api, minute: int) -> str:
+        """How answers name an API of which the data begin at this minute."""
+        return shown(self.settings, api, minute)
+
     def _hour(self, sources: list[Source], hour: int, pick: "Pick") -> list[Cell]:
         cells: list[Cell] = []
-        for source in sources:
+        for source, (key, start, stop) in product(sources, _shares(self.settings, pick, hour)):
             environment, ids = source.environment, source.ids
-            streams = None if pick.apis is None else streams_of(environment, pick.apis)
+            streams = None if pick.apis is None else streams_of(environment, pick.apis, key)
             late = self.settings.late_hours
             found = self.traffic.hour(environment, hour, self.now, late, streams)
             if not source.complete:
                 found = [c for c in found if id_of(environment, c.stream.index, hour) in ids]
             if source.tenant is not None:
                 found = [c for c in found if source.has(c.stream.index)]
-            cells += found
+            cells += _parts(found, start, stop)
         if pick.apps is not None:
             cells = [cell for cell in cells if cell.stream.application.id in pick.apps]
         return cells
@@ -253,7 +258,7 @@ class Asked:
     def alerts(self, sources: list[Source], span: Span) -> list[Alert]:
         """The alerts of a range that are still kept."""
         return [
-            alert
+            in_index(self.settings, source.environment, alert)
             for source in sources
             for held, alert in self.traffic.alerts(
                 source.environment, span.start, span.end, self.now
@@ -262,12 +267,22 @@ class Asked:
         ]
 
 
+# What an index may key APIs by; `any` is whatever it has, and what a single id is compared with.
+Key = Literal["any", "shown", "id", "name", "both"]
+
+
 @dataclass(frozen=True)
 class Pick:
-    """Some APIs (by id, or as answers name them) and applications; None is all."""
+    """Some APIs (by the keys of the index) and applications; None is all.
+
+    `one` is an argument of a single id, which matches whatever the index is keyed by. `key` are
+    entries of one kind, where the index has several.
+    """
 
     apis: frozenset[str] | None = None
     apps: frozenset[str] | None = None
+    one: bool = False
+    key: Key = "any"
 
 
 ALL = Pick()
@@ -275,13 +290,61 @@ ALL = Pick()
 
 def one_api(given: str | None) -> Pick:
     """A single API where one is asked for."""
-    return Pick(frozenset((given,))) if given else ALL
+    return Pick(frozenset((given,)), one=True) if given else ALL
+
+
+def keys_of(settings: Settings) -> tuple[Key, ...]:
+    """The kinds of keys that the index has."""
+    if settings.api_index in ("both", "switched"):
+        return ("name", "id")
+    return ("any",)
+
+
+def _shares(settings: Settings, pick: Pick, hour: int) -> list[tuple[Key, int, int]]:
+    """The parts of an hour, in minutes, by what the index keys their data by."""
+    index = settings.api_index
+    if pick.one or (pick.apis is None and pick.key == "any"):
+        return [("any", 0, 60)]
+    if index == "mixed":
+        return [("shown", 0, 60)]
+    if index == "both":
+        return [("both" if pick.key == "any" else pick.key, 0, 60)]
+    if index != "switched":
+        return [(index, 0, 60)]
+    switch = min(max(settings.index_switch - hour * 60, 0), 60)
+    parts: list[tuple[Key, int, int]] = [("name", 0, switch), ("id", switch, 60)]
+    return [part for part in parts if part[1] < part[2] and pick.key in ("any", part[0])]
+
+
+def shown(settings: Settings, api: Api, minute: int) -> str:
+    """How answers name an API of which the data begin at this minute since 1970."""
+    index = settings.api_index
+    if index == "mixed":
+        return api.shown
+    is_named = index == "name" or (index == "switched" and minute < settings.index_switch)
+    return api.named if is_named else api.id
+
+
+def in_index(settings: Settings, environment: Environment, alert: Alert) -> Alert:
+    """An alert with the name that the index has for its API."""
+    names = {api.shown: shown(settings, api, alert.minute) for api in environment.apis}
+    return alert._replace(api=names[alert.api])
 
 
 @lru_cache(maxsize=2048)
-def streams_of(environment: Environment, apis: frozenset[str]) -> tuple[Stream, ...]:
-    """The streams of some APIs."""
-    return tuple(s for s in environment.streams if s.api.id in apis or s.api.shown in apis)
+def streams_of(
+    environment: Environment, apis: frozenset[str], key: Key = "any"
+) -> tuple[Stream, ...]:
+    """The streams of some APIs, which are given by keys of this kind."""
+    return tuple(s for s in environment.streams if not apis.isdisjoint(_keys(s.api, key)))
+
+
+def _keys(api: Api, key: Key) -> tuple[str, ...]:
+    if key == "id":
+        return (api.id,)
+    if key == "name":
+        return (api.named,)
+    return (api.id, api.shown) if key == "shown" else (api.id, api.shown, api.named)
 
 
 def _parts(cells: Sequence[Cell], start: int, stop: int) -> Sequence[Cell]:

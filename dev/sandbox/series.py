@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dev.sandbox.filters import ALL, Args, Asked, Pick, Span, one_api, span_of
+from dev.sandbox.filters import ALL, Args, Asked, Key, Pick, Span, keys_of, one_api, span_of
 from dev.sandbox.paging import Row
 from dev.sandbox.traffic import Cell, ErrorKind, Latencies, percentile
 
@@ -120,20 +120,65 @@ def _sides(counts: Counter[tuple[bool, int]], *, target: bool) -> Row | None:
     return {"_4xx": low, "_5xx": high, "total": low + high} if low + high else None
 
 
-def usage_over_time(asked: Asked, args: Args) -> list[Row]:
-    """`getAPIUsageOverTime`: a series for each API, or (a setting) one without an id."""
+def usage_over_time(asked: Asked, args: Args) -> list[Row] | Row:
+    """`getAPIUsageOverTime`: a series for each key of the index, or (by setting) one without."""
     given = _filter(args, "apiUsageOvertimeFilter")
     apis = asked.ids(given.get("apiIds"))
-    pick = Pick(apis, asked.ids(given.get("appIds")))
+    apps = asked.ids(given.get("appIds"))
+    settings = asked.settings
+    whole = settings.aggregate_without_ids if apis is None else settings.aggregate_with_ids
+    # One object has no place for a second series.
+    whole = whole or (settings.usage_as_object and (apis is None or len(keys_of(settings)) > 1))
+    picks = [Pick(apis, apps, key=key) for key in (("any",) if whole else keys_of(settings))]
+    if apis is None and settings.api_index == "both":
+        picks = picks[1:]
+    entries: list[Row] = []
+    for pick in picks:
+        granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+        for api, found in _entries(asked, buckets, None if whole else pick.key):
+            usage = _usage(asked, span, found)
+            entries.append({"apiId": api, "granularity": granularity, "usage": usage})
+    entries += _foreign(asked, args, apis)
+    if not settings.usage_as_object:
+        return entries
+    return entries[0] if len(entries) == 1 else _sum(entries, granularity)
+
+
+def _entries(
+    asked: Asked, buckets: Buckets, key: Key | None
+) -> Iterable[tuple[str | None, Buckets]]:
+    """The series of an answer by the name that it gives an API; without a key they are one."""
+    if key is None:
+        return [(None, buckets)]
+
+    def name(cell: Cell) -> str:
+        api = cell.stream.api
+        return asked.shown(api, 0) if key == "any" else api.id if key == "id" else api.named
+
+    return sorted(_split(buckets, name).items())
+
+
+def _foreign(asked: Asked, args: Args, apis: frozenset[str] | None) -> list[Row]:
+    """The entry of an API that was not asked for."""
+    when = asked.settings.foreign_entries
+    if apis is None or when == "none" or (when == "by_name" and len(apis) == 1):
+        return []
+    given = _filter(args, "apiUsageOvertimeFilter")
+    every = [api for source in asked.sources(args) for api in source.environment.listed]
+    other = next(api for api in every if apis.isdisjoint((api.id, api.shown, api.named)))
+    pick = one_api(other.id)
     granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
-    if apis is None and asked.settings.aggregate_without_ids:
-        usage = _usage(asked, span, buckets)
-        return [{"apiId": None, "granularity": granularity, "usage": usage}]
-    series = _split(buckets, lambda cell: cell.stream.api.shown)
-    return [
-        {"apiId": api, "granularity": granularity, "usage": _usage(asked, span, found)}
-        for api, found in sorted(series.items())
-    ]
+    usage = _usage(asked, span, buckets)
+    return [{"apiId": asked.shown(other, span.start), "granularity": granularity, "usage": usage}]
+
+
+def _sum(entries: Iterable[Row], granularity: str) -> Row:
+    """Entries as one object, which has no id."""
+    counts: Counter[str] = Counter()
+    for row in (row for entry in entries for row in entry["usage"]):
+        counts[row["timeSpan"]] += row["count"]
+    usage = [{"timeSpan": time, "count": count} for time, count in sorted(counts.items())]
+    return {"apiId": None, "granularity": granularity, "usage": usage}
 
 
 def _split(buckets: Buckets, key: Callable[[Cell], Any]) -> dict[Any, Buckets]:

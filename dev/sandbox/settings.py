@@ -1,13 +1,21 @@
 """What the facts leave open, and what an operator of the sandbox may turn."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Literal, get_args
 
 DeletedApis = Literal["answered", "empty", "refused"]
 ErrorShape = Literal["error_message", "code", "fault"]
-DELETED_APIS = ("answered", "empty", "refused")
-ERROR_SHAPES = ("error_message", "code", "fault")
+ApiIndex = Literal["mixed", "id", "name", "both", "switched"]
+ForeignEntries = Literal["none", "by_name", "always"]
+ERROR_SHAPES = get_args(ErrorShape)
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "deleted_apis": get_args(DeletedApis),
+    "error_shape": ERROR_SHAPES,
+    "api_index": get_args(ApiIndex),
+    "foreign_entries": get_args(ForeignEntries),
+}
 
 
 @dataclass
@@ -30,6 +38,18 @@ class Settings:
     to_inclusive: bool = False
     # getAPIUsageOverTime without ids: one series without an id, or one for each API.
     aggregate_without_ids: bool = False
+    # What the index keys APIs by: some by id and some by `name - version`; all by id; all by
+    # `name - version`; by both at once; by `name - version` until `index_switched_at`, then by id.
+    # Lists of API ids in filters match its keys alone, arguments of one id match always.
+    api_index: ApiIndex = "mixed"
+    # None is half past twelve of the day before (UTC).
+    index_switched_at: datetime | None = None
+    # getAPIUsageOverTime with ids: one series without an id, the sum over all that matches.
+    aggregate_with_ids: bool = False
+    # getAPIUsageOverTime answers with one object in place of a list.
+    usage_as_object: bool = False
+    # Whether a filter also brings an entry of another API: if it has several names, or always.
+    foreign_entries: ForeignEntries = "none"
     introspection: bool = True
     # How an API is answered for that was deleted: as ever, as if it had no traffic, or not at all.
     deleted_apis: DeletedApis = "answered"
@@ -48,6 +68,15 @@ class Settings:
         """The instant that the data is seen at, with its zone."""
         return self.now or datetime.now(UTC)
 
+    @property
+    def index_switch(self) -> int:
+        """The minute since 1970 from which the index keys APIs by id, if it is one that changes."""
+        moment = self.index_switched_at
+        if moment is None:
+            noon = datetime.combine(self.clock().date(), time(12, 30), UTC)
+            moment = noon - timedelta(days=1)
+        return int(moment.timestamp()) // 60
+
     def update(self, values: dict[str, Any]) -> None:
         """Sets several by name. Raises ValueError for an unknown name or a wrong type."""
         known = {field.name for field in fields(self)}
@@ -58,14 +87,12 @@ class Settings:
             setattr(self, name, self._checked(name, value))
 
     def _checked(self, name: str, value: Any) -> Any:
-        if name == "now":
+        if name in ("now", "index_switched_at"):
             return None if value is None else _instant(value)
         if name == "rate_limit" and value is None:
             return None
-        if name == "error_shape" and value not in ERROR_SHAPES:
-            raise ValueError(f"error_shape {value!r} is none of {', '.join(ERROR_SHAPES)}")
-        if name == "deleted_apis" and value not in DELETED_APIS:
-            raise ValueError(f"deleted_apis {value!r} is none of {', '.join(DELETED_APIS)}")
+        if (values := _CHOICES.get(name)) and value not in values:
+            raise ValueError(f"{name} {value!r} is none of {', '.join(values)}")
         expected = int if name == "rate_limit" else type(getattr(self, name))
         if type(value) is not expected:
             raise ValueError(f"{name} takes {expected.__name__}, not {value!r}")
@@ -73,7 +100,8 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         """All values, fit for JSON."""
-        return asdict(self) | {"now": self.now.isoformat() if self.now else None}
+        instants = {name: getattr(self, name) for name in ("now", "index_switched_at")}
+        return asdict(self) | {k: v.isoformat() if v else None for k, v in instants.items()}
 
 
 def _instant(value: Any) -> datetime:

@@ -9,6 +9,7 @@ from dev.sandbox.paging import Row
 from dev.sandbox.refusals import QueryError
 from dev.sandbox.series import overall_latency
 from dev.sandbox.traffic import Cell
+from dev.sandbox.world import Api
 
 # The console shows so many platforms and user agents, and sums the others.
 TOP = 9
@@ -17,6 +18,12 @@ TOP = 9
 def _cells(asked: Asked, args: Args, pick: Pick = ALL) -> list[Cell]:
     span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
     return asked.cells(asked.sources(args), span, pick)
+
+
+def _shown(asked: Asked, args: Args) -> Callable[[Cell], str]:
+    """How the answer names the API of a cell: as at the beginning of the time range."""
+    span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
+    return lambda cell: asked.shown(cell.stream.api, span.start)
 
 
 def total_traffic(asked: Asked, args: Args) -> int:
@@ -52,7 +59,7 @@ def overall_latency_by_api(_asked: Asked, _args: Args) -> Row:
 
 def top_slowest_apis(asked: Asked, args: Args) -> list[Row]:
     """`topSlowestAPIs`."""
-    by_api = grouped(_cells(asked, args), lambda cell: cell.stream.api.shown)
+    by_api = grouped(_cells(asked, args), _shown(asked, args))
     return slowest(by_api)[: max(args["limit"], 0)]
 
 
@@ -123,7 +130,8 @@ def errors_details(asked: Asked, args: Args) -> list[Row]:
     for start, cells in buckets.items():
         for cell in cells:
             if cell.errors and _wanted(cell, given.get("category"), apis):
-                counts[(span.text(start), *detail(cell))] += cell.errors
+                shown = asked.shown(cell.stream.api, start)
+                counts[(span.text(start), *detail(cell, shown))] += cell.errors
     names = ("timeSpan", "apiId", "applicationId", "applicationName", "applicationOwner", "reason")
     rows = [dict(zip(names, key, strict=True)) | {"count": count} for key, count in counts.items()]
     return _found(rows, search, "reason")
@@ -135,15 +143,15 @@ def _one(given: str | None) -> frozenset[str] | None:
 
 def _wanted(cell: Cell, category: str | None, apis: frozenset[str] | None) -> bool:
     api = cell.stream.api
-    if apis is not None and apis.isdisjoint((api.id, api.shown)):
+    if apis is not None and apis.isdisjoint((api.id, api.shown, api.named)):
         return False
     return category in (None, cell.kind.category)
 
 
-def detail(cell: Cell) -> tuple[str | None, str | None, str | None, str | None, str]:
+def detail(cell: Cell, shown: str) -> tuple[str | None, str | None, str | None, str | None, str]:
     """API, application's id, name and owner, and reason of the errors of a cell."""
     kind, stream = cell.kind, cell.stream
-    api = None if kind.without_api else stream.api.shown
+    api = None if kind.without_api else shown
     if kind.without_application:
         return api, None, "UNKNOWN", None, kind.reason
     app = stream.application
@@ -161,10 +169,11 @@ def errors_by_status_code(asked: Asked, args: Args) -> list[Row]:
     given = args["errorCountByStatusCodeFilter"]
     target, codes = given["errorType"] == "TARGET", given.get("errorCodeType")
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    shown = _shown(asked, args)
     for cell in _cells(asked, args, one_api(given.get("apiId"))):
         kind = cell.kind
         if cell.errors and kind.target == target and codes in (None, f"_{kind.status // 100}XX"):
-            counts[cell.stream.api.shown][kind.status] += cell.errors
+            counts[shown(cell)][kind.status] += cell.errors
     return [
         {
             "apiId": api,
@@ -183,7 +192,8 @@ def resource_usage(asked: Asked, args: Args) -> list[Row]:
     given = args.get("resourceUsageFilter") or {}
     search = given.get("searchFilter") or {}
     cells = _cells(asked, args, Pick(asked.ids(search.get("apiIds"))))
-    counts = counted(cells, lambda c: (c.stream.api.shown, c.stream.template, c.stream.method))
+    shown = _shown(asked, args)
+    counts = counted(cells, lambda c: (shown(c), c.stream.template, c.stream.method))
     rows = [
         {"apiId": api, "apiResourceTemplate": template, "apiMethod": method, "count": count}
         for (api, template, method), count in counts.items()
@@ -229,9 +239,8 @@ def usage_by_applications(asked: Asked, args: Args) -> list[Row]:
     given = args.get("apiUsageByAppFilter") or {}
     pick = Pick(asked.ids(given.get("apiIds")), asked.ids(given.get("appIds")))
     owners = asked.ids(given.get("subscribers"))
-    counts = counted(
-        _cells(asked, args, pick), lambda cell: (cell.stream.api.shown, cell.stream.application)
-    )
+    shown = _shown(asked, args)
+    counts = counted(_cells(asked, args, pick), lambda cell: (shown(cell), cell.stream.application))
     return [
         {
             "apiId": api,
@@ -303,15 +312,15 @@ def _success(asked: Asked, args: Args, environment: str) -> list[Row]:
     span = span_of(args["timeFilter"], asked.now)
     sources = asked.of_ids(asked.organization.environment(environment).ids)
     cells = asked.cells(sources, span, Pick(asked.ids(given.get("apiIds"))))
-    return success_rows(cells)
+    return success_rows(cells, lambda api: asked.shown(api, span.start))
 
 
-def success_rows(cells: Iterable[Cell]) -> list[Row]:
+def success_rows(cells: Iterable[Cell], shown: Callable[[Api], str]) -> list[Row]:
     """Successful requests by API and application."""
     groups = grouped(cells, lambda cell: (cell.stream.api, cell.stream.application))
     rows = [
         {
-            "apiId": api.shown,
+            "apiId": shown(api),
             "apiName": api.name,
             "apiVersion": api.version,
             "apiCreatorTenantDomain": "carbon.super",

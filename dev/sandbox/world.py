@@ -91,6 +91,11 @@ class Api:
     since: int = 0
     until: int | None = None
 
+    @property
+    def named(self) -> str:
+        """The text `name - version`."""
+        return f"{self.name} - {self.version}"
+
 
 @dataclass(frozen=True)
 class Application:

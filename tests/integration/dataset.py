@@ -72,7 +72,7 @@ def expected(world: World, place: Place, now: datetime) -> list[Row]:
     if load().table(place.table).resolves_apis and place.environment:
         environment = world.organization(place.organization).environment(place.environment)
         # What a deleted API is called in answers stands for no id that can be looked up.
-        ids = {api.shown: api.id for api in environment.listed}
+        ids = {name: api.id for api in environment.listed for name in (api.id, api.shown)}
         rows = [row | {RESOLVED: ids.get(row["api_id"])} for row in rows]
     return in_order(rows)
 

@@ -83,8 +83,10 @@ def _store(
         settings=stack.choreo_service.settings,
     )  # fmt: skip
     ids = {api.shown: api.id for api in place.listed} if place else {}
+    # That release kept in `api_id` what was answered.
+    rows = [row | {"api_id": row.get("answered_api_id", row.get("api_id"))} for row in rows]
     resolved = [
-        {"api_id_resolved": ids.get(row.get("api_id")), **row, "exported_at": now} for row in rows
+        {"api_id_resolved": ids.get(row["api_id"]), **row, "exported_at": now} for row in rows
     ]
     body = _file({**_COLUMNS[table], **_OF_ALL}, resolved)
     # The names in these worlds are safe in keys as they are.

@@ -50,10 +50,10 @@ def hourly(compiled: Callable[[str, str], Table]) -> Table:
 @pytest.fixture(scope="session")
 def by_api(compiled: Callable[[str, str], Table]) -> Table:
     """A table over APIs in fives, with two lists, one in the other."""
-    text = """query q($time: TimeFilter!, $data: DataFilter!, $apiIds: [String]) {
+    text = """query q($time: TimeFilter!, $data: DataFilter!, $apiNames: [String]) {
       getAPIUsageOverTime(
         timeFilter: $time dataFilter: $data
-        apiUsageOvertimeFilter: { apiIds: $apiIds, granularity: "1h" }
+        apiUsageOvertimeFilter: { apiIds: $apiNames, granularity: "1h" }
       ) { apiId granularity usage { timeSpan count } }
     }"""
     return compiled("api_usage_over_time", text)

@@ -50,7 +50,7 @@ _VALUES: dict[str, Any] = {
         "carbon.super",
         Environment("id", "name", "CHOREO", ("id",), "name"),
     ),
-    "apiIds": ["id"],
+    "apiNames": ["id"],
     "apiId": "id",
     "limit": PAGE_SIZE,
     "offset": 0,

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from choreo_insights.catalogue import Table
 from choreo_insights.credentials import Credentials
+from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.export.decode import GROUPS, Answer
 from choreo_insights.export.insights_api import day_values, time_filter
@@ -34,7 +35,8 @@ class Exporter:
         self, table: Table, environment: Environment | None, api_ids: Sequence[str] = ()
     ) -> Rows:
         """What the service answers. Raises InsightsError."""
-        collecting = collect(table, self._values(environment), api_ids)
+        apis = [ApiNames.of_id(each) for each in api_ids]
+        collecting = collect(table, self._values(environment), apis)
         with_key = table.on_prem_key == "header"
         try:
             asks = next(collecting)

@@ -86,8 +86,7 @@ class Prober:
         if table.scope == "environment" and environment is None:
             kinds = " or ".join(table.environment_types)
             return f"there is no environment{' of type ' + kinds if kinds else ''}"
-        fanned = any(fan.over in ("api_ids", "api_id") for fan in table.fan_out)
-        return "there is no API to ask about" if fanned and not self._api_ids else ""
+        return "there is no API to ask about" if table.is_by_api and not self._api_ids else ""
 
 
 def _words(error: InsightsError) -> str:

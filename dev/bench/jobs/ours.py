@@ -9,6 +9,7 @@ import boto3
 import msgspec
 
 from choreo_insights.catalogue import load
+from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.dataset.store import Dataset
 from choreo_insights.errors import InsightsError
@@ -34,8 +35,8 @@ class _Job:
         # The shipped document asks by hour. By minute a million rows are an organisation's month.
         self._table = msgspec.structs.replace(shipped, granularity=GRANULARITY)
         self._reader = Reader(self._table)
-        self._ids = tuple(given.replies.ids)
-        self._listed = frozenset(self._ids)
+        self._apis = tuple(map(ApiNames.of_id, given.replies.ids))
+        self._listed = frozenset(given.replies.ids)
         self._dataset = Dataset(boto3.client("s3"), given.bucket)
         # As an export does first: from here on it is connected.
         self._dataset.listing(self._table.name, ASKED.date(), ASKED.date())
@@ -66,7 +67,7 @@ class _Job:
 
     def _rows(self, path: Path) -> Rows:
         values: dict[str, Any] = {"time": {}, "data": {}}
-        collecting = collect(self._table, values, self._ids)
+        collecting = collect(self._table, values, self._apis)
         asks = next(collecting)
         try:
             collecting.send(list(self._answers(path.read_bytes(), len(asks))))

@@ -1,6 +1,6 @@
 """Tables over a whole day: totals, tops, errors one by one, alerts."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -37,8 +37,10 @@ def _total_errors_by_api(day: Day) -> list[Row]:
 
 
 def _top_slowest_apis(day: Day) -> list[Row]:
-    found = [(p95_of(cells), api) for api in day.environment.apis if (cells := day.cells_of(api))]
-    slowest = sorted(((-(p95 or 0), api.shown) for p95, api in found))[:_SLOWEST]
+    by_name: defaultdict[str, list[Cell]] = defaultdict(list)
+    for cell in day.cells:
+        by_name[day.shown(cell.stream.api)].append(cell)
+    slowest = sorted((-(p95_of(cells) or 0), name) for name, cells in by_name.items())[:_SLOWEST]
     return [{"api_id": shown, "latency": float(-p95)} for p95, shown in slowest]
 
 
@@ -50,7 +52,7 @@ def _errors_details(day: Day) -> list[Row]:
             if not cell.errors:
                 continue
             kind, app = cell.kind, cell.stream.application
-            api = None if kind.without_api else cell.stream.api.shown
+            api = None if kind.without_api else day.shown(cell.stream.api, time)
             caller: Key = (app.id, app.name, app.owner)
             if kind.without_application:
                 caller = (None, "UNKNOWN", None)
@@ -66,7 +68,7 @@ def _errors_by_status_code(day: Day) -> list[Row]:
     for cell in day.cells:
         if cell.errors:
             source = "TARGET" if cell.kind.target else "PROXY"
-            counts[cell.stream.api.shown, str(cell.kind.status), source] += cell.errors
+            counts[day.shown(cell.stream.api), str(cell.kind.status), source] += cell.errors
     return rows_of(counts, "api_id", "status_code", "error_type")
 
 
@@ -78,7 +80,7 @@ def _counts(day: Day, key: Callable[[Cell], Key]) -> Counter[Key]:
 
 
 def _resource_usage(day: Day) -> list[Row]:
-    counts = _counts(day, lambda c: (c.stream.api.shown, c.stream.template, c.stream.method))
+    counts = _counts(day, lambda c: (day.shown(c.stream.api), c.stream.template, c.stream.method))
     return rows_of(counts, "api_id", "api_resource_template", "api_method")
 
 
@@ -107,7 +109,7 @@ def _api_usage_by_geo_location(day: Day) -> list[Row]:
 def _apis_usage_by_applications(day: Day) -> list[Row]:
     def key(cell: Cell) -> Key:
         app = cell.stream.application
-        return cell.stream.api.shown, app.id, app.name, app.owner
+        return day.shown(cell.stream.api), app.id, app.name, app.owner
 
     columns = ("api_id", "application_id", "application_name", "application_owner")
     return rows_of(_counts(day, key), *columns)
@@ -122,7 +124,7 @@ def _success_apis_usage(day: Day) -> list[Row]:
     for _, cells in day.hours_of(place):
         for cell in cells:
             api, app = cell.stream.api, cell.stream.application
-            key = (api.shown, api.name, api.version, app.id, app.name, app.owner)
+            key = (day.shown(api), api.name, api.version, app.id, app.name, app.owner)
             counts[key] += cell.ok
     names = ("api_id", "api_name", "api_version")
     columns = (*names, "application_id", "application_name", "application_owner")

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from dev.sandbox.filters import in_index, shown
 from dev.sandbox.settings import Settings
 from dev.sandbox.traffic import Alert, Cell, Traffic
 from dev.sandbox.world import Api, Environment, Organization
@@ -69,7 +70,7 @@ class Day:
         if self.tenant not in (None, self.environment.tenants[0]):
             return []
         found = _TRAFFIC.alerts(self.environment, minute, minute + 1440, self.now)
-        return [alert for _, alert in found]
+        return [in_index(self.settings, self.environment, alert) for _, alert in found]
 
     @property
     def listed(self) -> list[Api]:
@@ -81,6 +82,11 @@ class Day:
         """The APIs that are in the list, or were after the day had begun."""
         start = datetime.combine(self.day, datetime.min.time(), UTC)
         return list(self.environment.listed_since(start.timestamp()))
+
+    def shown(self, api: Api, time: datetime | None = None) -> str:
+        """How an answer names an API, of a bucket that begins at this time or of the whole day."""
+        start = time or datetime.combine(self.day, datetime.min.time(), UTC)
+        return shown(self.settings, api, int(start.timestamp()) // 60)
 
     def cells_of(self, api: Api) -> list[Cell]:
         """The day's cells of one API."""

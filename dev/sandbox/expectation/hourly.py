@@ -102,9 +102,15 @@ def _usage(day: Day, key: Callable[[Cell], Key], columns: Sequence[str]) -> list
 
 
 def _api_usage_over_time(day: Day) -> list[Row]:
-    listed = {api.shown for api in day.queried}
-    rows = _usage(day, lambda cell: (cell.stream.api.shown,), ("api_id",))
-    return [row | {"granularity": "1h"} for row in rows if row["api_id"] in listed]
+    """By the id of the API that was queried, whatever the index keys it by."""
+    apis = {api.id: api for api in day.queried}
+    rows = _usage(day, lambda cell: (cell.stream.api.id,), ("api_id",))
+    return [
+        row
+        | {"granularity": "1h", "answered_api_id": day.shown(apis[row["api_id"]], row["time_span"])}
+        for row in rows
+        if row["api_id"] in apis
+    ]
 
 
 def _api_usage_by_app_over_time(day: Day) -> list[Row]:

@@ -17,8 +17,10 @@ EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 
 # In the names of fields that give the first few alone: getTopPlatforms, topSlowestAPIs.
 _TOP = re.compile(r"(^t|T)op(?=[A-Z])")
-# The column beside `api_id`.
+# The columns beside `api_id`: the id that it stands for, and what the answer to a query for one API
+# names in its place.
 RESOLVED = "api_id_resolved"
+ANSWERED = "answered_api_id"
 # The column that tells apart what several tenants were queried for.
 TENANT = "tenant"
 
@@ -56,14 +58,14 @@ class Node(msgspec.Struct, frozen=True):
 class FanOut(msgspec.Struct, frozen=True):
     """What a document is asked once for: a variable and where its values come from.
 
-    `over` is `api_ids` (the ids of the environment's APIs in fives, the most a filter takes),
-    `api_id` (one by one), `values` (those of an enum, in `values`) or `groups` (the sets of
+    `over` is `api_names` (the environment's APIs one by one, each by all of its names), `api_id`
+    (the same by their ids), `values` (those of an enum, in `values`) or `groups` (the sets of
     values that the question `source` is answered with). `columns` repeat what was asked for in
-    each row; a list of ids fills none.
+    each row.
     """
 
     variable: str
-    over: Literal["api_ids", "api_id", "values", "groups"]
+    over: Literal["api_names", "api_id", "values", "groups"]
     values: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     source: "Table | None" = None
@@ -99,12 +101,16 @@ class Table(msgspec.Struct, frozen=True):
     @property
     def needs_apis(self) -> bool:
         """Whether the environment's APIs must be known: to fan out, or to resolve ids."""
-        fanned = any(fan.over in ("api_ids", "api_id") for fan in self.fan_out)
-        return fanned or self.resolves_apis
+        return self.is_by_api or self.resolves_apis
+
+    @property
+    def is_by_api(self) -> bool:
+        """Whether it is queried for one API at a time: `api_id` is the queried one."""
+        return any(fan.over in ("api_names", "api_id") for fan in self.fan_out)
 
     @property
     def resolves_apis(self) -> bool:
-        """Whether its answers name APIs, which may be ids, `name - version` or null."""
+        """Whether its answers name APIs: by an id, by a name or by null."""
         return any(column.name == RESOLVED for column in self.columns)
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from choreo_insights.catalogue import RESOLVED, TENANT, Column, Table
+from choreo_insights.catalogue import ANSWERED, RESOLVED, TENANT, Column, Table
 from choreo_insights.dataset.comparisons import (
     COMPARISONS,
     ERRORS_BY_HOUR,
@@ -79,7 +79,10 @@ class Check(msgspec.Struct, frozen=True):
 
 
 _HOUR = 3_600_000_000
-_COMMON = ("organization", "environment", "environment_id", "exported_at", "granularity", RESOLVED)
+_COMMON = (
+    *("organization", "environment", "environment_id", "exported_at", "granularity"),
+    *(RESOLVED, ANSWERED),
+)
 _INT64 = 2**63 - 1
 _MOST_TEXT = 500
 _FILLING = "asked for at different moments of a day that still fills"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from choreo_insights.catalogue import RESOLVED, TENANT, Table
+from choreo_insights.catalogue import ANSWERED, RESOLVED, TENANT, Table
 
 Columns = Mapping[str, Sequence[Any]]
 Resolve = Callable[[str | None], str | None]
@@ -21,7 +21,7 @@ Resolve = Callable[[str | None], str | None]
 # name, so that nothing seems lost when a second tenant is added.
 _COMMON = (
     *("organization", "environment", "environment_id", "exported_at", "granularity"),
-    *(RESOLVED, TENANT),
+    *(RESOLVED, ANSWERED, TENANT),
 )
 # What an entity with an id is called, which may change from one query to the next.
 _CALLED = ("_name", "_owner", "_version")
@@ -91,7 +91,7 @@ def key_columns(table: Table) -> list[str]:
 def compared_columns(table: Table) -> list[str]:
     """The columns that a comparison reads; one that every file has is among them."""
     figures = [*_columns(table, "bigint"), *_columns(table, "double")]
-    return [*key_columns(table), *figures, RESOLVED, "organization"]
+    return [*key_columns(table), *figures, RESOLVED, ANSWERED, "organization"]
 
 
 def lost(table: Table, old: Content, new: Content) -> str | None:
@@ -145,6 +145,35 @@ def merged(
             for value in compress(_column(columns, column.name, rows), keep)
         ]
     return values, sum(sum(keep) for _, _, keep in parts)
+
+
+def with_queried_ids(table: Table, columns: Columns) -> Columns:
+    """The columns of an older file, whose `api_id` was what the answer named the API.
+
+    As they are for a table in which it still is, and for a file of today.
+    """
+    if not _is_older(table, columns):
+        return columns
+    answered = columns.get(API, ())
+    ids = _column(columns, RESOLVED, len(answered))
+    queried = [own_id or name for own_id, name in zip(ids, answered, strict=True)]
+    return {**columns, API: queried, ANSWERED: answered}
+
+
+def has_unnamed(table: Table, columns: Columns, resolve: Resolve) -> bool:
+    """Whether an older file holds rows of which it is not known whose they are.
+
+    A sum over five APIs, or a name of several. An answer of today has them under ids.
+    """
+    if not _is_older(table, columns):
+        return False
+    answered = columns.get(API, ())
+    pairs = set(zip(answered, _column(columns, RESOLVED, len(answered)), strict=True))
+    return any(not own_id and not resolve(name) for name, own_id in pairs)
+
+
+def _is_older(table: Table, columns: Columns) -> bool:
+    return ANSWERED not in columns and any(column.name == ANSWERED for column in table.columns)
 
 
 def remembering(resolve: Resolve, stored: Columns) -> Resolve:

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from choreo_insights.dataset import api_names
+from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.dataset.partitions import LEGACY_IDS, Environment, safe_name
 from choreo_insights.errors import PersonMustAct
 
@@ -90,34 +92,23 @@ class Names:
     def __init__(self, known: Iterable[KnownName] = ()) -> None:
         self.known = tuple(known)
         self.listed = frozenset(each.id for each in self.known if each.listed)
-        self._ids = frozenset(each.id for each in self.known)
-        self._named = _by_name_and_version(self.known)
+        self._ids, self._ambiguous = api_names.certain_ids(self.known)
 
-    def on(self, day: date) -> tuple[str, ...]:
-        """The ids to query for a UTC day: what is listed now, or was that day or later."""
-        return tuple(each.id for each in self.known if each.listed or each.last_listed >= day)
+    def queried(self, day: date) -> tuple[ApiNames, ...]:
+        """The APIs to query for a UTC day, each with its names."""
+        return api_names.queried(self.known, day)
 
     def resolve(self, answered: str | None) -> str | None:
         """The id that a returned `apiId` stands for, or None where that is not certain.
 
-        It may be an id, the text `name - version`, or null for a sum over APIs [Choreo].
+        It may be an id, one of the API's names, or null for a sum over APIs [Choreo].
         """
-        if answered is None or answered in self._ids or is_uuid(answered):
-            return answered
-        return self._named.get(answered)
+        found = None if answered is None else self._ids.get(answered)
+        return answered if found is None and answered and is_uuid(answered) else found
 
-
-def _by_name_and_version(known: Iterable[KnownName]) -> dict[str, str]:
-    """The id that each `name - version` stands for. A shared one belongs to what is listed now."""
-    found: dict[str, list[KnownName]] = {}
-    for each in known:
-        found.setdefault(f"{each.name} - {each.version}", []).append(each)
-    certain = {}
-    for text, sharing in found.items():
-        candidates = [each for each in sharing if each.listed] or sharing
-        if len(candidates) == 1:
-            certain[text] = candidates[0].id
-    return certain
+    def is_ambiguous(self, answered: str | None) -> bool:
+        """Whether a returned `apiId` is a name that several APIs share."""
+        return answered in self._ambiguous
 
 
 def is_uuid(text: str) -> bool:

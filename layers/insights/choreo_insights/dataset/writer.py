@@ -12,9 +12,11 @@ from choreo_insights.dataset.guard import (
     Content,
     carried,
     compared_columns,
+    has_unnamed,
     lost,
     merged,
     remembering,
+    with_queried_ids,
 )
 from choreo_insights.dataset.parquet import decode
 from choreo_insights.dataset.partitions import Partition
@@ -105,13 +107,19 @@ class Writer(msgspec.Struct, frozen=True):
             return file, None
         stored = decode(old.body, compared_columns(table), table.renamed)
         resolve = remembering(apis.resolve, stored)
+        unnamed = has_unnamed(table, stored, resolve)
+        if unnamed:
+            # Whose rows these were is not known: the sums over all APIs are compared.
+            resolve = _any_api
         before = Content.of(table, stored, len(stored["organization"]), resolve)
         new = file.plain()
         after = Content.of(table, new, file.rows, resolve)
-        carry = apis.unanswered if self.force else carried(table, before, after, apis.listed)
+        carry = apis.unanswered
+        if not self.force:
+            carry = frozenset() if unnamed else carried(table, before, after, apis.listed)
         if carry:
-            stored = decode(old.body, renamed=table.renamed)
-            values, rows = merged(table, stored, new, carry, resolve)
+            kept = with_queried_ids(table, decode(old.body, renamed=table.renamed))
+            values, rows = merged(table, kept, new, carry, resolve)
             file = File(dict(values), rows, file.dropped)
             after = Content.of(table, values, rows, resolve)
         return file, None if self.force else lost(table, before, after)
@@ -138,3 +146,7 @@ class Writer(msgspec.Struct, frozen=True):
         except Overtaken:
             return Written("overtaken", "another run has written it")
         return Written("kept", f"{reason}, unconfirmed", closed=True)
+
+
+def _any_api(_: str | None) -> str:
+    return "any"

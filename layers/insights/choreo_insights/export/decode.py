@@ -186,6 +186,9 @@ class Reader:
         return Answer(columns, items, echoed, total, limit, unknown, repeats, size)
 
     def _decode(self, raw: bytes | memoryview | msgspec.Raw) -> tuple[Any, bool]:
+        if self._table.shape.repeated and bytes(memoryview(raw)[:1]) == b"{":
+            # `getAPIUsageOverTime` has been seen to answer with one object [Choreo].
+            raw = b"[" + bytes(raw) + b"]"
         try:
             return self._strict.decode(raw), False
         except msgspec.ValidationError as error:

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from choreo_insights.catalogue import FanOut, Table
+from choreo_insights.catalogue import ANSWERED, FanOut, Table
+from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.dataset.columns import Runs, joined
 from choreo_insights.dataset.cross_checks import key_columns
 from choreo_insights.errors import BadAnswer
+from choreo_insights.export import entries
 from choreo_insights.export.decode import GROUPS, Answer, Columns
+from choreo_insights.export.entries import Pages
 
-# The most ids that a filter takes [Choreo].
-IDS_A_FILTER = 5
 # A partition with more pages than that is refused: each page is a query and takes memory.
 MAX_PAGES = 5_000
 # What clients send; the largest allowed limit is unknown, the default is 5 [Choreo].
@@ -29,13 +30,14 @@ class Query(msgspec.Struct, frozen=True):
     """A table's root field with a value for each of its variables.
 
     `columns` are values that were fanned out over and that each row repeats. An `optional` query
-    may fail alone: its answer is None then.
+    may fail alone: its answer is None then. `api` is the one that it is about, if it is one.
     """
 
     table: Table
     variables: Mapping[str, Any]
     columns: Mapping[str, str | None]
     optional: bool = False
+    api: ApiNames | None = None
 
     @property
     def kind(self) -> QueryKind:
@@ -81,35 +83,34 @@ QueryGenerator = Generator[list[Query], list[Answer | None], Rows]
 
 
 def collect(
-    table: Table,
-    given: Mapping[str, Any],
-    api_ids: Sequence[str] = (),
-    optional_ids: Sequence[str] = (),
+    table: Table, given: Mapping[str, Any], apis: Sequence[ApiNames] = ()
 ) -> QueryGenerator:
     """Yields queries, is sent their answers in that order, and returns the rows.
 
     `given` fills the variables that are the same for the whole partition. The first queries are
-    one for each member of the fan-out; the others are pages. The APIs of `optional_ids` are
-    queried too, each alone, and may fail.
+    one for each member of the fan-out; the others are pages, and queries by id alone where it is
+    not clear whose rows came. The queries of APIs that are not listed may fail.
 
-    Raises BadAnswer where the echoed granularity is another, where a list has too many pages, and
-    where pages do not add up or a series repeats itself, also when they are read once more.
+    Raises BadAnswer where the echoed granularity is another, where a list has too many pages,
+    where pages do not add up or a series repeats itself, also when they are read once more, and
+    where rows are those of another API than the queried one.
     """
     fixed = {name: value for name, value in given.items() if name in table.variables}
     members = []
     for fan in table.fan_out:
         groups = yield from _groups(fan, given)
-        members.append(list(_members(fan, api_ids, optional_ids, groups)))
-    chosen = list(product(*members))
-    queries = [_query(table, fixed, combination) for combination in chosen]
-    answers = yield from (_all_pages(queries) if table.paged else _single(queries))
+        members.append(list(_members(fan, apis, groups)))
+    queries = [_query(table, fixed, combination) for combination in product(*members)]
+    answers = yield from _all_pages(queries)
+    if any(column.name == ANSWERED for column in table.columns):
+        answers = yield from _own(table, queries, answers, apis)
     rows = Rows()
     unanswered: dict[str, None] = {}
-    for query, combination, pages in zip(queries, chosen, answers, strict=True):
+    for query, pages in zip(queries, answers, strict=True):
         for answer in pages or ():
             rows.add(answer, query.columns)
-        if pages is None:
-            unanswered |= {i: None for member in combination for i in member.optional_ids}
+        if pages is None and query.api:
+            unanswered[query.api.id] = None
     rows.unanswered = list(unanswered)
     return rows if table.daily or table.paged else _each_once(rows)
 
@@ -128,7 +129,7 @@ class _Member(NamedTuple):
     variable: str
     value: Any
     columns: Mapping[str, str | None]
-    optional_ids: Sequence[str] = ()
+    api: ApiNames | None = None
 
 
 def _groups(
@@ -153,21 +154,12 @@ def _required(answer: Answer | None) -> Answer:
 
 
 def _members(
-    fan: FanOut,
-    api_ids: Sequence[str],
-    optional_ids: Sequence[str],
-    groups: Sequence[list[str | None]],
+    fan: FanOut, apis: Sequence[ApiNames], groups: Sequence[list[str | None]]
 ) -> Iterator[_Member]:
-    if fan.over == "api_ids":
-        for i in range(0, len(api_ids), IDS_A_FILTER):
-            yield _Member(fan.variable, list(api_ids[i : i + IDS_A_FILTER]), {})
-        for api_id in optional_ids:
-            yield _Member(fan.variable, [api_id], {}, (api_id,))
-    elif fan.over == "api_id":
-        for api_id in api_ids:
-            yield _Member(fan.variable, api_id, dict.fromkeys(fan.columns, api_id))
-        for api_id in optional_ids:
-            yield _Member(fan.variable, api_id, dict.fromkeys(fan.columns, api_id), (api_id,))
+    if fan.over in ("api_names", "api_id"):
+        for api in apis:
+            value = list(api.names) if fan.over == "api_names" else api.id
+            yield _Member(fan.variable, value, dict.fromkeys(fan.columns, api.id), api)
     elif fan.over == "groups":
         for group in groups:
             yield _Member(fan.variable, group, dict(zip(fan.columns, group, strict=True)))
@@ -180,16 +172,44 @@ def _query(table: Table, fixed: Mapping[str, Any], chosen: Sequence[_Member]) ->
     """The query of one combination of members."""
     variables = dict(fixed)
     columns: dict[str, str | None] = {}
+    api = next((member.api for member in chosen if member.api), None)
     for member in chosen:
         variables[member.variable] = member.value
         columns.update(member.columns)
-    return Query(table, variables, columns, any(member.optional_ids for member in chosen))
+    return Query(table, variables, columns, api is not None and not api.listed, api)
 
 
 # Answers to queries in their order, None for an optional one that failed.
 _Answers = Generator[list[Query], list[Answer | None], list[Answer | None]]
 # The pages of queries in their order, as above.
-_Pages = Generator[list[Query], list[Answer | None], list[list[Answer] | None]]
+_Pages = Generator[list[Query], list[Answer | None], list[Pages]]
+
+
+def _own(
+    table: Table, queries: list[Query], answers: list[Pages], apis: Sequence[ApiNames]
+) -> _Pages:
+    """The answers with the rows of the queried APIs alone, one series for each."""
+    found = list(answers)
+    doubtful = [
+        i
+        for i, (query, pages) in enumerate(zip(queries, answers, strict=True))
+        if query.api and not entries.is_certain(query.api, pages)
+    ]
+    by_id = yield from _all_pages([_by_id_alone(queries[i]) for i in doubtful])
+    for i, pages in zip(doubtful, by_id, strict=True):
+        api = queries[i].api or apis[0]
+        others = {name for each in apis if each.id != api.id for name in each.own}
+        found[i] = entries.settled(api, answers[i], pages, others)
+    for i, (query, pages) in enumerate(zip(queries, found, strict=True)):
+        if pages and query.api:
+            found[i] = list(entries.one_series(table, query.api, pages))
+    return found
+
+
+def _by_id_alone(query: Query) -> Query:
+    names = [fan.variable for fan in query.table.fan_out if fan.over == "api_names"]
+    only = dict.fromkeys(names, [query.api.id] if query.api else [])
+    return msgspec.structs.replace(query, variables={**query.variables, **only})
 
 
 def _answers(queries: list[Query]) -> _Answers:
@@ -209,7 +229,10 @@ def _answers(queries: list[Query]) -> _Answers:
     return answers
 
 
-def _single(queries: list[Query]) -> _Pages:
+def _all_pages(queries: list[Query]) -> _Pages:
+    """For each query its answer, or its pages in order."""
+    if queries and queries[0].table.paged:
+        return (yield from _whole_lists(queries))
     answers = yield from _answers(queries)
     return [None if answer is None else [answer] for answer in answers]
 
@@ -219,9 +242,9 @@ def _page(query: Query, offset: int) -> Query:
     return msgspec.structs.replace(query, variables=variables)
 
 
-def _all_pages(queries: list[Query]) -> _Pages:
+def _whole_lists(queries: list[Query]) -> _Pages:
     """For each query its pages in order; those that do not add up are read a second time."""
-    pages: list[list[Answer] | None] = [None for _ in queries]
+    pages: list[Pages] = [None for _ in queries]
     open_ = list(range(len(queries)))
     for last_try in (False, True):
         found = yield from _pages_once([queries[i] for i in open_])
@@ -242,7 +265,7 @@ def _all_pages(queries: list[Query]) -> _Pages:
 def _pages_once(queries: list[Query]) -> _Pages:
     """The first pages, then all others at once: their number follows from the first."""
     first = yield from _answers([_page(query, 0) for query in queries])
-    pages = [None if answer is None else [answer] for answer in first]
+    pages: list[Pages] = [None if answer is None else [answer] for answer in first]
     rest: list[tuple[int, int]] = []
     for i, answer in enumerate(first):
         offsets = _other_offsets(answer) if answer else range(0)

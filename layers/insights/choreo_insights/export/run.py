@@ -304,12 +304,10 @@ class Export:
     def _queries(self, partition: Partition) -> QueryGenerator:
         names = self._names_of(partition)
         assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
-        ids = names.on(partition.day)
-        listed = [each for each in ids if each in names.listed]
-        others = [each for each in ids if each not in names.listed]
+        apis = names.queried(partition.day)
 
         def begin(tenant: str) -> QueryGenerator:
-            return collect(partition.table, self._values(partition, tenant), listed, others)
+            return collect(partition.table, self._values(partition, tenant), apis)
 
         queries = for_tenants(partition.table, self._config.tenants, begin)
         if partition.table_name == "tenants":

@@ -13,6 +13,7 @@ from choreo_insights.catalogue import Column
 from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS_COLUMNS, Environments, Registry
+from choreo_insights.dataset.registry_merge import Names
 from choreo_insights.errors import PersonMustAct, Retriable
 from tests.unit.choreo_insights.memory import MemoryDataset
 
@@ -317,19 +318,23 @@ def test_a_column_that_an_older_object_lacks_is_null(runs: Runs):
 # APIs and applications
 
 
+def queried(names: Names, day: date) -> list[str]:
+    return [each.id for each in names.queried(day)]
+
+
 def test_an_api_is_queried_for_the_days_on_which_it_was_listed(runs: Runs):
     runs.apis(api("1", "Pay"), api("2", "Orders"))
     runs.day += DAY
     names = runs.apis(api("1", "Pay"))
-    assert names.on(TODAY) == ("1", "2")
-    assert names.on(TODAY + DAY) == ("1",)
+    assert queried(names, TODAY) == ["1", "2"]
+    assert queried(names, TODAY + DAY) == ["1"]
     assert names.listed == {"1"}
 
 
 def test_an_api_that_is_deleted_during_a_day_is_queried_for_that_day(runs: Runs):
     runs.apis(api("1", "Pay"), api("2", "Orders"))
     names = runs.apis(api("1", "Pay"))
-    assert names.on(TODAY) == ("1", "2")
+    assert queried(names, TODAY) == ["1", "2"]
     assert names.listed == {"1"}
 
 
@@ -343,7 +348,9 @@ UUID = "0d1f8d3e-0c5b-4f43-9a0e-2f3c9f0a5b11"
         ("Orders - v1", "a1"),
         ("Zoë - x - 2", "c1"),
         (UUID, UUID),
+        ("Orders", "a1"),
         ("Pay - 1.0", None),
+        ("Pay", None),
         ("Orders - v2", None),
         ("", None),
         (None, None),
@@ -395,7 +402,7 @@ def test_an_empty_list_of_apis_needs_a_person_where_the_last_one_was_not(runs: R
     runs.apis(api("1", "Pay"))
     with pytest.raises(PersonMustAct, match="list of APIs of the environment Production of acme"):
         runs.apis()
-    assert runs.apis(force=True).on(TODAY) == ("1",)
+    assert queried(runs.apis(force=True), TODAY) == ["1"]
     assert not runs.apis().listed
 
 

@@ -169,7 +169,7 @@ def test_names_come_from_every_list_that_is_stored(old: Old):
         ("1", "Payments", TODAY - 2 * DAY, TODAY),
         ("2", "Orders", TODAY - 2 * DAY, TODAY - 2 * DAY),
     ]
-    assert names.on(TODAY - 2 * DAY) == ("1", "2")
+    assert [each.id for each in names.queried(TODAY - 2 * DAY)] == ["1", "2"]
     kinds = [
         row["kind"] for row in old.dataset.rows("insights/registry_names/acme.Production.parquet")
     ]

@@ -21,10 +21,10 @@ CLOSES = closes_at(DAY, SETTLE_HOURS)
 GIVES_UP = gives_up_at(DAY, SETTLE_HOURS)
 ASKED = datetime(2026, 11, 21, 12, tzinfo=UTC)
 PRODUCTION = Environment("e1", "Production", "CHOREO", ("e1",), "Production")
-DOCUMENT = """query q($time: TimeFilter!, $data: DataFilter!, $apiIds: [String]) {
+DOCUMENT = """query q($time: TimeFilter!, $data: DataFilter!, $apiNames: [String]) {
   getAPIUsageOverTime(
     timeFilter: $time dataFilter: $data
-    apiUsageOvertimeFilter: { apiIds: $apiIds, granularity: "1h" }
+    apiUsageOvertimeFilter: { apiIds: $apiNames, granularity: "1h" }
   ) { apiId granularity usage { timeSpan count } }
 }"""
 

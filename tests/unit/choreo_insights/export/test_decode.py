@@ -43,10 +43,15 @@ def test_unfolds_nested_lists_into_rows(by_api: Table):
             {"apiId": "b - 1.0", "granularity": "1h", "usage": points[:1]},
         ],
     )
-    assert answer.columns["api_id"] == ["a", "a", "b - 1.0"]
+    assert answer.columns["answered_api_id"] == ["a", "a", "b - 1.0"]
     assert answer.columns["count"] == [1, 2, 1]
     assert answer.items == 3
     assert answer.granularities == {"1h"}
+
+
+def test_one_object_may_come_in_place_of_a_list(by_api: Table):
+    usage = {"apiId": "a", "granularity": "1h", "usage": [{"timeSpan": SPAN, "count": 1}]}
+    assert read(by_api, usage) == read(by_api, [usage])
 
 
 @given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.lists(st.integers(0, 2**31)))))
@@ -63,7 +68,9 @@ def test_every_leaf_is_one_row_with_its_parents_values(by_api: Table, items):
     ]
     answer = read(by_api, value)
     rows = [(api, count) for api, counts in items for count in counts or ()]
-    assert list(zip(answer.columns["api_id"], answer.columns["count"], strict=True)) == rows
+    assert (
+        list(zip(answer.columns["answered_api_id"], answer.columns["count"], strict=True)) == rows
+    )
 
 
 @pytest.mark.parametrize(

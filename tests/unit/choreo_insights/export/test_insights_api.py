@@ -38,7 +38,7 @@ def queries(*tables, **more):
 @given(st.lists(st.sampled_from(["hourly", "by_api", "paged"]), min_size=1, max_size=6))
 def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
     tables = [request.getfixturevalue(name) for name in names]
-    body = json.loads(request_body(queries(*tables, apiIds=["a"], limit=20, offset=0)))
+    body = json.loads(request_body(queries(*tables, apiNames=["a"], limit=20, offset=0)))
     assert not validate(schema(), parse(body["query"]))
     assert all(body["query"].count(f"t{i}:") == 1 for i in range(len(names)))
     values = list(map(json.dumps, body["variables"].values()))
@@ -51,7 +51,7 @@ def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
 
 
 def test_ids_of_two_questions_stay_apart(by_api):
-    one, other = queries(by_api, apiIds=["a"])[0], queries(by_api, apiIds=["b"])[0]
+    one, other = queries(by_api, apiNames=["a"])[0], queries(by_api, apiNames=["b"])[0]
     body = json.loads(request_body([one, other]))
     assert [v for v in body["variables"].values() if isinstance(v, list)] == [["a"], ["b"]]
 

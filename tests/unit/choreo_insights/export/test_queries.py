@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from choreo_insights.catalogue import Table
+from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.errors import BadAnswer
 from choreo_insights.export.decode import Answer
 from choreo_insights.export.queries import MAX_PAGES, PAGE_SIZE, Query, Rows, collect
@@ -19,11 +20,11 @@ Page = Callable[[int, int], Answer]
 def drive(
     table: Table,
     answer: Callable[[Query], Answer | None],
-    api_ids: Sequence[str] = (),
-    optional_ids: Sequence[str] = (),
+    apis: Sequence[str | ApiNames] = (),
 ) -> Rows:
     """Answers a table's queries until its rows are there."""
-    collecting = collect(table, GIVEN, api_ids, optional_ids)
+    named = [api if isinstance(api, ApiNames) else ApiNames.of_id(api) for api in apis]
+    collecting = collect(table, GIVEN, named)
     answers: list[Answer | None] | None = None
     while True:
         try:
@@ -34,29 +35,25 @@ def drive(
 
 
 def one(query: Query, granularity: str = "1h") -> Answer:
-    ids = query.variables.get("apiIds", ["x"])
-    columns = {
-        "granularity": [granularity] * len(ids),
-        "api_id": list(ids),
-        "count": [1] * len(ids),
-    }
-    return Answer(columns, len(ids), frozenset({granularity}))
+    columns = {"granularity": [granularity], "count": [1]}
+    if "apiNames" in query.variables:
+        columns["answered_api_id"] = [query.variables["apiNames"][0]]
+    return Answer(columns, 1, frozenset({granularity}))
 
 
 @given(st.integers(0, 23))
-def test_ids_go_in_fives_and_none_is_forgotten(by_api: Table, count: int):
+def test_apis_are_queried_one_by_one_and_none_is_forgotten(by_api: Table, count: int):
     ids = [f"api-{i}" for i in range(count)]
-    asked: list[int] = []
+    asked: list[list[str]] = []
 
     def answer(query: Query) -> Answer:
-        asked.append(len(query.variables["apiIds"]))
+        asked.append(query.variables["apiNames"])
         return one(query)
 
     rows = drive(by_api, answer, ids)
     assert rows.columns.get("api_id", []) == ids
     assert rows.count == count
-    assert len(asked) == -(-count // 5)
-    assert all(size <= 5 for size in asked)
+    assert asked == [[own_id] for own_id in ids]
 
 
 def test_each_value_that_is_fanned_out_over_is_a_column(compiled):
@@ -78,14 +75,14 @@ def test_a_series_that_repeats_itself_is_asked_for_once_more(by_api: Table):
     asked: list[str] = []
 
     def answer(query: Query) -> Answer:
-        first = query.variables["apiIds"][0]
+        first = query.variables["apiNames"][0]
         asked.append(first)
         return replace(one(query), repeats=first == "5" and asked.count(first) <= times)
 
     times = 1
     ids = [str(i) for i in range(11)]
     assert drive(by_api, answer, ids).count == 11
-    assert asked == ["0", "5", "10", "5"]
+    assert asked == [*ids, "5"]
     times = 2
     asked.clear()
     with pytest.raises(BadAnswer, match="twice in one series"):
@@ -204,18 +201,19 @@ def test_a_list_of_too_many_pages_is_refused_before_they_are_made(paged: Table, 
         drive(paged, lambda query: page)
 
 
-def test_an_api_that_is_optional_is_queried_alone_and_may_have_no_answer(by_api: Table):
+def test_an_api_that_is_not_listed_may_have_no_answer(by_api: Table):
     queries: list[Query] = []
 
     def answer(query: Query) -> Answer | None:
         queries.append(query)
-        return None if query.variables["apiIds"] == ["gone"] else one(query)
+        return None if query.variables["apiNames"] == ["gone"] else one(query)
 
-    rows = drive(by_api, answer, list("abcdefg"), ["gone", "there"])
-    assert [(q.variables["apiIds"], q.optional) for q in queries] == [
-        (list("abcde"), False), (list("fg"), False), (["gone"], True), (["there"], True)
+    gone, there = (replace(ApiNames.of_id(each), listed=False) for each in ("gone", "there"))
+    rows = drive(by_api, answer, ["a", "b", gone, there])
+    assert [(q.variables["apiNames"], q.optional) for q in queries] == [
+        (["a"], False), (["b"], False), (["gone"], True), (["there"], True)
     ]  # fmt: skip
-    assert list(rows.columns["api_id"]) == [*"abcdefg", "there"]
+    assert list(rows.columns["api_id"]) == ["a", "b", "there"]
     assert rows.unanswered == ["gone"]
 
 

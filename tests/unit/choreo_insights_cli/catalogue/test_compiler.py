@@ -238,8 +238,16 @@ BAD = {
         r":2: Variable '\$apiId' is not defined.* Declare it above",
     ),
     "fan-out unused": (
-        OVER_TIME.replace("$time:", "$apiIds: [String], $time:"),
-        r":3: Variable '\$apiIds' is never used.* Use it or take it away$",
+        OVER_TIME.replace("$time:", "$apiNames: [String], $time:"),
+        r":3: Variable '\$apiNames' is never used.* Use it or take it away$",
+    ),
+    "fan-out in groups of ids": (
+        query(
+            'getAPIUsageOverTime(timeFilter: $time, dataFilter: $data, apiUsageOvertimeFilter: '
+            '{ apiIds: $apiIds, granularity: "1h" }) { apiId granularity usage { count } }',
+            "$time: TimeFilter!, $data: DataFilter!, $apiIds: [String]",
+        ),
+        r":1: the ids of APIs are not sent in groups any more: call the variable \$apiNames",
     ),
     "fan-out of another type": (
         OVER_TIME.replace("$data: DataFilter!", "$data: TimeFilter!"),

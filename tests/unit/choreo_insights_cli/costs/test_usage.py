@@ -80,7 +80,7 @@ def test_questions_take_as_many_bytes_as_is_counted():
         "time": {"from": "2026-01-01T00:00:00.000Z", "to": "2026-01-02T00:00:00.000Z"},
         "data": {"orgId": "x" * 36, "environmentIds": ["x" * 36] * 4, "tenant": "carbon.super"},
     }
-    queries = [Query(table, {**given, "apiIds": [f"{n:036d}"] * 5}, {}) for n in range(20)]
+    queries = [Query(table, {**given, "apiNames": [f"{n:036d}"] * 4}, {}) for n in range(20)]
     each = len(request_body(queries)) / 20
     assert each == pytest.approx(quantities._BYTES_A_QUESTION, rel=0.5)
 

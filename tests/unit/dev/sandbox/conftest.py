@@ -73,6 +73,7 @@ class Client:
         usual = {"data": self.data(place), "time": DAY} | variables
         kinds = {"data": "DataFilter!", "time": "TimeFilter!", "org": "OrgFilter!",
                  "tenants": "TenantDataFilter!", "apiId": "ID!", "apiIds": "[String]",
+                 "apiNames": "[String]",
                  "page": "PaginationFilter", "type": "ErrorType!"}  # fmt: skip
         used = {name: value for name, value in usual.items() if f"${name}" in root}
         declared = ", ".join(f"${name}: {kinds[name]}" for name in used)

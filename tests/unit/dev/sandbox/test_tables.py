@@ -45,7 +45,7 @@ DOCUMENTS = {
     f" cacheFilter: {{ {HOUR} }})"
     " { granularity summary { timeSpan hits misses hitPercentage } }",
     "api_usage_over_time": "getAPIUsageOverTime(timeFilter: $time, dataFilter: $data,"
-    f" apiUsageOvertimeFilter: {{ apiIds: $apiIds, {HOUR} }})"
+    f" apiUsageOvertimeFilter: {{ apiIds: $apiNames, {HOUR} }})"
     " { apiId granularity usage { timeSpan count } }",
     "api_usage_by_app_over_time": "getAPIUsageByAppOverTime(timeFilter: $time, dataFilter: $data,"
     f" apiUsageOvertimeFilter: {{ {HOUR} }})"
@@ -151,8 +151,8 @@ def pages(client: Any, root: str, place: str, **variables: Any) -> Any:
 
 def fans(root: str, ids: list[str]) -> list[dict[str, Any]]:
     """What a document is asked once for."""
-    if "$apiIds" in root:
-        return [{"apiIds": ids[i : i + 5]} for i in range(0, len(ids), 5)]
+    if "$apiNames" in root:
+        return [{"apiNames": [own_id]} for own_id in ids]
     if "API_ID" in root:
         return [{"API_ID": each} for each in ids]
     return [{"type": "PROXY"}, {"type": "TARGET"}] if "$type" in root else [{}]
@@ -179,7 +179,11 @@ def asked(client: Any, table: str, place: str) -> list[dict[str, Any]]:
     for fan in fans(root, [api.id for api in environment.listed]):
         above = {columns[name]: value for name, value in fan.items() if name in columns}
         for answer in answers(client, root, place, fan):
-            found += rows(as_objects(answer, table), above)
+            new = rows(as_objects(answer, table), above)
+            if "apiNames" in fan:
+                (own_id,) = fan["apiNames"]
+                new = [row | {"answered_api_id": row["api_id"], "api_id": own_id} for row in new]
+            found += new
     return [labelled(row, table, client.handle, environment) for row in found]
 
 
