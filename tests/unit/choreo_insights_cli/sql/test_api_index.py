@@ -113,9 +113,8 @@ def expected(place: Place, view: str, old: Api, new: Api) -> Counter[Any]:
         if table not in QUERIED_BY_ID:
             api = held(settings, environment, api, start)
         api = new.id if api == old.named else api
-        found[api, start.replace(tzinfo=None) if instant else None] += (
-            row[counted] if counted else 1
-        )
+        at = start.replace(tzinfo=None) if time_of_view else None
+        found[api, at] += row[counted] if counted else 1
     return found
 
 
