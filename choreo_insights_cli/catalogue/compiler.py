@@ -20,8 +20,8 @@ A column that gets another name says what it was called before, and keeps its hi
 `hits: value @was(columns: ["value"])`. A column whose type or meaning changes gets another name
 without that: what was written under the old one is something else.
 
-A document named `<table>.<anything>.graphql` is another way to ask for that table, for when the
-first one fails.
+A document named `<table>.<anything>.graphql` is another way to query that table, for when the
+first one fails. It may lack columns of the first one, which are null then.
 """
 
 import re
@@ -85,11 +85,9 @@ FILLED = {
 
 @cache
 def schema(folder: Path = FOLDER) -> GraphQLSchema:
-    """The project's schema with the directives that a document may use."""
-    texts = [
-        (folder / name).read_text("utf-8") for name in ("schema.graphql", "directives.graphql")
-    ]
-    return build_schema("\n".join(texts))
+    """The project's schema, newer fields, and the directives that a document may use."""
+    names = ("schema.graphql", "newer.graphql", "directives.graphql")
+    return build_schema("\n".join((folder / name).read_text("utf-8") for name in names))
 
 
 def compile_folder(
@@ -125,12 +123,14 @@ def _with_other_way(path: Path, first: Table, other: Table) -> Table:
     if first.otherwise:
         reason = f"there is another way to ask for {first.name!r} already: take one away"
         raise DocumentError(path, reason, 1)
-    if [(c.name, c.type) for c in first.columns] != [(c.name, c.type) for c in other.columns]:
-        reason = f"its columns are not those of {first.document}: select the same fields"
+    columns = {(column.name, column.type) for column in first.columns}
+    if not columns.issuperset((column.name, column.type) for column in other.columns):
+        reason = f"it has columns that {first.document} lacks: select the same fields"
         raise DocumentError(path, reason, 1)
     if (first.scope, first.daily) != (other.scope, other.daily):
         reason = f"it is not asked for the same days and places as {first.document}"
         raise DocumentError(path, f"{reason}: both need the same of $time, $data", 1)
+    other = msgspec.structs.replace(other, columns=first.columns)
     return msgspec.structs.replace(first, otherwise=other)
 
 

@@ -44,8 +44,10 @@ _MEANINGS: Mapping[str, str] = {
     "environment_id": "Id of the environment.",
     "environment_type": "CHOREO, CHOREO_PRIVATE or ON_PREM.",
     "api_id": "Id of the API; where answers left it in doubt, what they said.",
-    "api_name": "Name of the API in the newest list that has it, else its id.",
+    "api_name": "Display name of the API where the newest list that has it gives one, else its "
+    "name, else its id.",
     "api_version": "Version of the API; null where no list has the API.",
+    "api_slug": "Name of the API as the service keeps it: the slug of its component.",
     "provider": "Creator of the API.",
     "application_id": "Id of the application.",
     "application_name": "Name of the application in the newest list, else as answered.",

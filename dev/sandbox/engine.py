@@ -25,8 +25,9 @@ from dev.sandbox import lists, reports, series, totals
 from dev.sandbox.filters import Args, Asked
 
 SCHEMA = Path(__file__).parents[2] / "choreo_insights_cli/catalogue/schema.graphql"
+NEWER = SCHEMA.with_name("newer.graphql")
 _LIST = "[APIUsageOverTime]"
-_NEWER = "extend type Environment { region: String } extend type API { displayName: String }"
+_NEWER = "extend type Environment { region: String }" + NEWER.read_text("utf-8")
 
 RESOLVERS: Mapping[str, Callable[[Asked, Args], Any]] = {
     "listAllAPI": lists.list_all_api,

@@ -31,7 +31,7 @@ from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.export.insights_api import day_values
 from choreo_insights.export.queries import PAGE_SIZE
-from choreo_insights_cli.commands.doctor.documents import Document
+from choreo_insights_cli.commands.doctor.documents import Document, with_other_ways
 from choreo_insights_cli.commands.doctor.findings import Finding
 
 SCHEMA = "choreo_insights_cli/catalogue/schema.graphql"
@@ -84,9 +84,15 @@ class _Found:
 
 
 def compare(
-    documents: Iterable[Document], ours: GraphQLSchema, live: GraphQLSchema
+    documents: Sequence[Document], ours: GraphQLSchema, live: GraphQLSchema
 ) -> Iterator[Finding]:
     """A finding about each document."""
+    return with_other_ways(documents, _compared(documents, ours, live))
+
+
+def _compared(
+    documents: Iterable[Document], ours: GraphQLSchema, live: GraphQLSchema
+) -> Iterator[Finding]:
     for document in documents:
         found = _look(document, ours, live)
         says = [*found.refused, *map(_change_of_type, found.changed), *found.notes]

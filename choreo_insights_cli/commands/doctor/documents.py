@@ -1,6 +1,6 @@
 """The catalogue's documents, the user's own included."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +64,27 @@ def _read(
 
 def named(documents: Iterable[Document], name: str) -> Table | None:
     """The table of this name, None where its document is broken."""
-    return next((d.table for d in documents if d.table.name == name), None)
+    return next(ways(documents, name), None)
+
+
+def ways(documents: Iterable[Document], name: str) -> Iterator[Table]:
+    """The table of this name by each of its documents, the one that is tried first first."""
+    return (document.table for document in documents if document.table.name == name)
+
+
+def with_other_ways(
+    documents: Sequence[Document], findings: Iterable[Finding]
+) -> Iterator[Finding]:
+    """Findings about documents, in which one that another one stands in for is no fault."""
+    tables = {document.path: document.table.name for document in documents}
+    found = list(findings)
+    works = {tables[each.what]: each.what for each in found if each.status in ("ok", "note")}
+    for each in found:
+        other = works.get(tables[each.what])
+        if each.status == "differs" and other:
+            yield replace(each, status="skipped", says=f"{other} is used ({each.says})", change="")
+        else:
+            yield each
 
 
 def _as_sent(text: str) -> DocumentNode:

@@ -1,13 +1,14 @@
 """Each document asked over an empty time range, for when the schema cannot be seen."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 
 from choreo_insights.catalogue import Table
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.errors import InsightsError, PersonMustAct, Retriable, Unauthenticated
 from choreo_insights.redaction import redact
 from choreo_insights_cli.commands.doctor.compare import REMEDY
-from choreo_insights_cli.commands.doctor.documents import Document, named
+from choreo_insights_cli.commands.doctor.documents import Document, ways, with_other_ways
 from choreo_insights_cli.commands.doctor.dry_run import Exporter
 from choreo_insights_cli.commands.doctor.findings import Finding
 
@@ -29,6 +30,11 @@ class Prober:
     ) -> Iterator[Finding]:
         """A finding about each document, with the service's words."""
         self._find_api(documents)
+        return with_other_ways(documents, self._findings(documents, progress))
+
+    def _findings(
+        self, documents: Sequence[Document], progress: Callable[[str], None]
+    ) -> Iterator[Finding]:
         unanswered = 0
         for document in documents:
             progress(f"asking for {document.table.name}")
@@ -41,10 +47,7 @@ class Prober:
 
     def _find_api(self, documents: Sequence[Document]) -> None:
         """The first environment that has an API, and that API."""
-        table = named(documents, "apis")
-        if table is None:
-            return
-        for environment in self._environments:
+        for environment, table in product(self._environments, [*ways(documents, "apis")]):
             try:
                 rows = self._exporter.rows(table, environment)
             except InsightsError:  # it is asked for again, and says why

@@ -9,7 +9,7 @@ SELECT
     2
   ) AS error_percent
 FROM api_usage_daily
-WHERE day >= current_date - INTERVAL '7' DAY
+WHERE day >= current_date - INTERVAL '7' DAY AND NOT is_remainder
 GROUP BY organization, environment, api_name, api_version
 HAVING sum(requests) >= 100
 ORDER BY error_percent DESC, requests DESC, organization, environment, api_name, api_version

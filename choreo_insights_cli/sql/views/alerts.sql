@@ -15,6 +15,7 @@ SELECT
   coalesce(s.api_id_resolved, s.api_id) AS api_id,
   coalesce(n.api_name, s.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   s.category,
   s.metric,
   s.severity,

@@ -18,6 +18,7 @@ SELECT
   c.api_id,
   coalesce(n.api_name, c.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   c.alerts
 FROM counts AS c
 LEFT JOIN environment_names AS e

@@ -24,6 +24,7 @@ SELECT
   d.api_id,
   coalesce(n.api_name, d.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   d.application_id,
   coalesce(a.application_name, d.application_name) AS application_name,
   coalesce(a.application_owner, d.application_owner) AS application_owner,

@@ -23,6 +23,7 @@ SELECT
   c.api_id,
   coalesce(n.api_name, c.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   c.status_code,
   substr(c.status_code, 1, 1) || 'xx' AS status_class,
   c.errors

@@ -20,6 +20,7 @@ SELECT
   u.api_id,
   coalesce(n.api_name, u.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   u.method,
   u.resource,
   u.requests

@@ -25,6 +25,7 @@ SELECT
   s.api_id,
   coalesce(n.api_name, s.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   s.p95_ms
 FROM slowest AS s
 LEFT JOIN environment_names AS e

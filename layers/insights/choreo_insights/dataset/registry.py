@@ -57,6 +57,12 @@ REGISTRY_ENVIRONMENTS_COLUMNS: tuple[Column, ...] = (
         "Keys of its objects, separated by commas, where release 0.1.0 used several or shared one "
         "with another environment: it is not exported until `insights migrate` has merged them.",
     ),
+    Column(
+        "refused_documents",
+        "string",
+        "Documents that the service does not answer, each with the day of its refusal (UTC), "
+        "separated by commas. Another document is used, and these are tried again a week later.",
+    ),
 )
 REGISTRY_NAMES = "registry_names"
 REGISTRY_NAMES_DESCRIPTION = (
@@ -149,7 +155,7 @@ def _plain(value: Any) -> Any:
 
 
 def _parsed(row: dict[str, Any]) -> dict[str, Any]:
-    for name in ("ids", "unmerged_keys"):
+    for name in ("ids", "unmerged_keys", "refused_documents"):
         if name in row:
             row[name] = row[name].split(",") if row[name] else ()
     return row
@@ -318,6 +324,22 @@ class Registry:
             merge,
         )
 
+    def learn(self, organization: str, answered: Mapping[str, Mapping[str, date | None]]) -> None:
+        """Notes which documents the service answers, by environment and document.
+
+        A date is the day on which it refused one, None means that it answers it again. Raises as
+        `known`, and Retriable.
+        """
+
+        def merge(known: tuple[KnownEnvironment, ...]) -> tuple[KnownEnvironment, ...]:
+            return tuple(_with_documents(each, answered.get(each.id, {})) for each in known)
+
+        self._update(
+            environments_object(organization),
+            lambda: self._builder.environments(organization),
+            merge,
+        )
+
     def complete_names(self, organization: str, environment: Environment) -> None:
         """Adds what the stored lists have of an environment. Raises as `merged`."""
         self._update(
@@ -377,6 +399,14 @@ def _sorted_out(entries: Sequence[Listed]) -> tuple[list[Listed], list[Refused]]
             reason += f" other values ({names}): ask Choreo why"
             refused.append(Refused(own_id, names, PersonMustAct(reason)))
     return [entry for same in by_id.values() if len(same) == 1 for entry in same], refused
+
+
+def _with_documents(
+    each: KnownEnvironment, answered: Mapping[str, date | None]
+) -> KnownEnvironment:
+    days = {**each.refused, **answered}
+    texts = tuple(f"{name}={day}" for name, day in sorted(days.items()) if day)
+    return msgspec.structs.replace(each, refused_documents=texts)
 
 
 def _empty(what: str, where: str) -> str:

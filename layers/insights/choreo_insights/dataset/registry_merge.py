@@ -49,11 +49,18 @@ class KnownEnvironment(msgspec.Struct, frozen=True):
     last_listed: date
     listed: bool
     unmerged_keys: tuple[str, ...] = ()
+    refused_documents: tuple[str, ...] = ()
 
     @property
     def environment(self) -> Environment:
         """As the export uses it."""
         return Environment(self.id, self.name, self.type, self.ids, self.key)
+
+    @property
+    def refused(self) -> dict[str, date]:
+        """The documents that the service does not answer, and the day on which it refused them."""
+        pairs = (each.rpartition("=") for each in self.refused_documents)
+        return {name: date.fromisoformat(day) for name, _, day in pairs}
 
 
 class Refused(msgspec.Struct, frozen=True):

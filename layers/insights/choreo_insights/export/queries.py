@@ -43,7 +43,7 @@ class Query(msgspec.Struct, frozen=True):
     def kind(self) -> QueryKind:
         """The same for queries that differ in nothing but their time."""
         others = {name: value for name, value in self.variables.items() if name != "time"}
-        return self.table.name, msgspec.json.encode((self.table.field, others))
+        return self.table.name, msgspec.json.encode((self.table.document, self.table.field, others))
 
 
 class Rows(msgspec.Struct):

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -37,6 +36,7 @@ from choreo_insights.errors import (
     PersonMustAct,
     Retriable,
 )
+from choreo_insights.export.capabilities import Capabilities, other_way
 from choreo_insights.export.decode import Answer, Reader
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.insights_api import Choreo, day_values, time_filter
@@ -112,6 +112,7 @@ class Export:
         self._ledger = Ledger(dataset, run_id, now)
         self._registry = Registry(dataset, run_id, now)
         self._writer = Writer(dataset, run_id, bounds.force, config.settle_hours, now)
+        self._capabilities = Capabilities(self._registry, self._today)
         self._readers: dict[str, Reader] = {}
         self._credentials: dict[str, Credentials] = {}
         self._environments: dict[str, Sequence[Environment]] = {}
@@ -152,6 +153,7 @@ class Export:
         self.report.requests = self._scheduler.requests
         self.report.settled += self._plan.settled
         self.report.remaining += self._plan.left
+        self._capabilities.save()
         self._record_unrecorded()
         self._flush()
         return self.report
@@ -176,6 +178,7 @@ class Export:
         )
         gone = []
         for known in self._registry.known(organization):
+            self._capabilities.remember(organization, known)
             each = known.environment
             if known.listed or known.unmerged_keys or not self._plan.has_open(organization, each):
                 continue
@@ -234,7 +237,7 @@ class Export:
     def _list_job(self, partition: Partition, learn: Callable[[Rows], Callable[[], None]]) -> Job:
         """Queries a list that others wait for; it is stored where the bounds hold it."""
 
-        def store(job: Job, rows: Rows) -> _Stored:
+        def store(partition: Partition, job: Job, rows: Rows) -> _Stored:
             learned = learn(rows)
             if not self._plan.holds(partition):
                 return _Stored(None, learned=learned)
@@ -267,7 +270,7 @@ class Export:
             if reason:
                 self._fail(partition, None, reason, tried=False)
             else:
-                yield self._job(partition, partial(self._store, partition))
+                yield self._job(partition, self._store)
 
     def _tables(self, organization: str, environment: Environment | None) -> Iterator[Table]:
         scope = "environment" if environment else "organization"
@@ -292,13 +295,19 @@ class Export:
 
     # ---------------------------------------------------------------- The path of a partition
 
-    def _job(self, partition: Partition, store: Callable[[Job, Rows], _Stored]) -> Job:
+    def _job(self, partition: Partition, store: Callable[[Partition, Job, Rows], _Stored]) -> Job:
+        """Queries a partition by the document that the service is known to answer."""
+        return self._job_by(self._capabilities.answered(partition), store)
+
+    def _job_by(
+        self, partition: Partition, store: Callable[[Partition, Job, Rows], _Stored]
+    ) -> Job:
         with_key = partition.table.on_prem_key == "header"
         return Job(
             BatchKey(partition.organization, with_key),
             begin=partial(self._queries, partition),
-            store=store,
-            record=partial(self._record, partition),
+            store=partial(store, partition),
+            record=partial(self._record, partition, store),
         )
 
     def _queries(self, partition: Partition) -> QueryGenerator:
@@ -388,7 +397,7 @@ class Export:
         ]
 
     def _read(self, table: Table, raw: msgspec.Raw) -> Answer | InsightsError:
-        key = f"{table.name} {table.field}"
+        key = f"{table.name} {table.document}"
         reader = self._readers.get(key)
         if reader is None:
             reader = self._readers[key] = Reader(table)
@@ -411,15 +420,21 @@ class Export:
         )
 
     def _record(
-        self, partition: Partition, job: Job, result: _Stored | InsightsError
+        self,
+        partition: Partition,
+        store: Callable[[Partition, Job, Rows], _Stored],
+        job: Job,
+        result: _Stored | InsightsError,
     ) -> Job | None:
         """Counts what became of a partition, and notes it for the ledger."""
         self._flush_now_and_then()
         if isinstance(result, InsightsError):
-            other = self._instead(partition, job, result)
+            self._capabilities.failed(partition, result)
+            other = self._instead(partition, store, job, result)
             if other is None:
                 self._fail(partition, job, result)
             return other
+        self._capabilities.succeeded(partition)
         if result.failure:
             self._fail(partition, job, result.failure)
         if result.learned:
@@ -442,19 +457,24 @@ class Export:
         self._note(partition, job, written.verdict, written)
         return None
 
-    def _instead(self, partition: Partition, job: Job, error: InsightsError) -> Job | None:
+    def _instead(
+        self,
+        partition: Partition,
+        store: Callable[[Partition, Job, Rows], _Stored],
+        job: Job,
+        error: InsightsError,
+    ) -> Job | None:
         """Another way to an answer: another document, or none where the environment is gone."""
-        environment, otherwise = partition.environment, partition.table.otherwise
+        environment = partition.environment
         if isinstance(error, OutOfTime):
             return None
-        if otherwise:
-            other = replace(partition, table=otherwise)
-            return self._job(other, partial(self._store, other))
+        if other := other_way(partition, error):
+            return self._job_by(other, store)
         is_gone = environment and (partition.organization, environment.id) in self._gone
         if not (is_gone and job.requests) or isinstance(error, Retriable):
             return None
         # The service knows nothing of it any more: an answer without rows, which loses nothing.
-        empty = self._job(partition, partial(self._store, partition))
+        empty = self._job_by(partition, store)
         empty.begin = _no_queries
         return empty
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ class Spot:
     organization: str
     environment: Environment
     day: date
+
+    @property
+    def end(self) -> datetime:
+        """The end of the day."""
+        return datetime.combine(self.day, time(), UTC) + timedelta(days=1)
 
     @property
     def key(self) -> tuple[date, str, str]:

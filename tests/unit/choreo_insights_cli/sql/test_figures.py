@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ def plain(value: Any) -> Any:
 
 
 def told(views: Views, view: str, keys: tuple[str, ...], value: str) -> dict[Any, Any]:
-    """A view's figures by place, day and keys; each key but once."""
-    rows = views.records(view)
+    """A view's figures by place, day and keys; each key but once. Without remainders."""
+    rows = [row for row in views.records(view) if not row.get("is_remainder")]
     found = {
         (*(row[k] for k in ("day", "organization", "environment")), *(row[k] for k in keys)): row[
             value
@@ -271,6 +271,37 @@ def test_the_cache_of_a_day_is_weighed_by_its_requests(views: Views):
     for row in views.records("cache_daily"):
         expected = 100 * row["hits"] / (row["hits"] + row["misses"])
         assert row["hit_percent"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("view", "by_api", "total", "hour"),
+    [
+        ("api_usage_hourly", ("api_usage_over_time", "count"),
+         ("api_usage_by_app_over_time", "count"), "time_span"),
+        ("api_usage_daily", ("total_traffic_by_api", "total_traffic_by_api"),
+         ("total_traffic", "total_traffic"), None),
+    ],
+)  # fmt: skip
+def test_what_belongs_to_no_listed_api_is_a_row(
+    views: Views, view: str, by_api: tuple[str, str], total: tuple[str, str], hour: str | None
+):
+    expected: dict[Any, int | None] = {}
+    for spot in views.spots:
+        left: Counter[Any] = Counter()
+        for (table, figure), sign in ((total, 1), (by_api, -1)):
+            for row in views.expected(table, spot):
+                left[row[hour] if hour else None] += sign * row[figure]
+        for start, count in left.items():
+            end = start + timedelta(hours=1) if start else spot.end
+            if count or end > NOW:
+                at = (plain(start),) if start else ()
+                expected[(*spot.key, *at)] = count if end <= NOW else None
+    rows = [row for row in views.records(view) if row["is_remainder"]]
+    keys = ("day", "organization", "environment", *(("hour",) if hour else ()))
+    assert {tuple(row[key] for key in keys): row["requests"] for row in rows} == expected
+    assert any(expected.values())
+    assert None in expected.values()
+    assert {(row["api_id"], row["api_name"]) for row in rows} == {(None, "(not listed)")}
 
 
 def test_alerts(views: Views):

@@ -13,6 +13,7 @@ from tests.unit.choreo_insights_cli.sql.literal import Literal, Row
 
 HOUR = datetime(2026, 11, 18, 5, tzinfo=UTC)
 DAY = HOUR.date()
+NEXT_DAY = HOUR + timedelta(hours=19)
 
 
 @pytest.fixture
@@ -184,6 +185,62 @@ def test_rows_of_an_api_add_up_under_each_of_its_names(dataset: Literal):
         ("a2", "Old", "v1", 4),
         ("Gone - v9", "Gone - v9", None, 8),
     ]
+
+
+def remainder(dataset: Literal, view: str) -> list[Any]:
+    found = dataset.rows(f"SELECT requests FROM {view} WHERE is_remainder")
+    return [requests for (requests,) in found]
+
+
+@pytest.mark.parametrize(
+    ("listed", "asked", "left"),
+    [
+        (5, NEXT_DAY, [4]),
+        # Nothing is left, or more than nothing came late.
+        (9, NEXT_DAY, []),
+        (11, NEXT_DAY, [None]),
+        # The day was not over.
+        (5, NEXT_DAY - timedelta(minutes=1), [None]),
+        (None, NEXT_DAY, [None]),
+    ],
+)
+def test_the_remainder_of_a_day(dataset: Literal, listed: int | None, asked: datetime, left: Any):
+    dataset.table("total_traffic", DAY, {"total_traffic": 9, "exported_at": NEXT_DAY})
+    usage = {"api_id": "a1", "total_traffic_by_api": listed, "exported_at": asked}
+    dataset.table("total_traffic_by_api", DAY, usage)
+    assert remainder(dataset, "api_usage_daily") == left
+
+
+@pytest.mark.parametrize(("minute", "left"), [(60, [4]), (59, [None])])
+def test_the_remainder_of_an_hour(dataset: Literal, minute: int, left: Any):
+    asked = HOUR + timedelta(minutes=minute)
+    late = {"time_span": HOUR, "exported_at": HOUR + timedelta(hours=1)}
+    dataset.table("success_summary", DAY, {"request_count": 8, **late})
+    dataset.table("error_summary", DAY, {"error_count": 1, **late})
+    usage = {"api_id": "a1", "count": 5, "time_span": HOUR, "exported_at": asked}
+    dataset.table("api_usage_over_time", DAY, usage)
+    assert remainder(dataset, "api_usage_hourly") == left
+
+
+def test_all_is_left_where_no_api_has_any(dataset: Literal):
+    dataset.table("total_traffic", DAY, {"total_traffic": 9, "exported_at": NEXT_DAY})
+    later = {"time_span": HOUR, "exported_at": NEXT_DAY}
+    dataset.table("success_summary", DAY, {"request_count": 8, **later})
+    dataset.table("error_summary", DAY, {"error_count": 1, **later})
+    for view in ("api_usage_daily", "api_usage_hourly"):
+        # Whether the table was queried is not known.
+        assert remainder(dataset, view) == []
+    for table in ("total_traffic_by_api", "api_usage_over_time"):
+        dataset.ledger(DAY, {"table": table, "exported_at": NEXT_DAY})
+    for view in ("api_usage_daily", "api_usage_hourly"):
+        assert remainder(dataset, view) == [9]
+
+
+def test_an_api_has_its_display_name_and_its_slug(dataset: Literal):
+    dataset.names({"id": "a1", "name": "orders", "version": "v1", "display_name": "All Orders"})
+    dataset.table("total_traffic_by_api", DAY, {"api_id": "a1", "total_traffic_by_api": 5})
+    found = dataset.rows("SELECT api_name, api_slug, api_version FROM api_usage_daily")
+    assert found == [("All Orders", "orders", "v1")]
 
 
 def test_a_table_that_fails_is_told_with_its_reason(troubled: tuple[Place, Path]):

@@ -15,6 +15,7 @@ from tests.fakes.server import Answer, Received, Server
 Doctor = Callable[..., Report]
 Checks = Callable[[Report], dict[str, Finding]]
 OFF = "choreo_insights_cli/catalogue/tables/overall_latency_by_api.graphql"
+NEWER = "choreo_insights_cli/catalogue/tables/apis.graphql"
 SUCCESSES = "choreo_insights_cli/catalogue/tables/success_summary.graphql"
 LATENCY = "choreo_insights_cli/catalogue/tables/latency.graphql"
 
@@ -38,7 +39,7 @@ def test_all_is_well(doctor: Doctor, checks: Checks, sandbox: SandboxServer) -> 
     assert "Production" in found["listEnvironments"].says
     (diagnosis,) = report.diagnoses
     documents = statuses(diagnosis.documents)
-    assert documents.pop(OFF) == "skipped"
+    assert {documents.pop(OFF), documents.pop(NEWER)} == {"skipped"}
     assert set(documents.values()) == {"ok"}
     assert (diagnosis.probes, diagnosis.new) == ([], [])
     assert sandbox.statistics.mints_by_organization == {"acme": 1}
@@ -54,7 +55,7 @@ def test_without_introspection_each_document_is_asked(
     (diagnosis,) = report.diagnoses
     assert not diagnosis.documents
     probes = statuses(diagnosis.probes)
-    assert probes.pop(OFF) == "skipped"
+    assert {probes.pop(OFF), probes.pop(NEWER)} == {"skipped"}
     assert set(probes.values()) == {"ok"}
     asked = sandbox.statistics.root_fields
     query = build_schema(schema_text()).query_type
@@ -73,7 +74,8 @@ def test_new_fields_are_told_and_are_no_fault(doctor: Doctor, sandbox: SandboxSe
     report = doctor()
     assert report.exit_code == 0
     new = {finding.what: finding for finding in report.diagnoses[0].new}
-    assert {*new} == {"Environment.region: String", "API.displayName: String"}
+    assert {*new} == {"Environment.region: String"}
+    assert statuses(report.diagnoses[0].documents)[NEWER] == "ok"
     assert "environments.graphql" in new["Environment.region: String"].says
 
 
