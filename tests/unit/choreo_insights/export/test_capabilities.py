@@ -1,0 +1,84 @@
+"""Which of two documents a run sends: what the service was seen to answer is in the registry."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
+from tests.unit.choreo_insights.export.test_run import NOW, Place
+
+TABLES = {"tables": ["apis"]}
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    spec = OrganizationSpec("acme", environments=(EnvironmentSpec("Production"),))
+    with SandboxServer(World(3, [spec]), Settings()) as server:
+        yield Place(server, ("acme",))
+
+
+def run(place: Place, days: int = 0) -> tuple[bool, list[str | None]]:
+    """Whether a document was refused, and the display names, days after the first run."""
+    place.now = NOW + timedelta(days=days)
+    before = dict(place.sandbox.statistics.statuses)
+    assert place.run(TABLES).failures == []
+    statuses = place.sandbox.statistics.statuses
+    refused = statuses.get("query 400", 0) > before.get("query 400", 0)
+    rows = [row for row in place.dataset.table("apis") if row["exported_at"] == place.now]
+    return refused, sorted({row["display_name"] for row in rows}, key=str)
+
+
+def known(place: Place) -> list[Any]:
+    rows = place.dataset.table("registry_environments")
+    return [row["refused_documents"] for row in rows]
+
+
+def test_display_names_come_where_the_service_knows_them(place: Place):
+    place.sandbox.settings.newer_fields = True
+    refused, names = run(place)
+    assert not refused
+    assert "Orders (1.0.0)" in names
+    assert known(place) == [None]
+    registered = place.dataset.table("registry_names")
+    assert "Orders (1.0.0)" in {row["display_name"] for row in registered}
+
+
+def test_a_document_that_is_refused_is_not_sent_again_for_a_week(place: Place):
+    assert run(place) == (True, [None])
+    assert known(place) == ["apis.graphql=2026-11-20"]
+    assert run(place, 1) == (False, [None])
+    assert run(place, 6) == (False, [None])
+    assert run(place, 7) == (True, [None])
+    assert known(place) == ["apis.graphql=2026-11-27"]
+
+
+def test_a_service_that_knows_more_by_now_is_believed(place: Place):
+    run(place)
+    place.sandbox.settings.newer_fields = True
+    assert run(place, 1) == (False, [None])
+    refused, names = run(place, 7)
+    assert not refused
+    assert "Orders (1.0.0)" in names
+    assert known(place) == [None]
+
+
+def test_a_service_that_fails_has_refused_nothing(place: Place):
+    place.sandbox.settings.newer_fields = True
+    place.sandbox.faults.add("field_error", field="listAllAPI", times=None)
+    assert place.run(TABLES).failures
+    assert known(place) == [None]
+    place.sandbox.faults.clear()
+    assert "Orders (1.0.0)" in run(place, 1)[1]
+
+
+def test_where_the_other_document_fails_the_next_run_begins_with_the_first(place: Place):
+    run(place)
+    place.sandbox.settings.newer_fields = True
+    place.sandbox.faults.add("field_error", field="listAllAPI", times=None)
+    place.now = NOW + timedelta(days=1)
+    assert place.run(TABLES).failures
+    place.sandbox.faults.clear()
+    assert "Orders (1.0.0)" in run(place, 1)[1]
