@@ -22,6 +22,7 @@ from choreo_insights_cli.dashboard.panels.shared import (
     NO_REQUEST,
     ORGANIZATION,
     REQUESTS,
+    SLUG,
     SUCCESSES,
     VERSION,
 )
@@ -102,7 +103,7 @@ OVERVIEW = Sheet(
         Panel(
             "busiest_apis",
             "Busiest APIs",
-            "The ten APIs with the most requests.",
+            "The ten APIs with the most requests; (not listed) are those of deleted APIs.",
             "api_usage_daily",
             Kind.BAR,
             (REQUESTS,),
@@ -134,7 +135,7 @@ TRAFFIC = Sheet(
         Panel(
             "api_traffic",
             "Requests by API",
-            "Of the APIs that were listed when the day was exported.",
+            "Requests of deleted APIs are (not listed), for days that are over.",
             "api_usage_daily",
             Kind.STACKED,
             (REQUESTS,),
@@ -183,12 +184,12 @@ TRAFFIC = Sheet(
         Panel(
             "apis",
             "APIs",
-            "Requests and errors of each API.",
+            "Requests and errors of each API; the slug is its name in the service.",
             "api_usage_daily",
             Kind.TABLE,
             (REQUESTS, ERRORS, ERROR_RATE),
             NO_REQUEST,
-            dimensions=(API, VERSION, ORGANIZATION, ENVIRONMENT),
+            dimensions=(API, VERSION, SLUG, ORGANIZATION, ENVIRONMENT),
             filters=ALL_FILTERS,
             order=(Order("Requests"),),
             top=100,
