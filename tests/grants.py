@@ -142,13 +142,6 @@ UNSEEN: tuple[Unseen, ...] = (
         f"{_STATES_REASON} These set up its log, as its documentation lists them.",
     ),
     Unseen("TokenKey", "AccountAdministersWithoutUsing", _MANAGED, _MANAGED_REASON),
-    Unseen("AlarmKey", "AccountAdministersWithoutUsing", _MANAGED, _MANAGED_REASON),
-    Unseen(
-        "AlarmKey",
-        "AlarmsPublish",
-        ("kms:Decrypt", "kms:GenerateDataKey"),
-        "CloudWatch encrypts what it sends to the topic; alarms of the emulator never go off.",
-    ),
     Unseen(
         "AlarmTopicPolicy",
         "AlarmsPublish",

@@ -9,10 +9,10 @@ from choreo_insights_cli.costs.usage import DAYS_A_MONTH, LIST_SECONDS, START_SE
 
 # What the template has: memory, keys, alarms, metrics, what Glue knows beside the tables.
 EXPORT_GB, TOKEN_GB = 1769 / 1024, 512 / 1024
-KEYS = 2
-# Alarms on one metric, and those on a query, which looks at a metric of each organisation.
-ALARMS, QUERY_ALARMS = 6, 3
-METRICS, METRICS_AN_ORGANIZATION = 10, 1
+KEYS = 1
+# Each metric that an alarm looks at is paid for.
+ALARMS = 10
+METRICS = 5
 VIEWS, OWN_TABLES = 36, 4
 # QuickSight's data sets, and what they read: tables by day, the ledger by day, the ledger's last
 # days on the whole, and the registry: an object of names for each environment, and one for each
@@ -53,7 +53,6 @@ def _standing(usage: Usage) -> dict[str, float]:
     """Of a month, whatever runs in it."""
     inputs = usage.inputs
     rotations = min(_FREE_ROTATIONS_FROM, inputs.history_days // 365)
-    metrics = METRICS + METRICS_AN_ORGANIZATION * inputs.organizations
     spice = spice_gb(usage) if inputs.authors else 0.0
     return {
         "s3-storage": usage.stored_bytes / _GB,
@@ -61,9 +60,8 @@ def _standing(usage: Usage) -> dict[str, float]:
         "secrets": inputs.organizations,
         "ssm-advanced": inputs.organizations * (inputs.token_bytes > _STANDARD_BYTES),
         # A metric counts for the hours that it was written in.
-        "metrics": metrics * min(1.0, inputs.runs_a_day / 24),
+        "metrics": METRICS * min(1.0, inputs.runs_a_day / 24),
         "alarms": ALARMS,
-        "query-alarms": QUERY_ALARMS * inputs.organizations,
         "sns": 2 * inputs.alarms_a_month,
         "sqs": inputs.alarms_a_month,
         "glue": usage.glue_tables + VIEWS + OWN_TABLES,

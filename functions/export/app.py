@@ -29,6 +29,7 @@ from choreo_insights.metrics import emit
 from choreo_insights.tokens.reader import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -110,7 +111,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     for failure in report.reply()["failures"]:
         logger.error("partition failed", extra=failure)
     logger.info("exported", extra={**report.counts(), "kept": report.kept})
-    _publish(clients.config.stack_name, report)
+    whole = run.bounds.is_whole(clients.config, started.date()) and not report.waiting
+    _publish(clients.config.stack_name, run.bounds, report, whole=whole)
     if bounds.most_per_minute and (report.waiting or report.retriable):
         # Executions that version 0.1.0 started read neither count, but retry this error.
         raise Retriable(f"{report.failed} partitions failed, {report.remaining} are left")
@@ -124,13 +126,14 @@ class _Run:
         self, clients: Clients, bounds: Bounds, started: datetime, request_id: str
     ) -> None:
         self._clients = clients
-        self._bounds = bounds
+        # Which days it looks at is known once it runs.
+        self.bounds = bounds
         self._started = started
         self._id = f"{started:%Y%m%dT%H%M%S%f}-{request_id[:8]}"
 
     def do(self, ends: float) -> Report:
         """Does all of it. `ends`: when the invocation ends, by `time.monotonic`."""
-        clients, bounds = self._clients, self._bounds
+        clients, bounds = self._clients, self.bounds
         unknown = None if bounds.part else self._look_for_catch_up()
         export = None
         with clients.budget.share(
@@ -156,12 +159,12 @@ class _Run:
     def _look_for_catch_up(self) -> InsightsError | None:
         """While a catch-up of the same bounds is running, this run exports open days only."""
         try:
-            running = self._clients.catch_ups.running(self._bounds)
+            running = self._clients.catch_ups.running(self.bounds)
         except InsightsError as error:
             return error
         if running:
             logger.info("open days only, as a catch-up is running", extra={"catch_up": running})
-            self._bounds = msgspec.structs.replace(self._bounds, open_only=True)
+            self.bounds = msgspec.structs.replace(self.bounds, open_only=True)
         return None
 
     def _export(self, share: Share, ends: float) -> Export:
@@ -169,7 +172,7 @@ class _Run:
         return Export(
             clients.config,
             clients.catalogue,
-            self._bounds,
+            self.bounds,
             dataset=clients.dataset,
             choreo=clients.choreo(share),
             secrets=clients.secrets,
@@ -179,10 +182,10 @@ class _Run:
 
     def _waiting(self) -> Report:
         """The report of a run that got no share: nothing was tried, not even a list."""
-        return Report(remaining=len(self._bounds.organizations), waiting=True)
+        return Report(remaining=len(self.bounds.organizations), waiting=True)
 
     def _hand_over(self, report: Report) -> None:
-        clients, bounds = self._clients, self._bounds
+        clients, bounds = self._clients, self.bounds
         try:
             registry = Registry(clients.dataset, self._id, utc_now)
             report.catch_up = clients.catch_ups.start(
@@ -195,24 +198,34 @@ class _Run:
         report.count_failure(_HAND_OVER, None, None, self._started.date(), error)
 
 
-def _publish(stack: str, report: Report) -> None:
-    """Metrics for the alarms, and by organisation; by table only what failed: each one costs."""
-    emit(
-        stack,
-        {
-            "Exported": report.exported,
-            "Failed": report.failed,
-            "NeedsPerson": report.needs_person,
-            "Kept": report.kept,
-            "Mismatches": report.mismatches,
-            "Rows": report.rows,
-            "Bytes": report.bytes,
-            "Requests": report.requests,
-            "UnknownFields": report.unknown_fields,
-        },
-    )
-    for (organization, name), count in report.by_organization.items():
-        emit(stack, {name: count}, dimensions={"Organization": organization}, alone=True)
-    for (table, organization), count in report.failed_tables.items():
-        dimensions = {"Organization": organization, "Table": table}
-        emit(stack, {"Failed": count}, dimensions=dimensions, alone=True)
+def _publish(stack: str, bounds: Bounds, report: Report, *, whole: bool) -> None:
+    """Writes what a run counted into the log, and as metrics what the alarms watch.
+
+    `whole`: the run was for all that the stack exports, and had its share of the budget.
+    """
+    values = {
+        "Exported": report.exported,
+        "Failed": report.failed,
+        "Retriable": report.retriable,
+        "NeedsPerson": report.needs_person,
+        "Kept": report.kept,
+        "Mismatches": report.mismatches,
+        "Rows": report.rows,
+        "Bytes": report.bytes,
+        "Requests": report.requests,
+        "UnknownFields": report.unknown_fields,
+        "Complete": int(whole and not bounds.open_only and not report.remaining),
+    }
+    emit(stack, values, _metrics(values, whole=whole, part=bounds.part))
+
+
+def _metrics(values: Mapping[str, int], *, whole: bool, part: bool) -> list[str]:
+    """The metrics of a run. A zero ends an alarm, so only who looked at everything writes zeros.
+
+    `Complete` is of every whole run: 1 where it left nothing to others. A part's failures are not
+    counted: the state machine retries it, and the alarm FailedBackfill watches that.
+    """
+    failures = () if part else ("Retriable", "NeedsPerson")
+    watched = ("Exported", "Mismatches", *failures)
+    counted = [name for name in watched if values[name] or values["Complete"]]
+    return [*counted, "Complete"] if whole else counted

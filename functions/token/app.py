@@ -11,8 +11,7 @@ from botocore.config import Config
 from choreo_insights.config import TokenConfig
 from choreo_insights.credentials import Secrets
 from choreo_insights.http import Http, Timeouts
-from choreo_insights.metrics import emit
-from choreo_insights.tokens.events import Request, TokenEvents, minted, unminted
+from choreo_insights.tokens.events import Request, TokenEvents
 from choreo_insights.tokens.lease import Lease
 from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
 
@@ -54,8 +53,4 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     for organization, answer in answers.items():
         log = logger.error if answer["status"] == "failed" else logger.info
         log(request.action, extra={"organization": organization, **answer})
-    stack = _config().stack_name
-    emit(stack, minted(request, answers))
-    for organization in unminted(request, answers):
-        emit(stack, {"MintFailed": 1}, dimensions={"Organization": organization})
     return {"organizations": answers}

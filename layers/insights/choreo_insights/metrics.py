@@ -7,49 +7,32 @@ Written by hand: a library for it costs more at a cold start than all of the res
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import TextIO
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TextIO
 
 NAMESPACE = "ChoreoInsights"
-_UNITS = {"Bytes": "Bytes", "Seconds": "Seconds"}
 
 
 def emit(
     stack_name: str,
     values: Mapping[str, float],
+    metrics: Collection[str],
     *,
-    dimensions: Mapping[str, str] | None = None,
-    alone: bool = False,
     out: TextIO | None = None,
     clock: Callable[[], float] = time.time,
 ) -> None:
-    """Writes one line with these metrics under the dimension StackName, which the alarms watch.
+    """Writes a line with these values. Those named in `metrics` are counts of the stack's.
 
-    Given `dimensions`, the same values are kept for StackName together with them too, or only so
-    with `alone`. `Bytes`
-    and `Seconds` have these units, everything else is a count.
+    The others are in the log alone: each metric costs by the month, whatever its dimensions.
     """
-    if not values:
-        return
-    extra = dict(dimensions or {})
-    sets = [] if alone else [["StackName"]]
-    if extra:
-        sets.append(["StackName", *extra])
-    line = {
-        "_aws": {
-            "Timestamp": int(clock() * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": NAMESPACE,
-                    "Dimensions": sets,
-                    "Metrics": [{"Name": n, "Unit": _UNITS.get(n, "Count")} for n in values],
-                }
-            ],
-        },
-        "StackName": stack_name,
-        **extra,
-        **values,
-    }
+    line: dict[str, Any] = {"StackName": stack_name, **values}
+    if metrics:
+        extracted = {
+            "Namespace": NAMESPACE,
+            "Dimensions": [["StackName"]],
+            "Metrics": [{"Name": name, "Unit": "Count"} for name in values if name in metrics],
+        }
+        line["_aws"] = {"Timestamp": int(clock() * 1000), "CloudWatchMetrics": [extracted]}
     # One write: a line that another thread breaks into is no metric.
     stream = out or sys.stdout
     stream.write(json.dumps(line, separators=(",", ":")) + "\n")

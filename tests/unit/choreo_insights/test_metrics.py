@@ -15,7 +15,7 @@ def lines(out: io.StringIO) -> list[dict[str, object]]:
 
 def test_the_embedded_metric_format() -> None:
     out = io.StringIO()
-    emit("stack", {"Exported": 3, "Bytes": 1024}, out=out, clock=Clock(1_800_000_000.25))
+    emit("stack", {"Exported": 3, "Bytes": 1024}, ["Exported"], out=out, clock=Clock(1.8e9 + 0.25))
     assert lines(out) == [
         {
             "_aws": {
@@ -24,10 +24,7 @@ def test_the_embedded_metric_format() -> None:
                     {
                         "Namespace": "ChoreoInsights",
                         "Dimensions": [["StackName"]],
-                        "Metrics": [
-                            {"Name": "Exported", "Unit": "Count"},
-                            {"Name": "Bytes", "Unit": "Bytes"},
-                        ],
+                        "Metrics": [{"Name": "Exported", "Unit": "Count"}],
                     }
                 ],
             },
@@ -38,23 +35,12 @@ def test_the_embedded_metric_format() -> None:
     ]
 
 
-def test_further_dimensions_come_beside_the_stack() -> None:
+def test_values_without_a_metric_are_in_the_log_alone() -> None:
     out = io.StringIO()
-    emit("stack", {"Failed": 1}, dimensions={"Table": "apis"}, out=out)
-    line = lines(out)[0]
-    assert line["Table"] == "apis"
-    assert line["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [  # type: ignore[index]
-        ["StackName"],
-        ["StackName", "Table"],
-    ]
-
-
-def test_nothing_is_no_line() -> None:
-    out = io.StringIO()
-    emit("stack", {}, out=out)
-    assert out.getvalue() == ""
+    emit("stack", {"Failed": 1}, [], out=out)
+    assert lines(out) == [{"StackName": "stack", "Failed": 1}]
 
 
 def test_it_goes_to_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    emit("stack", {"Minted": 1})
-    assert json.loads(capsys.readouterr().out)["Minted"] == 1
+    emit("stack", {"Exported": 1}, ["Exported"])
+    assert json.loads(capsys.readouterr().out)["Exported"] == 1

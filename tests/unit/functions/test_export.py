@@ -19,7 +19,6 @@ from choreo_insights.export.catchup import CatchUps, key
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.report import Report
 from choreo_insights_cli.template import Template
-from tests.alarms import named
 from tests.fakes import states as fake
 from tests.fakes.slots import MemorySlots
 from tests.unit.choreo_insights.memory import MemoryDataset
@@ -326,7 +325,7 @@ class TestReply:
         assert reply["failures"][0]["reason"] == "a 502"
         printed = capsys.readouterr().out
         assert '"Exported":3' in printed
-        assert '"Table":"apis"' in printed
+        assert '"Failed":1,"Retriable":1,"NeedsPerson":0' in printed
 
     def test_no_run_both_hands_over_and_raises(self, function: Function) -> None:
         function.report = Report(exported=3, remaining=4)
@@ -341,18 +340,59 @@ class TestReply:
             *("retriable", "waiting", "needs_person", "mismatches", "unconfirmed", "failures"),
         }
 
-    def test_the_alarms_name_the_organisation(
-        self, function: Function, capsys: pytest.CaptureFixture[str]
+    def test_what_failed_is_named_in_the_log(
+        self, function: Function, caplog: pytest.LogCaptureFixture
     ) -> None:
-        function.clients.config = replace(CONFIG, stack_name="choreo-insights")
+        """An alarm's mail names no organisation: the log and the ledger do."""
         report = function.report = Report(exported=9)
         report.count_failure("apis", "globex", "Production", DAY, PersonMustAct("a 403"))
         report.count_failure("latency", "lotus", "Production", DAY, BadAnswer("what is this?"))
         report.count_failure("runs", None, None, DAY, Retriable("no space"))
         function.run({})
-        log = capsys.readouterr().out.splitlines()
-        assert named(TEMPLATE, "FailedPartitions", log) == {"globex": 1, "lotus": 1, "*": 1}
-        assert named(TEMPLATE, "NeedsPerson", log) == {"globex": 1}
+        failed = [vars(each) for each in caplog.records if each.msg == "partition failed"]
+        assert [(each["organization"], each["reason"]) for each in failed] == [
+            ("globex", "a 403"),
+            ("lotus", "what is this?"),
+            (None, "no space"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("event", "remaining", "metrics"),
+        [
+            ({}, 0, {"Exported": 3, "Mismatches": 0, "Retriable": 1, "NeedsPerson": 0}),
+            ({}, 5, {"Exported": 3, "Retriable": 1}),
+            ({"organizations": ["acme"]}, 0, {"Exported": 3, "Retriable": 1}),
+            ({"tables": ["apis"]}, 0, {"Exported": 3, "Retriable": 1}),
+            ({"to": "2026-11-19"}, 0, {"Exported": 3, "Retriable": 1}),
+            ({"part": True, "since": "2026-11-19T00:00:00Z"}, 0, {"Exported": 3}),
+        ],
+        ids=["all", "rest", "organisation", "table", "past", "part"],
+    )
+    def test_only_a_run_that_saw_everything_writes_zeros(
+        self,
+        function: Function,
+        capsys: pytest.CaptureFixture[str],
+        event: dict[str, Any],
+        remaining: int,
+        metrics: dict[str, int],
+    ) -> None:
+        environments(function, "e-1")
+        function.report = Report(exported=3, remaining=remaining)
+        function.report.count_failure("apis", "acme", None, DAY, Retriable("a 502"))
+        function.run(event)
+        (line,) = (
+            json.loads(line)
+            for line in capsys.readouterr().out.splitlines()
+            if line.startswith('{"StackName":')
+        )
+        ((written,), dimensions) = (
+            line["_aws"]["CloudWatchMetrics"],
+            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+        )
+        assert dimensions == [["StackName"]]
+        found = {metric["Name"]: line[metric["Name"]] for metric in written["Metrics"]}
+        complete = {"Complete": int(not remaining)} if not event else {}
+        assert found == metrics | complete
 
 
 class TestRaises:

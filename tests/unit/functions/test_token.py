@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from choreo_insights.errors import PersonMustAct
-from choreo_insights.tokens.events import Request, minted, unminted
+from choreo_insights.tokens.events import Request
 from choreo_insights.tokens.minting import Minter, Outcome
 from tests.fakes import stack as stacks
 from tests.fakes.choreo_tokens import KEY, SECRET
@@ -73,11 +73,6 @@ class Deployed:
         answers: list[dict[str, Any]] = json.loads(self._replies.read_text())
         return answers
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """The metric lines of the last call."""
-        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
-        return [line for line in lines if "_aws" in line]
-
 
 @pytest.fixture
 def function(stack: Stack, tmp_path: Path) -> Deployed:
@@ -103,7 +98,6 @@ def test_a_tokens_life(stack: Stack, function: Deployed) -> None:
     assert outcomes[4]["fingerprint"] != outcomes[3]["fingerprint"]
     assert outcomes[1]["expires_at"].endswith("Z")
     assert "may go on working" in outcomes[5]["note"]
-    assert sum(line.get("Minted", 0) for line in function.metrics()) == 3
     for secret in (KEY, SECRET, *stack.choreo.mints):
         assert secret not in function.log + json.dumps(answers)
 
@@ -119,10 +113,6 @@ def test_one_organisations_failure_leaves_the_others_alone(
     assert outcomes["globex"]["status"] == "failed"
     assert "make secret ORG=globex" in outcomes["globex"]["error"]
     assert outcomes["globex"]["retriable"] is False
-    done, failed = function.metrics()
-    assert (done["StackName"], done["Minted"]) == ("synthetic", 1)
-    assert (failed["StackName"], failed["Organization"]) == ("synthetic", "globex")
-    assert failed["MintFailed"] == 1
     assert "make secret ORG=globex" in function.log
     for secret in (KEY, SECRET, "wrong-synthetic-secret", *stack.choreo.mints):
         assert secret not in function.log + json.dumps(answer)
@@ -211,13 +201,3 @@ def test_events_that_are_not_the_contracts(event: object, said: str) -> None:
 def test_any_other_event_is_refused_in_words(event: object) -> None:
     with pytest.raises(PersonMustAct, match="the event"):
         Request.read(event)
-
-
-def test_only_wanted_tokens_count() -> None:
-    answers = {"acme": {"status": "failed"}, "globex": {"status": "minted"}}
-    for action in ("ensure", "renew"):
-        assert unminted(Request(action), answers) == ["acme"]
-        assert minted(Request(action), answers) == {"Minted": 1}
-    assert unminted(Request("revoke"), answers) == []
-    assert minted(Request("revoke"), answers) == {}
-    assert minted(Request("ensure"), {"acme": {"status": "cached"}}) == {}

@@ -18,6 +18,7 @@ from tests import alarms
 ROOT = Path(__file__).parents[3]
 TEMPLATE = Template(ROOT / "template.yaml")
 POLICIES = list(TEMPLATE.policies())
+ALARMS = TEMPLATE.of_type("AWS::CloudWatch::Alarm")
 CONTRACT_DEFAULTS: dict[str, Any] = {
     "TokenUrl": "https://sts.choreo.dev/oauth2/token",
     "RevokeUrl": "https://sts.choreo.dev/oauth2/revoke",
@@ -587,54 +588,36 @@ class TestFailuresAndAlarms:
         assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
     def test_what_is_watched(self) -> None:
-        every = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
-        plain = [alarm for alarm in every if "Metrics" not in alarm]
-        assert {(alarm["Namespace"], alarm["MetricName"]) for alarm in plain} == {
+        """That they send the right mails is tried in tests/unit/functions/test_alarms.py."""
+        watched = {
+            (metric["Namespace"], metric["MetricName"])
+            for alarm in ALARMS.values()
+            for metric in alarms.metrics(alarm)
+        }
+        assert watched == {
             ("AWS/Lambda", "Errors"),
             ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
             ("AWS/States", "ExecutionsFailed"),
-            ("ChoreoInsights", "Mismatches"),
-            ("ChoreoInsights", "Exported"),
+            *((NAMESPACE, name) for name in alarms.custom_metrics(TEMPLATE)),
         }
-        watched = [alarm["Dimensions"][0]["Value"] for alarm in plain]
-        assert {"Ref": "TokenFunction"} in watched
-        assert {"Ref": "ExportFunction"} in watched
 
-    @pytest.mark.parametrize(
-        ("name", "metric"),
-        [
-            ("FailedMints", "MintFailed"),
-            ("FailedPartitions", "Failed"),
-            ("NeedsPerson", "NeedsPerson"),
-        ],
-    )
-    def test_what_fails_is_watched_by_organisation(self, name: str, metric: str) -> None:
-        query = alarms.query(TEMPLATE, name)
-        assert (query["namespace"], query["metric"]) == (NAMESPACE, metric)
-        assert (query["stack"], query["by"]) == ("choreo-insights", "Organization")
-        assert TEMPLATE.resources[name]["Condition"] == "EncryptedTransport"
+    def test_no_metric_has_a_dimension_that_grows(self) -> None:
+        """Each organisation would be a metric to pay for."""
+        names = {"FunctionName", "QueueName", "StateMachineArn", "StackName"}
+        for alarm in ALARMS.values():
+            for metric in alarms.metrics(alarm):
+                assert {each["Name"] for each in metric["Dimensions"]} <= names
 
-    @pytest.mark.parametrize("name", TEMPLATE.of_type("AWS::CloudWatch::Alarm"))
+    @pytest.mark.parametrize("name", ALARMS)
     def test_each_alarm_says_what_to_do_and_is_heard(self, name: str) -> None:
         alarm = properties(name)
         assert 60 < len(alarm["AlarmDescription"]["Fn::Sub"]) < 800  # CloudWatch takes 1024.
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
-        if name != "StaleDataset":
-            assert alarm["TreatMissingData"] == "notBreaching"
-            assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
 
-    def test_silence_is_a_failure(self) -> None:
-        alarm = properties("StaleDataset")
-        assert alarm["TreatMissingData"] == "breaching"
-        assert alarm["ComparisonOperator"] == "LessThanThreshold"
-        assert (alarm["Statistic"], alarm["Threshold"]) == ("Sum", 1)
-        assert (alarm["Period"], alarm["EvaluationPeriods"]) == (3600, {"Ref": "StaleAfterHours"})
-
-    def test_the_topics_key_lets_cloudwatch_publish(self) -> None:
-        assert properties("AlarmTopic")["KmsMasterKeyId"] == {"Ref": "AlarmKey"}
-        statement = policy("AlarmKey").statements[-1]
-        assert statement["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
-        assert set(statement["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    def test_the_topic_has_no_key_to_pay_for(self) -> None:
+        assert TEMPLATE.of_type("AWS::KMS::Key").keys() == {"TokenKey"}
+        (skip,) = TEMPLATE.resources["AlarmTopic"]["Metadata"]["checkov"]["skip"]
+        assert skip["id"] == "CKV_AWS_26"
 
     def test_an_address_is_subscribed_where_one_is_given(self) -> None:
         assert TEMPLATE.resources["AlarmSubscription"]["Condition"] == "HasAlarmEmail"
@@ -674,13 +657,13 @@ class TestEmulator:
     def test_touches_nothing_but_the_refusal_of_plain_http(self) -> None:
         assert TEMPLATE.text.count("!Ref Emulated\n") + TEMPLATE.text.count("!Ref Emulated,") == 1
         conditions = [resource.get("Condition") for resource in TEMPLATE.resources.values()]
-        named = {"HasAlarmEmail", "HasQuickSight", "EncryptedTransport"}
+        named = {"HasAlarmEmail", "HasQuickSight", "EncryptedTransport", "Active", "ActiveOnAws"}
         assert set(conditions) == {None, *named}
         left_out = [
             branches[1]["Sid"] for branches in branched(TEMPLATE.body, "EncryptedTransport")
         ]
         assert set(left_out) == {"RefusePlainHttp"}
-        assert len(left_out) == 6
+        assert len(left_out) == 5
 
 
 def branched(node: Any, condition: str) -> Iterator[list[Any]]:

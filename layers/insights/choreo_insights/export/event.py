@@ -93,6 +93,17 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             most_per_minute=wish.requests_per_minute,
         )
 
+    def is_whole(self, config: ExportConfig, today: date) -> bool:
+        """Whether it covers all that the stack exports, as the schedule's event does."""
+        return (
+            not self.part
+            and self.named_tables is None
+            and self.environments is None
+            and set(self.organizations) == set(config.organizations)
+            and self.first <= config.export_since
+            and self.last >= today
+        )
+
 
 def _check_lists(wish: _Event, config: ExportConfig) -> None:
     for key in ("tables", "organizations", "environments"):

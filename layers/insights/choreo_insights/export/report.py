@@ -1,16 +1,12 @@
 """What a run did: the function's reply, and what its metrics count."""
 
 import json
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from choreo_insights.dataset.partitions import Partition
 from choreo_insights.errors import NEEDS_PERSON, InsightsError
 
-# In a metric, where a failure is of no organisation by itself. Not a valid handle.
-_EVERY = "*"
 # Bytes of failures in a reply. The smallest limit on its way is that of Step Functions, 256 KB.
 _MOST_FAILURES = 150_000
 
@@ -60,9 +56,6 @@ class Report:
     waiting: bool = False
     # The execution of the state machine that goes on with what remains.
     catch_up: str | None = None
-    # Exported, Failed and NeedsPerson by organisation; failed by table and organisation.
-    by_organization: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failed_tables: Counter[tuple[str, str]] = field(default_factory=Counter)
     _size: int = 0
 
     def counts(self) -> dict[str, int]:
@@ -74,12 +67,11 @@ class Report:
         more = {"waiting": self.waiting, "catch_up": self.catch_up}
         return {**self.counts(), **more, "failures": self.failures}
 
-    def count_export(self, partition: Partition, rows: int, size: int) -> None:
+    def count_export(self, rows: int, size: int) -> None:
         """Counts a partition that was written."""
         self.exported += 1
         self.rows += rows
         self.bytes += size
-        self.by_organization[partition.organization, "Exported"] += 1
 
     def count_failure(
         self,
@@ -102,11 +94,7 @@ class Report:
         self._size += len(json.dumps(failure))
         if self._size <= _MOST_FAILURES:
             self.failures.append(failure)
-        whose = organization or _EVERY
-        self.by_organization[whose, "Failed"] += 1
-        self.failed_tables[table, whose] += 1
         if isinstance(error, NEEDS_PERSON):
             self.needs_person += 1
-            self.by_organization[whose, "NeedsPerson"] += 1
         else:
             self.retriable += 1

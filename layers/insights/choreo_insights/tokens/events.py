@@ -13,8 +13,6 @@ from choreo_insights.errors import InsightsError, PersonMustAct
 from choreo_insights.tokens.reader import instant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from choreo_insights.tokens.minting import Minter, Outcome
 
 ACTIONS = ("ensure", "renew", "revoke", "status")
@@ -118,20 +116,3 @@ def _described(outcome: Outcome) -> dict[str, Any]:
 
 def _reason(error: InsightsError) -> dict[str, Any]:
     return {"error": str(error), "retriable": not isinstance(error, PersonMustAct)}
-
-
-def minted(request: Request, answers: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The metric of an answer: how many tokens were minted, where any were."""
-    count = len(_wanted(request, answers, "minted"))
-    return {"Minted": count} if count else {}
-
-
-def unminted(request: Request, answers: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The organisations whose token was wanted and did not come."""
-    return _wanted(request, answers, "failed")
-
-
-def _wanted(request: Request, answers: Mapping[str, Mapping[str, Any]], status: str) -> list[str]:
-    if request.action not in ("ensure", "renew"):
-        return []
-    return [name for name, answer in answers.items() if answer["status"] == status]

@@ -297,7 +297,7 @@ class MadeUpExport:
             )
         else:
             self.stack.bucket.write(partition)
-            self._report.count_export(partition, 1, 1)
+            self._report.count_export(1, 1)
 
     def check(self) -> None:
         """Nothing."""

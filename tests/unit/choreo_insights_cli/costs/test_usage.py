@@ -1,12 +1,8 @@
 """The model counts what the exporter does: against the sandbox and the template."""
 
-import importlib.util
-import io
-import json
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
@@ -18,7 +14,6 @@ from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAM
 from choreo_insights.dataset.store import Stored
 from choreo_insights.export.insights_api import request_body
 from choreo_insights.export.queries import Query
-from choreo_insights.export.report import Report
 from choreo_insights_cli.costs import quantities
 from choreo_insights_cli.costs.inputs import Inputs
 from choreo_insights_cli.costs.limits import LISTED_BYTES
@@ -39,6 +34,7 @@ from choreo_insights_cli.generate.quicksight.datasets import LOOK_BACK_DAYS, dat
 from choreo_insights_cli.sql.duckdb import all_views, tables_of
 from choreo_insights_cli.template import Template
 from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from tests import alarms
 from tests.unit.choreo_insights.export.test_run import TODAY, Place
 
 ROOT = Path(__file__).parents[4]
@@ -91,10 +87,9 @@ def test_the_template_has_what_is_counted():
     assert functions["TokenFunction"]["MemorySize"] / 1024 == quantities.TOKEN_GB
     assert functions["ExportFunction"]["Timeout"] == INVOCATION_SECONDS
     assert len(TEMPLATE.of_type("AWS::KMS::Key")) == quantities.KEYS
-    alarms = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
-    on_queries = [alarm for alarm in alarms if "Metrics" in alarm]
-    assert len(on_queries) == quantities.QUERY_ALARMS
-    assert len(alarms) - len(on_queries) == quantities.ALARMS
+    watched = TEMPLATE.of_type("AWS::CloudWatch::Alarm").values()
+    assert sum(len(alarms.metrics(alarm)) for alarm in watched) == quantities.ALARMS
+    assert len(alarms.custom_metrics(TEMPLATE)) == quantities.METRICS
     defaults = {name: TEMPLATE.parameters[name].get("Default") for name in TEMPLATE.parameters}
     usual = Inputs()
     assert defaults["Concurrency"] == usual.concurrency
@@ -140,32 +135,6 @@ def test_glue_and_quicksight_have_what_is_counted():
     assert sum(map(len, daily)) == TABLES_READ
     assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
     assert len(needed_tables(SHEETS) - UNPARTITIONED) == 30
-
-
-@pytest.fixture(scope="module")
-def app() -> ModuleType:
-    path = ROOT / "functions/export/app.py"
-    spec = importlib.util.spec_from_file_location("costs_export_app", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_a_run_writes_as_many_metrics_as_are_counted(app: ModuleType, monkeypatch):
-    out = io.StringIO()
-    monkeypatch.setattr("sys.stdout", out)
-    report = Report(exported=3)
-    report.by_organization["acme", "Exported"] += 3
-    app._publish("stack", report)
-    series = {
-        (metric["Name"], tuple(dimensions))
-        for line in out.getvalue().splitlines()
-        for told in json.loads(line)["_aws"]["CloudWatchMetrics"]
-        for dimensions in told["Dimensions"]
-        for metric in told["Metrics"]
-    }
-    # And the one of minted tokens.
-    assert len(series) + 1 == quantities.METRICS + quantities.METRICS_AN_ORGANIZATION
 
 
 def test_what_was_listed_takes_as_much_memory_as_is_counted():
