@@ -110,6 +110,7 @@ def station(own_station: Station) -> Iterator[Station]:
     own_station.reset()
     yield own_station
     own_station.calm()
+    assert own_station.crashes() == []
     assert own_station.leaks() == []
 
 

@@ -1,9 +1,11 @@
 """Containers of the functions: processes that each run one real handler, as Lambda's do.
 
 `python -m tests.faults.containers` imports everything once, and forks a process for each container
-that it is told of by a line of JSON on stdin. A container connects back and gets events as lines.
+that a line of JSON on stdin asks for. A container connects back and gets events as lines. Its
+process is ended on request alone, and is waited for then: no process gets its number before.
 """
 
+import faulthandler
 import importlib.util
 import json
 import os
@@ -12,7 +14,7 @@ import socket
 import sys
 import time
 import traceback
-from typing import Any
+from typing import Any, NoReturn
 
 import aws_lambda_powertools  # noqa: F401 - as all of these, for the containers
 import boto3
@@ -44,14 +46,34 @@ class Context:
 
 
 def main() -> None:
-    """Reads what to start until stdin ends; then all containers end."""
+    """Answers each line of stdin: `start` with the process's number, `end` with how it ended."""
     _warm_up()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            os.close(0)
-            _contain(json.loads(line))
+        asked = json.loads(line)
+        answer = _end(**asked["end"]) if "end" in asked else _start(asked["start"])
+        print(answer, flush=True)
+
+
+def _start(given: dict[str, Any]) -> int:
+    if pid := os.fork():
+        return pid
+    os.close(0)
+    _contain(given)
+
+
+def _end(pid: int, patience: float) -> int:
+    """Kills a process that does not end within `patience` seconds.
+
+    Returns its exit status, or the negative number of the signal that ended it.
+    """
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def _warm_up() -> None:
@@ -65,7 +87,7 @@ def _warm_up() -> None:
         )
 
 
-def _contain(given: dict[str, Any]) -> None:
+def _contain(given: dict[str, Any]) -> NoReturn:
     """A container's life."""
     code = 0
     try:
@@ -75,6 +97,7 @@ def _contain(given: dict[str, Any]) -> None:
         log = os.open(given["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        faulthandler.enable()
         if seconds := given["clock"]:
             clock.shift(seconds, tuple(given["wrong_for"]))
         with socket.create_connection(("127.0.0.1", given["port"])) as connection:
@@ -94,7 +117,7 @@ def _serve(connection: socket.socket, given: dict[str, Any]) -> None:
         stream.write(json.dumps(values) + "\n")
         stream.flush()
 
-    say(name=given["name"], pid=os.getpid())
+    say(name=given["name"])
     handler = _handler(given["app"])
     for number, line in enumerate(stream):
         call = json.loads(line)

@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -51,6 +50,10 @@ TABLES = (
 BEFORE = timedelta(hours=6)
 _REQUEST_SECONDS = "2"
 _INVOCATION_SECONDS = 300.0
+# Characters of a log in a failure.
+_LOG_TAIL = 6_000
+# Seconds for a container that ends by itself to say why.
+_LAST_WORDS = 10.0
 _ROLES = {"export": "ExportRole", "token": "TokenRole"}
 _POLICIES = ("export", "token")
 _FUNCTIONS = {"export": "ExportFunctionName", "token": "TokenFunctionName"}
@@ -87,15 +90,30 @@ KILLED = Ended(error="Runtime.ExitError", message="Runtime exited with error: si
 
 
 class Container:
-    """A function's process. It does one event at a time."""
+    """A function's process. It does one event at a time.
 
-    def __init__(self, connection: socket.socket, name: str, pid: int, stream: Any) -> None:
+    `end` waits so many seconds for its end, then kills it. It returns how it ended: an exit status,
+    or the negative number of a signal.
+    """
+
+    def __init__(
+        self, connection: socket.socket, name: str, log: Path, end: Callable[[float], int]
+    ) -> None:
         self.name = name
-        self.pid = pid
-        self._connection = connection
-        self._stream = stream
-        self._lock = threading.Lock()
+        # How it ended, where no test ended it.
+        self.crash = ""
         self.alive = True
+        self._connection = connection
+        self._stream = connection.makefile("rw", encoding="utf-8")
+        self._log = log
+        self._end = end
+        self._lock, self._ending = threading.Lock(), threading.Lock()
+
+    def greet(self) -> None:
+        """Waits until it is ready."""
+        greeting = self._stream.readline()
+        assert greeting, self._ended()
+        assert json.loads(greeting) == {"name": self.name}
 
     def invoke(self, event: Any, seconds: float = _INVOCATION_SECONDS) -> Ended:
         """Gives it an event and waits for the end."""
@@ -106,16 +124,27 @@ class Container:
                 line = self._stream.readline()
             except OSError:
                 line = ""
-        if not line:
-            self.alive = False
-            return KILLED
-        return Ended(**json.loads(line))
+        if line:
+            return Ended(**json.loads(line))
+        self.crash = self._ended() or self.crash
+        return Ended(error=KILLED.error, message=self.crash) if self.crash else KILLED
 
     def kill(self) -> None:
         """Ends it as SIGKILL does: at once."""
-        self.alive = False
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        with self._ending:
+            if self.alive:
+                self.alive = False
+                self._end(0)
+
+    def _ended(self) -> str:
+        """How it ended without being killed; nothing where it was."""
+        with self._ending:
+            if not self.alive:
+                return ""
+            self.alive = False
+            status = self._end(_LAST_WORDS)
+            log = self._log.read_text(errors="replace") if self._log.exists() else ""
+            return f"{self.name} ended by itself with {status}: {log[-_LOG_TAIL:]}"
 
     def close(self) -> None:
         """Lets it end."""
@@ -148,6 +177,7 @@ class Nursery(AbstractContextManager["Nursery"]):
             cwd=ROOT,
             env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             text=True,
         )
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -168,15 +198,24 @@ class Nursery(AbstractContextManager["Nursery"]):
             "wrong_for": clock.wrong_for,
         }
         with self._lock:
-            assert self._process.stdin
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
+            pid = self._ask(start=order)
             self._listener.settimeout(60)
             connection, _ = self._listener.accept()
         connection.settimeout(None)
-        stream = connection.makefile("rw", encoding="utf-8")
-        hello = json.loads(stream.readline())
-        return Container(connection, hello["name"], hello["pid"], stream)
+        container = Container(connection, name, log, lambda patience: self._end(pid, patience))
+        container.greet()
+        return container
+
+    def _end(self, pid: int, patience: float) -> int:
+        with self._lock:
+            return self._ask(end={"pid": pid, "patience": patience})
+
+    def _ask(self, **order: Any) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
     def __exit__(self, *_: object) -> None:
         self._listener.close()
@@ -205,6 +244,7 @@ class Station(AbstractContextManager["Station"]):
         self._folder = folder
         self._exit = ExitStack()
         self._containers: list[Container] = []
+        self._crashes: list[str] = []
         self._count = 0
         self._token: Container | None = None
         self._token_lock = threading.Lock()
@@ -392,6 +432,7 @@ class Station(AbstractContextManager["Station"]):
     def _end_containers(self) -> None:
         for container in self._containers:
             container.close()
+        self._crashes += [each.crash for each in self._containers if each.crash]
         self._containers, self._token = [], None
 
     def _invoke(
@@ -511,6 +552,15 @@ class Station(AbstractContextManager["Station"]):
             if _JWT.search(text) or any(word in text for word in words if word):
                 leaking.append(log.name)
         return leaking
+
+    def crashes(self) -> list[str]:
+        """Which containers ended although no test ended them, with the tails of their logs.
+
+        All have ended then.
+        """
+        self._end_containers()
+        found, self._crashes = self._crashes, []
+        return found
 
     def logged(self, container: Container) -> str:
         """What a container has logged, metrics among it."""

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from choreo_insights.errors import ConfigurationError
+from choreo_insights.shapes import Shape
 
 ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean", "date"]
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
@@ -161,6 +162,9 @@ class Catalogue(msgspec.Struct, frozen=True):
         return tuple(table for table in self.tables if table.name in names)
 
 
+_CATALOGUE = Shape(Catalogue)
+
+
 def load(folder: Path | None = None) -> Catalogue:
     """The shipped tables and the user's own, as they were compiled into the layer.
 
@@ -175,7 +179,7 @@ def load(folder: Path | None = None) -> Catalogue:
 def read(path: Path) -> tuple[Table, ...]:
     """The tables of one compiled file. Raises ConfigurationError."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Catalogue).tables
+        return _CATALOGUE.decode(path.read_bytes()).tables
     except (OSError, msgspec.MsgspecError) as error:
         msg = f"{path.name} cannot be read ({error}): run `make tables` and deploy again"
         raise ConfigurationError(msg) from error

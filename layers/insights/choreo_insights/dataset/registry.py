@@ -29,6 +29,7 @@ from choreo_insights.dataset.registry_merge import (
 )
 from choreo_insights.dataset.store import Dataset, Overtaken
 from choreo_insights.errors import PersonMustAct, Retriable
+from choreo_insights.shapes import Shape
 
 REBUILD = "insights migrate --rebuild-registry"
 _ATTEMPTS = 8
@@ -89,6 +90,7 @@ UNPARTITIONED = frozenset({REGISTRY_ENVIRONMENTS, REGISTRY_NAMES})
 
 
 Row = TypeVar("Row", KnownEnvironment, KnownName)
+_ENVIRONMENT, _NAME = Shape(KnownEnvironment), Shape(KnownName)
 
 
 class Unreadable(PersonMustAct):
@@ -101,13 +103,13 @@ class RegistryObject(Generic[Row]):
     def __init__(
         self,
         key: str,
-        row: type[Row],
+        row: Shape[Row],
         columns: Sequence[Column],
         constants: Mapping[str, str],
         renamed: Mapping[str, str],
     ) -> None:
         self.key = key
-        self._row: type[Row] = row
+        self._row: Shape[Row] = row
         self._columns = columns
         self._constants = constants
         # Fields by the columns that are called otherwise.
@@ -130,7 +132,7 @@ class RegistryObject(Generic[Row]):
             named = [columns[name] for name in self._fields if name in columns]
             fields = [field for name, field in self._fields.items() if name in columns]
             return tuple(
-                msgspec.convert(_parsed(dict(zip(fields, row, strict=True))), self._row)
+                self._row.convert(_parsed(dict(zip(fields, row, strict=True))))
                 for row in zip(*named, strict=True)
             )
         except (ValueError, msgspec.ValidationError) as error:
@@ -166,7 +168,7 @@ def environments_object(organization: str) -> RegistryObject[KnownEnvironment]:
     key = f"{table_prefix(REGISTRY_ENVIRONMENTS)}{safe_name(organization)}.parquet"
     return RegistryObject(
         key,
-        KnownEnvironment,
+        _ENVIRONMENT,
         REGISTRY_ENVIRONMENTS_COLUMNS,
         {"organization": organization},
         {"environment_id": "id"},
@@ -182,7 +184,7 @@ def names_object(organization: str, environment: Environment) -> RegistryObject[
         "environment_id": environment.id,
     }
     key = f"{table_prefix(REGISTRY_NAMES)}{place}.parquet"
-    return RegistryObject(key, KnownName, REGISTRY_NAMES_COLUMNS, constants, {})
+    return RegistryObject(key, _NAME, REGISTRY_NAMES_COLUMNS, constants, {})
 
 
 class _Held(msgspec.Struct, frozen=True):

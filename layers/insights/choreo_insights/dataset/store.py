@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 from choreo_insights.aws import aws_failure, error_code
 from choreo_insights.dataset.partitions import ROOT, day_prefix, table_prefix
 from choreo_insights.errors import InsightsError, PersonMustAct
+from choreo_insights.shapes import Shape
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -32,6 +33,7 @@ VERSION_KEY = "dataset.json"
 
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 _READS = 3
+_CONTENT = Shape(dict[str, int])
 # The SDK lets urllib3's own error pass where a refusal breaks off.
 _BREAKS_OFF = (HTTPClientError, IncompleteReadError, HTTPError)
 
@@ -235,7 +237,7 @@ class Dataset:
 
 def _version(body: bytes) -> int:
     try:
-        return msgspec.json.decode(body, type=dict[str, int])["version"]
+        return _CONTENT.decode(body)["version"]
     except (msgspec.MsgspecError, KeyError) as error:
         raise PersonMustAct(
             f"{VERSION_KEY} in the dataset bucket is not what an export writes there ({error}):"

@@ -38,6 +38,7 @@ from choreo_insights.aws import aws_failure, error_code
 from choreo_insights.dataset.store import Overtaken
 from choreo_insights.errors import InsightsError, OutOfTime
 from choreo_insights.export.throttle import Throttle
+from choreo_insights.shapes import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -72,6 +73,9 @@ class State(msgspec.Struct, frozen=True):
     holder: str = ""
     whole: bool = False
     count: int = 0
+
+
+_STATE = Shape(State)
 
 
 class Seen(NamedTuple):
@@ -153,7 +157,7 @@ def _key(name: str) -> str:
 def _decoded(body: bytes) -> State:
     """Unreadable content counts as free."""
     try:
-        return msgspec.json.decode(body, type=State)
+        return _STATE.decode(body)
     except msgspec.MsgspecError:
         return State()
 

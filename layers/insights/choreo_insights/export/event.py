@@ -8,6 +8,7 @@ import msgspec
 from choreo_insights.catalogue import Catalogue, Table
 from choreo_insights.config import ExportConfig
 from choreo_insights.errors import ConfigurationError
+from choreo_insights.shapes import Shape
 
 # Years before Choreo existed. Without a limit an event could list two thousand years of days.
 _EARLIEST = date(2000, 1, 1)
@@ -34,6 +35,9 @@ class _Event(msgspec.Struct, forbid_unknown_fields=True, rename={"from_": "from"
     # What executions that version 0.1.0 started send in their place.
     continued: _Continued | None = None
     requests_per_minute: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+
+_EVENT = Shape(_Event)
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +75,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         Raises ConfigurationError with the key, its value and what is allowed.
         """
         try:
-            wish = msgspec.convert(event, _Event)
+            wish = _EVENT.convert(event)
         except msgspec.ValidationError as error:
             known = "tables, organizations, from, to (YYYY-MM-DD), again and force"
             raise ConfigurationError(f"the event is wrong: {error}. It may hold {known}") from error

@@ -17,6 +17,7 @@ from choreo_insights.dataset.partitions import day_end, day_start
 from choreo_insights.errors import ConfigurationError, InsightsError, Refused, Retriable
 from choreo_insights.redaction import redact, redact_body
 from choreo_insights.replies import is_throttled, is_too_complex, sort_failure
+from choreo_insights.shapes import Shape
 
 if TYPE_CHECKING:
     from choreo_insights.credentials import Credentials, Secrets
@@ -67,7 +68,7 @@ class _Reply(msgspec.Struct):
     errors: list[_Error] | None = None
 
 
-_replies = msgspec.json.Decoder(_Reply)
+_REPLY = Shape(_Reply)
 
 
 class Choreo:
@@ -180,7 +181,7 @@ def outcomes(body: bytes, count: int) -> list[Outcome]:
 
 def _decoded(body: bytes) -> _Reply:
     try:
-        return _replies.decode(body)
+        return _REPLY.decode(body)
     except msgspec.MsgspecError as error:
         raise Refused(f"the reply is no GraphQL reply: {error}", reply=body) from error
     except RecursionError:
