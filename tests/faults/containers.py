@@ -51,14 +51,16 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         answer = _end(**asked["end"]) if "end" in asked else _start(asked["start"])
-        print(answer, flush=True)
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
 
 
 def _start(given: dict[str, Any]) -> int:
-    if pid := os.fork():
-        return pid
-    os.close(0)
-    _contain(given)
+    pid = os.fork()
+    if not pid:
+        os.close(0)
+        _contain(given)
+    return pid
 
 
 def _end(pid: int, patience: float) -> int:

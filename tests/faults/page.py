@@ -31,7 +31,8 @@ requests.
 # What always holds
 
 Whatever happens to a run, and in whatever order runs happen. Each section names the tests that
-prove it.
+prove it. Beside these, `test_the_invariants_hold_whatever_happens` draws runs, faults and changes
+at random, and checks what is stored after each of them.
 """
 
 

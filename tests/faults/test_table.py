@@ -30,7 +30,7 @@ def test_a_fault(station: Station, record_property: Record, fault: Fault, case: 
 
     ended = container.invoke({})
 
-    assert station.sandbox.faults.taken > before or station.proxy.taken, "the fault was not met"
+    assert station.sandbox.faults.taken > before or station.proxy.taken, f"not met: {ended}"
     assert station.wrong() == []
     check_outcome(ended, case)
     check_named(station, ended, station.logged(container))

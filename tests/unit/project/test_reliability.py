@@ -54,6 +54,7 @@ def test_each_invariant_is_proved_by_tests_that_exist() -> None:
         for path in FOLDER.rglob("test_*.py")
         for name in re.findall(r"^ *def (test_\w+)\(", path.read_text("utf-8"), re.MULTILINE)
     }
+    assert set(re.findall(r"`(test_\w+)`", PAGE.read_text("utf-8"))) <= there
     for invariant in INVARIANTS:
         assert invariant.tests
         assert set(invariant.tests) - there == set(), invariant.name

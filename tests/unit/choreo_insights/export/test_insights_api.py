@@ -115,8 +115,10 @@ def test_a_body_that_is_no_json_refuses_the_request(body: bytes):
     ],
 )
 def test_what_is_nested_too_deeply_refuses_the_request(body: bytes):
-    with pytest.raises(Refused, match=r"nested too deeply|no GraphQL reply"):
+    with pytest.raises(Refused, match=r"nested too deeply|no GraphQL reply") as raised:
         outcomes(body, 1)
+    # So that it is requested once more, as every body that cannot be read, and kept for a person.
+    assert raised.value.reply == body
 
 
 def test_very_many_errors_are_no_great_work():
