@@ -4,7 +4,7 @@ A name needs no source: an object is rewritten with its columns renamed, so no d
 Choreo has forgotten. A value that was never queried can only come from there.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from typing import Literal
 from choreo_insights.catalogue import Catalogue, Column
 from choreo_insights.dataset.coverage import is_closed
 from choreo_insights.dataset.cross_checks import CHECKS
-from choreo_insights.dataset.ledger import Ledger
+from choreo_insights.dataset.ledger import RUNS, Ledger
 from choreo_insights.dataset.parquet import names, under_todays_names, without
 from choreo_insights.dataset.partitions import day_of, table_prefix
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken, Stored
@@ -118,7 +118,9 @@ class Migration:
             finally:
                 self.ledger.flush()
             if not self.dry:
-                list(threads.map(self._rewrite_checks, checks.overtaken))
+                list(threads.map(self._touch, map(_checks_key, checks.overtaken)))
+                # Runs look for what was not recorded where the ledger is older than its day.
+                list(threads.map(self._touch, self._newest_ledgers(checks.rewritten)))
         return outcomes
 
     def _checks(self, tables: Iterable[str]) -> "_Checks":
@@ -128,7 +130,7 @@ class Migration:
                 name = _below(key)
                 written[name] = max(written.get(name, stored.written), stored.written)
         listed = {_below(key): stored.written for key, stored in self._listing(CHECKS).items()}
-        return _Checks(frozenset(n for n, at in listed.items() if at >= written.get(n, at)), set())
+        return _Checks(frozenset(n for n, at in listed.items() if at >= written.get(n, at)))
 
     def _listing(self, table: str) -> dict[str, Stored]:
         return self.dataset.listing(table, _BEGINNING, self.now.date())
@@ -203,8 +205,15 @@ class Migration:
             key, body, over=kept.etag, asked=kept.asked, run=kept.run, confirmed=confirmed
         )
 
-    def _rewrite_checks(self, name: str) -> None:
-        key = f"{table_prefix(CHECKS)}{name}"
+    def _newest_ledgers(self, of: Collection[date]) -> Iterable[str]:
+        newest: dict[date, tuple[datetime, str]] = {}
+        for key, stored in self._listing(RUNS).items():
+            if (day := day_of(key)) in of:
+                newest[day] = max(newest.get(day, (stored.written, key)), (stored.written, key))
+        return [key for _, key in newest.values()]
+
+    def _touch(self, key: str) -> None:
+        """Writes an object again as it is."""
         if kept := self.dataset.read(key):
             with suppress(Overtaken):
                 self._replace(key, kept, kept.body, confirmed=kept.confirmed)
@@ -216,19 +225,26 @@ class _Checks:
 
     `current` were newer than all objects that they compare: the next run makes the others anew, as
     it sees in the listing. `overtaken` are older now than an object that was rewritten, of which no
-    value changed.
+    value changed. `rewritten` are the days of all such objects.
     """
 
     current: frozenset[str]
-    overtaken: set[str]
+    overtaken: set[str] = field(default_factory=set)
+    rewritten: set[date] = field(default_factory=set)
 
     def note(self, table: str, key: str) -> None:
         """Takes note of an object that was rewritten."""
         name = _below(key)
+        if table not in (CHECKS, RUNS):
+            self.rewritten.add(day_of(key))
         if table == CHECKS:
             self.overtaken.discard(name)
         elif name in self.current:
             self.overtaken.add(name)
+
+
+def _checks_key(name: str) -> str:
+    return f"{table_prefix(CHECKS)}{name}"
 
 
 def _below(key: str) -> str:

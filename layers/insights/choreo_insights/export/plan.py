@@ -3,17 +3,17 @@
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import partial
 
 import msgspec
 
 from choreo_insights.catalogue import Table
-from choreo_insights.dataset.coverage import closes_at, is_closed, is_due, wanted
+from choreo_insights.dataset.coverage import LONGEST_RUN, closes_at, is_closed, is_due, wanted
 from choreo_insights.dataset.cross_checks import CHECKS, is_checked
 from choreo_insights.dataset.cross_checks import key as checks_key
 from choreo_insights.dataset.day_checks import doubted_tables
-from choreo_insights.dataset.ledger import Entry, Ledger
+from choreo_insights.dataset.ledger import RUNS, Entry, Ledger
 from choreo_insights.dataset.partitions import (
     Environment,
     Partition,
@@ -28,8 +28,6 @@ log = logging.getLogger(__name__)
 
 # Objects of checks that are read at a time.
 _THREADS = 8
-# A closed day stays in sight for so long: a run that was killed may have closed it unrecorded.
-_IN_SIGHT = timedelta(days=2)
 # Days whose ledger is read at the start of a run, at most: the newest of them.
 _LEDGER_DAYS = 60
 # Stands for every object of a closed day that this run leaves alone: there may be many.
@@ -58,6 +56,7 @@ class Plan:
         self._stored: dict[str, dict[str, Stored]] = {}
         self._ledger_days: frozenset[date] = frozenset()
         self._newest: Mapping[tuple[str, str, str | None, date], Entry] = {}
+        self._recorded: dict[date, datetime] = {}
         # The newest object of the tables that are checked, by place and day.
         self._written: dict[tuple[str, date], datetime] = {}
         self._checked: dict[str, Stored] = {}
@@ -72,6 +71,9 @@ class Plan:
         """Lists the objects, and reads the ledger of the days in sight. Raises what they do."""
         first, last = self._bounds.first, self._bounds.last
         in_sight: set[date] = set()
+        for key, stored in dataset.listing(RUNS, first, last).items():
+            day = day_of(key)
+            self._recorded[day] = max(self._recorded.get(day, stored.written), stored.written)
         for table in self._bounds.tables:
             self._stored[table.name] = {
                 key: self._seen(table, key, stored, in_sight)
@@ -91,7 +93,7 @@ class Plan:
         if is_checked(table) and table.daily:
             self._written[place] = max(self._written.get(place, stored.written), stored.written)
         closed = is_closed(stored.written, day, self._settle_hours)
-        if not closed or self._now < closes_at(day, self._settle_hours) + _IN_SIGHT:
+        if not closed or self._may_be_unrecorded(day, stored):
             in_sight.add(day)
             if not closed:
                 self._open.add(place)
@@ -107,6 +109,15 @@ class Plan:
         ]
         with ThreadPoolExecutor(_THREADS, "doubts") as threads:
             return dict(zip(keys, threads.map(partial(_doubted, dataset), keys), strict=True))
+
+    def _may_be_unrecorded(self, day: date, stored: Stored) -> bool:
+        """Whether a run may have been killed before it recorded what it wrote.
+
+        The ledger of a day is written after its objects. Where others have written it since, for
+        other environments, the next round of the part that was killed reads it.
+        """
+        recorded = self._recorded.get(day)
+        return self._bounds.part or recorded is None or recorded < stored.written
 
     @property
     def _repeats(self) -> bool:
@@ -177,6 +188,10 @@ class Plan:
 
     def _note(self, partition: Partition, stored: Stored, entry: Entry | None) -> None:
         closed = is_closed(stored.written, partition.day, self._settle_hours)
+        under_way = stored.written > self._now - LONGEST_RUN
+        if stored is _CLOSED or (closed and under_way and not self._bounds.part):
+            # Recorded, or still to be recorded by the run that wrote it.
+            return
         if entry is None or (closed and entry.status != "failed" and not entry.final):
             self.unrecorded.append(Unrecorded(partition, stored, closed))
 

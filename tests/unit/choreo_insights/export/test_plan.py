@@ -11,7 +11,7 @@ import pytest
 from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
 from choreo_insights.dataset.cross_checks import key as checks_key
-from choreo_insights.dataset.ledger import Ledger
+from choreo_insights.dataset.ledger import Ledger, encode_entries
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.plan import Plan
@@ -123,3 +123,34 @@ def test_checks_that_cannot_be_read_raise_no_doubt(here: Here, caplog: pytest.Lo
     here.dataset.put(key, b"not Parquet", asked=NOW, run="r")
     plan = here.plan(first=yesterday, named_days=False)
     assert here.due(plan, "latency") == [("latency", 20)]
+
+
+OLD = date(2025, 7, 1)
+LONG_AGO = datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "part", "written", "found"),
+    [
+        pytest.param(None, False, LONG_AGO, 1, id="the ledger has nothing of the day"),
+        pytest.param(LONG_AGO - timedelta(seconds=1), False, LONG_AGO, 1, id="it is older"),
+        pytest.param(LONG_AGO, False, LONG_AGO, 0, id="it was written then"),
+        pytest.param(LONG_AGO + timedelta(hours=1), False, LONG_AGO, 0, id="it is newer"),
+        # Parts of other environments have written it since.
+        pytest.param(LONG_AGO + timedelta(hours=1), True, LONG_AGO, 1, id="the part runs again"),
+        pytest.param(None, False, NOW - timedelta(minutes=14), 0, id="its run may be under way"),
+        pytest.param(None, True, NOW - timedelta(minutes=14), 1, id="this part was under way"),
+    ],
+)
+def test_what_a_killed_run_wrote_of_an_old_day_is_unrecorded(
+    here: Here, recorded: datetime | None, part: bool, written: datetime, found: int
+) -> None:
+    here.write("latency", OLD, written)
+    if recorded:
+        here.dataset.now = recorded
+        key = f"insights/runs/day={OLD}/2026-03-01.parquet"
+        here.dataset.put(key, encode_entries(()), asked=recorded, run="r")
+    plan = here.plan(first=OLD, last=OLD, part=part)
+    assert here.due(plan, "latency") == []
+    assert [each.stored.written for each in plan.unrecorded] == [written] * found
+    assert all(each.closed for each in plan.unrecorded)

@@ -246,6 +246,34 @@ def test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run(pla
     }
 
 
+def test_what_a_killed_backfill_of_old_days_wrote_is_recorded_by_the_next_run(place: Place):
+    class Killed(BaseException):
+        pass
+
+    def kill(key: str) -> None:
+        if "/runs/" in key:
+            raise Killed
+
+    old = TODAY - timedelta(days=40)
+    place.config = replace(place.config, export_since=old, tables=("total_traffic",))
+    place.dataset.before = kill
+    with pytest.raises(Killed):
+        place.run({"from": str(old), "to": str(old), "part": True})
+    place.dataset.before = lambda key: None
+    written = [key for key in keys(place) if f"day={old}" in key]
+    place.now += timedelta(hours=1)
+    place.run()
+    rows = [
+        row for key in keys(place, "runs") if f"day={old}" in key for row in place.dataset.rows(key)
+    ]
+    assert len(written) == len(environments(place)) == len(rows)
+    assert {(row["status"], row["final"]) for row in rows} == {("exported", True)}
+    before = place.dataset.objects.keys()
+    place.now += timedelta(hours=1)
+    place.run()
+    assert {key for key in place.dataset.objects.keys() - before if f"day={old}" in key} == set()
+
+
 def test_what_a_run_did_itself_is_the_newest_entry_of_an_object_without_one(place: Place):
     place.run()
     for key in keys(place, "runs"):

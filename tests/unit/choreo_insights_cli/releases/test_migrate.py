@@ -5,10 +5,17 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from choreo_insights.catalogue import Column, load
 from choreo_insights.dataset.cross_checks import CHECKS_COLUMNS
-from choreo_insights.dataset.ledger import Entry, Ledger, object_key, read_entries
+from choreo_insights.dataset.ledger import (
+    Entry,
+    Ledger,
+    encode_entries,
+    object_key,
+    read_entries,
+)
 from choreo_insights.dataset.parquet import decode, encode, names
 from choreo_insights.errors import InsightsError
 from choreo_insights_cli.releases.migrate import Migration, Shape, lines, shapes
@@ -298,6 +305,22 @@ class TestOwnTables:
         # These were due already.
         assert written[8] == NOW - timedelta(days=3, hours=1)
         assert ("day" in names(place.dataset.objects[keys[9]].body)) is not both
+
+    def test_the_ledger_stays_newer_than_what_was_rewritten(self, place: Place):
+        """Else the runs after a migration would look for what was not recorded."""
+        written, entry = NOW - timedelta(days=3), replace(self.entry, day=day(9))
+        place.put(day(9), 5, written)
+        older = place.put_as(f"insights/runs/day={day(9)}/2026-11-16.parquet", b"", written)
+        newest = place.put_as(object_key(day(9), NOW.date()), encode_entries([entry]), written)
+        place.put(day(8), 5, written, NEW, "hits")
+        other = place.put_as(object_key(day(8), NOW.date()), encode_entries([]), written)
+        body = place.dataset.objects[newest].body
+
+        place.migrate()
+
+        at = {key: place.dataset.objects[key].written for key in (older, newest, other)}
+        assert at == {older: written, newest: NOW, other: written}
+        assert place.dataset.objects[newest].body == body
 
     def test_checks_of_what_was_not_rewritten_are_left_alone(self, place: Place):
         place.put(day(9), 5, NOW - timedelta(days=3), NEW, "hits")
