@@ -22,7 +22,12 @@ from cosmic_ray.plugins import get_operator, operator_names
 
 from tests.mutants.copies import ROOT, copy, run_tests
 
-PACKAGES = ("layers/insights/choreo_insights", "functions", "views", "updates")
+PACKAGES = (
+    "layers/insights/choreo_insights",
+    "functions",
+    "choreo_insights_cli/sql",
+    "choreo_insights_cli/releases",
+)
 # Annotations are full of `|`, a cache that is missing changes nothing but speed, and most values
 # that are equal are the same.
 LEFT_OUT = re.compile(r"BitOr|RemoveDecorator|Eq_Is|Operator_Is")
