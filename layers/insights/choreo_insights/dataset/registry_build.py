@@ -254,7 +254,11 @@ def bound(
 
 
 def _listed(lists: Lists, found: Iterable[Owner]) -> list[KnownEnvironment]:
-    """What the lists and files show, without keys, in the order in which it was first there."""
+    """What the lists and files show, without keys, in the order in which it was first there.
+
+    Where no list is stored, nobody knows what the newest one had: everything, so that an empty
+    one is a failure.
+    """
     known: tuple[KnownEnvironment, ...] = ()
     for day, entries in lists:
         known = merged_environments(known, [each for each in entries if each.id], day)
@@ -263,7 +267,8 @@ def _listed(lists: Lists, found: Iterable[Owner]) -> list[KnownEnvironment]:
     for owner in found:
         first.setdefault(owner.id)
         if owner.id not in by_id:
+            days = owner.day, owner.day
             by_id[owner.id] = KnownEnvironment(
-                owner.id, "", owner.name, owner.name, "", (owner.id,), owner.day, owner.day, False
+                owner.id, "", owner.name, owner.name, "", (owner.id,), *days, not lists
             )
     return [by_id[own_id] for own_id in first if own_id in by_id]

@@ -408,7 +408,8 @@ class Export:
 
     def _store(self, partition: Partition, job: Job, rows: Rows) -> _Stored:
         """Converts, compares and writes; runs in a thread beside the requests."""
-        asked = job.started or self._now()
+        # A fan-out over nothing sends no query: then it counts from here, in the ledger too.
+        asked = job.started = job.started or self._now()
         names = self._names_of(partition)
         assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
         file = file_of(partition, rows, names.resolve, asked)

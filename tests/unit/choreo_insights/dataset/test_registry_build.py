@@ -123,6 +123,18 @@ def test_without_lists_the_data_says_whose_a_key_is(old: Old):
     assert known["b"].key == f"Dev-{hashed('b')}"
 
 
+def test_without_lists_an_empty_list_needs_a_person(old: Old):
+    old.run(("a", "Dev"), ("b", "Prod"), lists=False)
+    with pytest.raises(PersonMustAct, match=r"the list of environments of .* acme is empty"):
+        old.list()
+    # What a list lacks, it lacks: the next empty one is the same failure, and no news of `b`.
+    old.list(entry("a", "Dev"))
+    assert [(each.id, each.listed) for each in old.registry().known("acme")] == [
+        ("a", True),
+        ("b", False),
+    ]
+
+
 def test_files_without_rows_say_nothing_and_few_are_read(old: Old):
     old.data(TODAY - 30 * DAY, "acme.Old", "a", "Old")
     for back in range(20):

@@ -216,6 +216,38 @@ def test_a_first_list_of_apis_may_be_empty_where_there_is_no_traffic(place: Plac
     assert "Staging" not in failed
 
 
+def test_what_needs_no_query_is_as_old_in_the_ledger_as_in_its_object(place: Place):
+    class Ticking(Place):
+        """Its clock goes on whenever somebody looks."""
+
+        @property
+        def now(self) -> datetime:
+            self._now += timedelta(seconds=1)
+            return self._now
+
+        @now.setter
+        def now(self, now: datetime) -> None:
+            self._now = now
+
+    ticking = Ticking(place.sandbox, ("lotus",))
+    ticking.config = replace(
+        ticking.config, export_since=TODAY, tables=("total_traffic_by_api", "total_traffic")
+    )
+    ticking.sandbox.faults.add("forgotten", field="listAllAPI", times=None)
+    ticking.run()
+    rows = {
+        (row["table"], row["environment"]): row
+        for key in keys(ticking, "runs")
+        for row in ticking.dataset.rows(key)
+    }
+    # This one has no APIs, so that a query for each of them is none.
+    assert rows["total_traffic_by_api", "Staging"]["requests"] == 0
+    assert rows["total_traffic", "Staging"]["requests"] == 1
+    for table in ("total_traffic_by_api", "total_traffic"):
+        found = ticking.dataset.objects[f"insights/{table}/day={TODAY}/lotus.Staging.parquet"]
+        assert rows[table, "Staging"]["started"] == found.asked
+
+
 def test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run(place: Place):
     class Killed(BaseException):
         pass
