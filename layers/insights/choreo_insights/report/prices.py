@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from choreo_insights.errors import ConfigurationError
+from choreo_insights.shapes import Shape
 
 KEY = "config/prices.toml"
 _MOST_DECIMALS = 4
@@ -71,11 +72,14 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
+_PRICES = Shape(Prices)
+
+
 def read(text: str) -> Prices:
     """The prices of a file's text. Raises ConfigurationError with all that is wrong in it."""
     try:
         body = tomllib.loads(text, parse_float=Decimal)
-        found = msgspec.convert(_with_decimals(body), Prices)
+        found = _PRICES.convert(_with_decimals(body))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, ArithmeticError) as error:
         raise ConfigurationError(_wrong(str(error))) from error
     if faults := list(_faults(found)):

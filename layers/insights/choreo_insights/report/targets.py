@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from choreo_insights.errors import ConfigurationError
+from choreo_insights.shapes import Shape
 
 KEY = "config/targets.toml"
 _Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
@@ -38,6 +39,9 @@ class Targets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ApiTarget(api_id, version, availability, p95)
 
 
+_TARGETS = Shape(Targets)
+
+
 def _first(value: float | None, other: float | None) -> float | None:
     return other if value is None else value
 
@@ -45,7 +49,7 @@ def _first(value: float | None, other: float | None) -> float | None:
 def read(text: str) -> Targets:
     """The targets of a file's text. Raises ConfigurationError with what is wrong."""
     try:
-        return msgspec.convert(tomllib.loads(text), Targets)
+        return _TARGETS.convert(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ConfigurationError(
             f"targets.toml cannot be used: {error}. Its keys are in docs/report.md"
