@@ -21,7 +21,7 @@ def list_all_api(asked: Asked, args: Args) -> list[Row]:
             "name": api.name,
             "version": api.version,
             "provider": api.provider,
-            "displayName": f"{api.name} ({api.version})",
+            "displayName": api.display_name,
         }
         for api in _listed(asked.sources(args))
         if provider in (None, api.provider)

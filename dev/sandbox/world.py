@@ -96,6 +96,11 @@ class Api:
         """The text `name - version`."""
         return f"{self.name} - {self.version}"
 
+    @property
+    def display_name(self) -> str:
+        """What people call it."""
+        return f"{self.name} ({self.version})"
+
 
 @dataclass(frozen=True)
 class Application:

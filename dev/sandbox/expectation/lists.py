@@ -38,8 +38,14 @@ def _tenants(day: Day) -> list[Row]:
 
 def _apis(day: Day) -> list[Row]:
     return [
-        {"api_id": a.id, "api_name": a.name, "version": a.version, "provider": a.provider}
-        for a in day.listed
+        {
+            "api_id": api.id,
+            "api_name": api.name,
+            "display_name": api.display_name if day.settings.newer_fields else None,
+            "version": api.version,
+            "provider": api.provider,
+        }
+        for api in day.listed
     ]
 
 

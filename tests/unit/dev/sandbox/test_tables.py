@@ -195,6 +195,8 @@ def as_objects(answer: Any, table: str) -> Any:
 
 
 def labelled(row: dict[str, Any], table: str, handle: str, environment: Any) -> dict[str, Any]:
+    if table == "apis":
+        row = {"display_name": None, **row}
     if entity := ENTITIES.get(table):
         row = {f"{entity}_{k}" if k in ("id", "name") else k: v for k, v in row.items()}
     place = {"environment": environment.name, "environment_id": environment.id}
