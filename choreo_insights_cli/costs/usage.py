@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from choreo_insights.catalogue import Catalogue, Table
-from choreo_insights.dataset.coverage import is_closed, wanted
+from choreo_insights.dataset.coverage import is_closed, is_due, wanted
 from choreo_insights.dataset.cross_checks import is_checked
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights_cli.costs.inputs import Counts, Inputs
@@ -308,6 +308,9 @@ def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
             place = None if table.scope == "organization" else _ENVIRONMENT
             if not any(wanted(table, "", place, first=day, last=day, today=today)):
                 break
+            if written is not None and not is_due(written, now, day, settle_hours):
+                run += 1
+                continue
             runs += 1
             again += written is not None and today > day
             written, run = now, run + 1

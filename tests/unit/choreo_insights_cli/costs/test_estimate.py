@@ -24,7 +24,6 @@ SIZES = {
     "apis": st.integers(0, 300),
     "applications": st.integers(0, 60),
     "history_days": st.integers(0, 2_000),
-    "settle_hours": st.integers(0, 200),
     "queries_a_day": st.integers(0, 2_000),
     "query_days": st.integers(0, 800),
     "authors": st.integers(0, 20),
