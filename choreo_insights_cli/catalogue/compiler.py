@@ -127,7 +127,7 @@ def _with_other_way(path: Path, first: Table, other: Table) -> Table:
     if not columns.issuperset((column.name, column.type) for column in other.columns):
         reason = f"it has columns that {first.document} lacks: select the same fields"
         raise DocumentError(path, reason, 1)
-    if (first.scope, first.daily) != (other.scope, other.daily):
+    if (first.scope, first.covers) != (other.scope, other.covers):
         reason = f"it is not asked for the same days and places as {first.document}"
         raise DocumentError(path, f"{reason}: both need the same of $time, $data", 1)
     other = msgspec.structs.replace(other, columns=first.columns)
@@ -165,6 +165,9 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         per_tenant="data" in variables,
     )
     directives = _directives(path, operation, against)
+    if not daily and (found := {"monthly", "pastOnly"} & directives.keys()):
+        reason = f"@{min(found)} is for queries over a time: add $time: TimeFilter!"
+        raise DocumentError(path, reason, operation)
     return Table(
         name=name,
         document=path.name,
@@ -183,6 +186,9 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         kept_days=directives.get("kept", {}).get("days"),
         on_prem_key=_on_prem_key(variables, directives),
         off=directives.get("off", {}).get("reason"),
+        only_named="onlyNamed" in directives,
+        monthly="monthly" in directives,
+        past_only="pastOnly" in directives,
     )
 
 

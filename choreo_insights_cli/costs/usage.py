@@ -108,7 +108,7 @@ class Usage:
     def asked(self, table: Table) -> Asked:
         """How many runs ask for one day of this table."""
         inputs = self.inputs
-        key = (table.daily, table.kept_days, inputs.runs_a_day, inputs.settle_hours)
+        key = (table.covers, table.kept_days, inputs.runs_a_day, inputs.settle_hours)
         if key not in _walked:
             _walked[key] = _walk(table, inputs.runs_a_day, inputs.settle_hours)
         return _walked[key]
@@ -289,13 +289,16 @@ def _asking_seconds(requests: float, inputs: Inputs) -> float:
     return max(requests * at_once, minutes * 60 + last * at_once)
 
 
-_walked: dict[tuple[bool, int | None, float, float], Asked] = {}
+_walked: dict[tuple[str, int | None, float, float], Asked] = {}
 
 
 def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
     """Follows a week of days through the runs until each is final, or is not asked for again."""
     if not runs_a_day:
         return Asked()
+    if table.monthly:
+        # The month that is open, in each run.
+        return Asked(runs_a_day, runs_a_day)
     runs = again = 0
     between = timedelta(days=1 / runs_a_day)
     for number in range(_WEEK):
@@ -305,6 +308,9 @@ def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
         while written is None or not is_closed(written, day, settle_hours):
             now = _FIRST + run * between
             today = now.date()
+            if table.past_only and today <= day:
+                run += 1
+                continue
             place = None if table.scope == "organization" else _ENVIRONMENT
             if not any(wanted(table, "", place, first=day, last=day, today=today)):
                 break

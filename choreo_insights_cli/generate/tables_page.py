@@ -81,6 +81,9 @@ def _section(table: Table) -> Iterator[str]:
     if table.off:
         yield f"**Switched off:** {table.off}."
         yield ""
+    if table.only_named:
+        yield f"**Exported only where it is named**, as in `Tables=all,{table.name}`."
+        yield ""
     yield table.description
     yield ""
     yield "| | |"
@@ -116,7 +119,13 @@ def _place(table: Table) -> str:
     where = "organisation and environment" if table.scope == "environment" else "organisation"
     if table.environment_types:
         where += f" of type {' or '.join(table.environment_types)}"
-    return f"{where}, on each UTC day" if table.daily else f"{where}, as it is on that day"
+    when = {
+        "day": "on each UTC day",
+        "past_day": "on each UTC day that has ended",
+        "month": "in each calendar month (UTC); `day` is its first day",
+        "list": "as it is on that day",
+    }
+    return f"{where}, {when[table.covers]}"
 
 
 def _asked(table: Table) -> Iterator[str]:

@@ -16,7 +16,7 @@ from choreo_insights.catalogue import Table
 from choreo_insights.dataset.coverage import closes_at
 from choreo_insights.dataset.cross_checks import CHECKS
 from choreo_insights.dataset.parquet import decode
-from choreo_insights.dataset.partitions import day_end, day_of, day_prefix, safe_name
+from choreo_insights.dataset.partitions import day_end, day_of, day_prefix, last_day, safe_name
 from choreo_insights.dataset.registry import (
     Registry,
     RegistryObject,
@@ -404,11 +404,12 @@ class _Group:
             return "spare"
         table = self._all.tables.get(self._table)
         newest = max(file.asked for file in (*sources, *([own] if own else [])))
-        settled = day_end(self._day) + timedelta(hours=self._all.settle_hours)
+        ends = last_day(table, self._day)
+        settled = day_end(ends) + timedelta(hours=self._all.settle_hours)
         # A write closes a day that has settled. That is right only if its rows were requested
         # late enough; else an export must confirm them first.
         early = table is not None and table.daily and newest < settled
-        closes = early and self._all.now >= closes_at(self._day, self._all.settle_hours)
+        closes = early and self._all.now >= closes_at(ends, self._all.settle_hours)
         enough = own is not None and (closes or own.asked >= newest)
         if own and enough and all(covers(table, own, file) for file in sources):
             return "spare"

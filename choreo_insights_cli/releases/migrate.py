@@ -12,12 +12,12 @@ from datetime import date, datetime
 from functools import partial
 from typing import Literal
 
-from choreo_insights.catalogue import Catalogue, Column
+from choreo_insights.catalogue import Catalogue, Column, Table
 from choreo_insights.dataset.coverage import is_closed
 from choreo_insights.dataset.cross_checks import CHECKS
 from choreo_insights.dataset.ledger import RUNS, Ledger
 from choreo_insights.dataset.parquet import names, under_todays_names, without
-from choreo_insights.dataset.partitions import day_of, table_prefix
+from choreo_insights.dataset.partitions import day_of, last_day, table_prefix
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken, Stored
 from choreo_insights.errors import InsightsError
 from choreo_insights_cli.releases.changes import backfill
@@ -41,6 +41,7 @@ class Shape:
     name: str
     columns: Sequence[Column]
     asked: Literal["daily", "list", "never"]
+    table: Table | None = None
 
     @property
     def renamed(self) -> dict[str, str]:
@@ -77,7 +78,7 @@ class _Found:
 
 def shapes(catalogue: Catalogue, own: Iterable[tuple[str, str, Sequence[Column]]]) -> list[Shape]:
     """The tables of a catalogue, and the exporter's own by name, description and columns."""
-    asked = [Shape(t.name, t.columns, "daily" if t.daily else "list") for t in catalogue.tables]
+    asked = [Shape(t.name, t.columns, "daily" if t.daily else "list", t) for t in catalogue.tables]
     return [*asked, *(Shape(name, columns, "never") for name, _, columns in own)]
 
 
@@ -185,7 +186,8 @@ class Migration:
     def _is_closed(self, shape: Shape, key: str, stored: Stored) -> bool:
         if shape.asked == "list":
             return day_of(key) < self.now.date()
-        return shape.asked == "never" or is_closed(stored.written, day_of(key), self.settle_hours)
+        ends = last_day(shape.table, day_of(key))
+        return shape.asked == "never" or is_closed(stored.written, ends, self.settle_hours)
 
     def _rewritten(self, shape: Shape, key: str, kept: Kept, body: bytes, found: _Found) -> _Found:
         """Rewrites an object. One that no run ever confirmed, and none will, is marked so."""

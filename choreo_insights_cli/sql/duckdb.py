@@ -33,7 +33,7 @@ _DAY = r"/day=(\d{4}-\d{2}-\d{2})/"
 def tables() -> dict[str, Sequence[Column]]:
     """The columns of each table of the dataset by its name, without `day`."""
     found: dict[str, Sequence[Column]] = {
-        table.name: table.columns for table in load().chosen(None)
+        table.name: table.columns for table in load().tables if not table.off
     }
     return found | {name: columns for name, _, columns in shipped.OWN}
 

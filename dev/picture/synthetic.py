@@ -9,13 +9,14 @@ from typing import Any
 
 from choreo_insights.catalogue import RESOLVED, Column, Table, load
 from choreo_insights.dataset import cross_checks
-from choreo_insights.dataset.coverage import is_closed
+from choreo_insights.dataset.coverage import is_closed, wanted_days
 from choreo_insights.dataset.ledger import Entry, encode_entries, object_key
 from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import (
     Environment,
     day_end,
     day_prefix,
+    last_day,
     safe_name,
     table_prefix,
 )
@@ -68,7 +69,7 @@ def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
         at = min(now, day_end(day) + timedelta(hours=1))
         body = encode_entries([_entry(entry, at) for entry in entries])
         _save(folder / object_key(day, at.date()), body)
-    daily = [partition for partition in made if partition.table.daily]
+    daily = [each for each in made if each.table.daily and not each.table.monthly]
     for _, there in groupby(sorted(daily, key=_place_day), key=_place_day):
         _check(folder, {partition.table.name: partition for partition in there}, now)
     for handle, organization in world.organizations.items():
@@ -140,7 +141,7 @@ def _save(path: Path, body: bytes) -> None:
 
 
 def _partitions(world: World, since: date, now: datetime) -> Iterator[Made]:
-    for table in load().chosen(None):
+    for table in (each for each in load().tables if not each.off):
         for handle, organization in world.organizations.items():
             if table.on_prem_key and not organization.on_prem_key:
                 continue
@@ -157,14 +158,8 @@ def _environments(table: Table, organization: Organization) -> Sequence[Place | 
     return [e for e in organization.environments if not kinds or e.type in kinds]
 
 
-def _days(table: Table, since: date, today: date) -> Iterator[date]:
-    if not table.daily:
-        yield today
-        return
-    if table.kept_days is not None:
-        since = max(since, today - timedelta(days=table.kept_days))
-    for number in range((today - since).days + 1):
-        yield since + timedelta(days=number)
+def _days(table: Table, since: date, today: date) -> Sequence[date]:
+    return sorted(wanted_days(table, since, today, today))
 
 
 def _rows(
@@ -209,7 +204,8 @@ def _entry(made: Made, at: datetime) -> Entry:
         rows=len(made.rows),
         bytes=1000,
         requests=1,
-        final=is_closed(at, made.day, _SETTLE_HOURS),
+        final=is_closed(at, last_day(made.table, made.day), _SETTLE_HOURS),
+        covers=made.table.covers,
         run=f"{at:%Y%m%dT%H%M%S%f}-5e7ec7ed",
         exported_at=at,
     )

@@ -3,12 +3,13 @@
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from choreo_insights.catalogue import RESOLVED, Table, load
+from choreo_insights.catalogue import RESOLVED, load
+from choreo_insights.dataset.coverage import wanted_days
 from choreo_insights.dataset.partitions import safe_name
 from dev.sandbox import World
 from dev.sandbox.expected import expected_rows
@@ -52,18 +53,8 @@ def places(world: World, since: date, today: date) -> Iterator[Place]:
                     if not table.environment_types or environment.type in table.environment_types
                 ]
             for environment in environments:
-                for day in _days(table, since, today):
+                for day in sorted(wanted_days(table, since, today, today)):
                     yield Place(table.name, handle, environment, day)
-
-
-def _days(table: Table, since: date, today: date) -> Iterator[date]:
-    if not table.daily:
-        yield today
-        return
-    if table.kept_days is not None:
-        since = max(since, today - timedelta(days=table.kept_days))
-    for number in range((today - since).days + 1):
-        yield since + timedelta(days=number)
 
 
 def expected(world: World, place: Place, now: datetime) -> list[Row]:

@@ -206,7 +206,9 @@ def sums(deployment: Deployment) -> Iterator[tuple[tuple[str, str | None, str], 
 
 def test_every_table_can_be_asked_by_sql(deployment: Deployment, full: dict[str, Any]) -> None:
     assert full["failures"] == []
-    for table in [*load().chosen(None)]:
+    # A month is wanted where its first day is.
+    there = {place.table for place in wanted(deployment)}
+    for table in (each for each in load().chosen(None) if each.name in there):
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         sql = f"SELECT {columns}, day FROM {table.name} LIMIT 1"
         assert len(query.by_athena(deployment.stack, sql).rows) == 1, table.name

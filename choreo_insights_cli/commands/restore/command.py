@@ -155,7 +155,7 @@ def _work(
         now,
         float(stack.parameters["SettleHours"]),
         _bound_keys(Registry(dataset, "restore", now)),
-        frozenset(table.name for table in catalogue.tables if not table.daily),
+        {table.name: table for table in catalogue.tables},
         from_copy=chosen.copy is not None,
         dry=chosen.dry,
     )

@@ -1,6 +1,6 @@
 """Brings objects back, so that what is restored claims no more than what it was."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -8,11 +8,12 @@ from functools import partial
 from itertools import islice
 from typing import Literal
 
+from choreo_insights.catalogue import Table
 from choreo_insights.dataset.coverage import LONGEST_RUN, closes_at, is_closed
 from choreo_insights.dataset.cross_checks import CHECKS
 from choreo_insights.dataset.ledger import RUNS, Entry, Ledger
 from choreo_insights.dataset.parquet import names
-from choreo_insights.dataset.partitions import day_end, day_of
+from choreo_insights.dataset.partitions import day_end, day_of, last_day
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken
 from choreo_insights_cli.commands.restore.sources import Found, Verdict, is_partition, table_of
 from choreo_insights_cli.releases.changes import backfill
@@ -59,7 +60,7 @@ class Restore:
     """Brings objects from `source` to `dataset`, which may be the same bucket.
 
     `bound_key` gives the part of keys that an organisation's environment is bound to, by its id.
-    `lists` are the tables that runs never query for past days. `from_copy`: the source's
+    `tables` are those of the catalogue by name. `from_copy`: the source's
     LastModified says nothing. With `dry` nothing is written.
     """
 
@@ -69,7 +70,7 @@ class Restore:
     now: Callable[[], datetime]
     settle_hours: float
     bound_key: Callable[[str, str], str | None]
-    lists: Collection[str]
+    tables: Mapping[str, Table]
     from_copy: bool
     dry: bool
 
@@ -141,14 +142,20 @@ class Restore:
 
     def _closes(self, key: str) -> bool:
         """Whether writing the object now closes its day, however early it was requested."""
-        if not is_partition(key) or table_of(key) in (*self.lists, *_OWN):
+        table = self.tables.get(table_of(key))
+        is_list = table is not None and not table.daily
+        if not is_partition(key) or is_list or table_of(key) in _OWN:
             return False
         # The time that a request takes, and more.
-        return self.now() + LONGEST_RUN >= closes_at(day_of(key), self.settle_hours)
+        return self.now() + LONGEST_RUN >= closes_at(self._last_day(key), self.settle_hours)
+
+    def _last_day(self, key: str) -> date:
+        """The last day that an object covers."""
+        return last_day(self.tables.get(table_of(key)), day_of(key))
 
     def _was_closed(self, found: Found, kept: Kept) -> bool:
         """Whether the object was requested after its day had settled."""
-        day = day_of(found.key)
+        day = self._last_day(found.key)
         if kept.asked == kept.written:
             # No export wrote it: its age is all that is known, and a copy's age is none.
             return not self.from_copy and is_closed(kept.written, day, self.settle_hours)

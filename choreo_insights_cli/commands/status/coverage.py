@@ -12,6 +12,7 @@ from choreo_insights.dataset.partitions import (
     day_of,
     day_prefix,
     day_start,
+    last_day,
     safe_name,
 )
 from choreo_insights.dataset.registry_merge import KnownEnvironment
@@ -200,18 +201,20 @@ class Dataset:
         tried: Mapping[str, Tried],
     ) -> Standing:
         standing = Standing(min(there, default=None), max(there, default=None))
+        table = next((t for t in self.settings.tables if t.name == place.table), None)
         # A list is of its day, and never queried for an earlier one.
-        is_daily = any(t.daily for t in self.settings.tables if t.name == place.table)
+        is_daily = table is not None and table.daily
         for day in there.keys() | days:
             stored, entry = there.get(day), tried.get(place.key(day))
+            ends = last_day(table, day)
             if stored:
-                reaches = min(stored.written, day_end(day))
+                reaches = min(stored.written, day_end(ends))
                 standing.reaches = max(standing.reaches or reaches, reaches)
                 if entry is None or entry.rows is None:
                     standing.rows_unknown += 1
                 else:
                     standing.rows += entry.rows
-            if stored and (self._is_final(stored, day) or not (is_daily or day in days)):
+            if stored and (self._is_final(stored, ends) or not (is_daily or day in days)):
                 standing.final += 1
                 if entry and entry.unconfirmed:
                     standing.unconfirmed.append(_failure(place, day, entry))

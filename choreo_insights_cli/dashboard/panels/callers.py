@@ -32,6 +32,7 @@ from choreo_insights_cli.dashboard.panels.shared import (
     highest,
 )
 
+_REPORT = NotGiven("Custom reports are exported only where Tables names them.", where_tried=True)
 _NO_ALERT = "No alert was raised in these days."
 _MONTH = Dimension("day", "Month (UTC)", Part.MONTH, Unit.DAY)
 _ALERTS = Measure("Alerts", "alerts", colour=Colour.PURPLE)
@@ -205,7 +206,7 @@ REPORTS = Sheet(
             "callers",
             "Which application calls which API",
             "Requests; the ten APIs with the most.",
-            "report_hits_by_api_and_application",
+            "api_application_usage_hourly",
             Kind.HEATMAP,
             (REQUESTS,),
             NO_REQUEST,
@@ -228,6 +229,7 @@ REPORTS = Sheet(
             filters=ALL_FILTERS,
             order=(Order("Errors"),),
             top=10,
+            not_given=_REPORT,
         ),
         Panel(
             "report_latency",
@@ -242,6 +244,7 @@ REPORTS = Sheet(
             filters=ALL_FILTERS,
             order=(Order("Highest hour"),),
             top=100,
+            not_given=_REPORT,
         ),
         Panel(
             "on_premise",

@@ -5,5 +5,8 @@ SELECT
   last_status, days_missing, days_failed, last_error, days_kept
 FROM export_freshness
 WHERE
-  days_missing > 0 OR days_failed > 0 OR days_kept > 0 OR last_success IS NULL OR age_hours >= 3
+  exported_now
+  AND (
+    days_missing > 0 OR days_failed > 0 OR days_kept > 0 OR last_success IS NULL OR age_hours >= 3
+  )
 ORDER BY days_failed DESC, days_missing DESC, age_hours DESC, organization, environment, table_name

@@ -1,6 +1,6 @@
 -- How the export of each table stands, by day
 -- Grain: organisation, environment, table, day that a run tried.
--- A day is closed once its data was queried after late data had settled. What the source answers
+-- A day is closed once its data was queried after late data had settled, a month likewise. What the source answers
 -- with less than is stored is kept and queried again; after a week the day is closed unconfirmed.
 -- A list is known for its own day alone, so its past days are closed.
 -- tries: Entries of the ledger: runs that tried it.
@@ -14,6 +14,9 @@
 -- state: missing (no try was stored); open (later runs query it again); kept (open, and the source
 --   now gives less than is stored); closed; unconfirmed (closed, although the source kept giving
 --   less for a week); null where the ledger does not say, as in that of release 0.1.0.
+-- covers: What a partition covers: day; past_day (a day, queried only when it has ended); month (the
+--   calendar month that begins on the day); list (as it was on the day); null in the ledger of older
+--   releases.
 -- is_list: Whether the table is a list of what there is, and not of what happened on the day.
 WITH days AS (
   SELECT
@@ -33,7 +36,14 @@ WITH days AS (
     max(
       CASE
         WHEN status IN ('exported', 'unchanged')
-          THEN least(started, CAST(day + INTERVAL '1' DAY AS timestamp))
+          THEN
+            least(
+              started,
+              CASE
+                WHEN covers = 'month' THEN CAST(day + INTERVAL '1' MONTH AS timestamp)
+                ELSE CAST(day + INTERVAL '1' DAY AS timestamp)
+              END
+            )
       END
     ) AS data_until,
     max_by("rows", CASE WHEN status IN ('exported', 'unchanged') THEN exported_at END)
@@ -41,8 +51,13 @@ WITH days AS (
     max_by(coalesce(error, ''), exported_at) AS last_reason,
     bool_or(final) AS final,
     bool_or(final AND status <> 'kept') AS confirmed,
-    "table" IN (
-      'apis', 'applications', 'environments', 'organizations', 'providers', 'subscribers', 'tenants'
+    max(covers) AS covers,
+    coalesce(
+      max(covers) = 'list',
+      "table" IN (
+        'apis', 'applications', 'environments', 'organizations', 'providers', 'subscribers',
+        'tenants'
+      )
     ) AS is_list
   FROM runs
   GROUP BY day, organization, environment_id, "table"
@@ -70,7 +85,8 @@ SELECT
       WHEN NOT d.final THEN 'open'
     END AS varchar
   ) AS state,
-  d.is_list
+  d.is_list,
+  d.covers
 FROM days AS d
 LEFT JOIN environment_names AS e
   ON e.organization = d.organization AND e.environment_id = d.environment_id

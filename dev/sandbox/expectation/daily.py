@@ -2,10 +2,11 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 from dev.sandbox.expectation.day import Day, Key, Row, rows_of
-from dev.sandbox.expectation.hourly import p95_of
+from dev.sandbox.expectation.hourly import latencies_of, p95_of
 from dev.sandbox.traffic import Cell
 
 _SLOWEST = 10
@@ -23,6 +24,22 @@ def _total_errors(day: Day) -> list[Row]:
 def _overall_latency(day: Day) -> list[Row]:
     p95 = p95_of(day.cells)
     return [{"overall_latency": None if p95 is None else float(p95)}]
+
+
+def _overall_latency_by_month(day: Day) -> list[Row]:
+    months = [replace(day, day=each) for each in _month(day.day)]
+    p95 = p95_of(cell for each in months for cell in each.cells)
+    return [{"overall_latency_by_month": None if p95 is None else float(p95)}]
+
+
+def _month(first: date) -> list[date]:
+    every = (first + timedelta(days=number) for number in range(31))
+    return [day for day in every if day.month == first.month]
+
+
+def _latency_daily_by_api(day: Day) -> list[Row]:
+    start = datetime.combine(day.day, datetime.min.time(), UTC)
+    return list(latencies_of(day, start, day.cells, "1d"))
 
 
 def _total_traffic_by_api(day: Day) -> list[Row]:
@@ -155,6 +172,8 @@ TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
     "total_traffic": _total_traffic,
     "total_errors": _total_errors,
     "overall_latency": _overall_latency,
+    "overall_latency_by_month": _overall_latency_by_month,
+    "latency_daily_by_api": _latency_daily_by_api,
     "total_traffic_by_api": _total_traffic_by_api,
     "total_errors_by_api": _total_errors_by_api,
     "top_slowest_apis": _top_slowest_apis,

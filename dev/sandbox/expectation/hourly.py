@@ -1,7 +1,7 @@
 """Tables with a row for each hour."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from dev.sandbox.expectation.day import Day, Key, Row, by_api
@@ -127,25 +127,41 @@ def _api_usage_by_backend_over_time(day: Day) -> list[Row]:
     return [row | {"granularity": "1h"} for row in rows]
 
 
+def _api_application_usage_over_time(day: Day) -> list[Row]:
+    def key(cell: Cell) -> Key:
+        api, app = cell.stream.api, cell.stream.application
+        return api.id, app.id, app.name, app.owner
+
+    queried = {api.id for api in day.queried}
+    columns = ("api_id", "application_id", "application_name", "application_owner")
+    rows = _usage(day, key, columns)
+    return [row | {"granularity": "1h"} for row in rows if row["api_id"] in queried]
+
+
 def _latency(day: Day) -> list[Row]:
+    return [row for time, cells in day.hours for row in latencies_of(day, time, cells, "1h")]
+
+
+def latencies_of(
+    day: Day, time: datetime, cells: Iterable[Cell], granularity: str
+) -> Iterator[Row]:
+    """A row of each API with its latencies over these cells."""
     names = ("response", "backend", "request_mediation", "response_mediation")
-    rows = []
-    for time, every in day.hours:
-        groups = by_api(every)
-        for api in day.queried:
-            found = [(cell.latencies, cell.total) for cell in groups.get(api, ())]
-            if not found and not day.settings.zero_buckets:
-                continue
-            row: Row = {"api_id": api.id, "time_span": time, "granularity": "1h"}
-            for name in (*names, *(f"{name}_median" for name in names)):
-                pairs = ((getattr(latencies, name), total) for latencies, total in found)
-                value = percentile(pairs, 50 if name.endswith("_median") else 95)
-                row[name] = None if value is None else float(value)
-            rows.append(row)
-    return rows
+    groups = by_api(cells)
+    for api in day.queried:
+        found = [(cell.latencies, cell.total) for cell in groups.get(api, ())]
+        if not found and not day.settings.zero_buckets:
+            continue
+        row: Row = {"api_id": api.id, "time_span": time, "granularity": granularity}
+        for name in (*names, *(f"{name}_median" for name in names)):
+            pairs = ((getattr(latencies, name), total) for latencies, total in found)
+            value = percentile(pairs, 50 if name.endswith("_median") else 95)
+            row[name] = None if value is None else float(value)
+        yield row
 
 
 TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
+    "api_application_usage_over_time": _api_application_usage_over_time,
     "success_summary": _success_summary,
     "error_summary": _error_summary,
     "latency_summary": _latency_summary,

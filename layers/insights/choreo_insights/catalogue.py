@@ -15,6 +15,7 @@ from choreo_insights.shapes import Shape
 
 ColumnType = Literal["string", "bigint", "double", "timestamp", "boolean", "date"]
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
+Covers = Literal["day", "past_day", "month", "list"]
 
 # In the names of fields that give the first few alone: getTopPlatforms, topSlowestAPIs.
 _TOP = re.compile(r"(^t|T)op(?=[A-Z])")
@@ -22,6 +23,8 @@ _TOP = re.compile(r"(^t|T)op(?=[A-Z])")
 # names in its place.
 RESOLVED = "api_id_resolved"
 ANSWERED = "answered_api_id"
+# In a list of tables: those that are exported without being named.
+ALL = "all"
 # The column that tells apart what several tenants were queried for.
 TENANT = "tenant"
 
@@ -76,7 +79,8 @@ class Table(msgspec.Struct, frozen=True):
     """One document, compiled. `root` is its root field with `$name` for each variable.
 
     `otherwise` is another way to ask for the same, for when this one fails. `own` is a table that
-    the project does not ship.
+    the project does not ship. What is `only_named` is exported only where `Tables` names it. A
+    `monthly` table is queried over calendar months, a `past_only` one when its days have ended.
     """
 
     name: str
@@ -96,8 +100,20 @@ class Table(msgspec.Struct, frozen=True):
     kept_days: int | None = None
     on_prem_key: Literal["argument", "header"] | None = None
     off: str | None = None
+    only_named: bool = False
+    monthly: bool = False
+    past_only: bool = False
     own: bool = False
     otherwise: "Table | None" = None
+
+    @property
+    def covers(self) -> Covers:
+        """What a partition covers."""
+        if not self.daily:
+            return "list"
+        if self.monthly:
+            return "month"
+        return "past_day" if self.past_only else "day"
 
     @property
     def needs_apis(self) -> bool:
@@ -146,20 +162,24 @@ class Catalogue(msgspec.Struct, frozen=True):
         return self.chosen((name,))[0]
 
     def chosen(self, names: tuple[str, ...] | None) -> tuple[Table, ...]:
-        """The tables of these names (None: all that are not switched off), in catalogue order.
+        """The tables of these names, in catalogue order.
 
-        Raises ConfigurationError for a name that is no table, or one that is switched off.
+        None, or the name `all`, is every table that is neither switched off nor exported only
+        where it is named. Raises ConfigurationError for a name that is no table, or one that is
+        switched off.
         """
-        if names is None:
-            return tuple(table for table in self.tables if not table.off)
+        wanted = set(names or (ALL,))
+        if ALL in wanted:
+            wanted.remove(ALL)
+            wanted |= {t.name for t in self.tables if not (t.off or t.only_named)}
         known = {table.name: table for table in self.tables}
-        for name in names:
+        for name in wanted:
             if name not in known:
                 msg = f"Tables: {name!r} is no table. The tables are: {', '.join(sorted(known))}"
                 raise ConfigurationError(msg)
             if reason := known[name].off:
                 raise ConfigurationError(f"Tables: {name!r} is switched off: {reason}")
-        return tuple(table for table in self.tables if table.name in names)
+        return tuple(table for table in self.tables if table.name in wanted)
 
 
 _CATALOGUE = Shape(Catalogue)

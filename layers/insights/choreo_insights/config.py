@@ -76,7 +76,8 @@ class TokenConfig:
 class ExportConfig:
     """The settings of the export function.
 
-    `tables` is None for all of them; whether each name is a table, only the catalogue knows.
+    `tables` is None for all that need not be named, and may contain `all` beside names; whether
+    each name is a table, only the catalogue knows.
     `extra_environment_ids` are ids of environments that no list of environments contains, by the
     environment's id or name.
     """
@@ -229,8 +230,8 @@ class _Settings:
         if names == ("all",):
             return None
         for table in names:
-            if not _TABLE.fullmatch(table) or table == "all":
-                remedy = "write `all`, or names of tables separated by commas"
+            if not _TABLE.fullmatch(table):
+                remedy = "write `all` or names of tables, or both, separated by commas"
                 raise _wrong(name, f"holds {table!r}, which is no name of a table", remedy)
         if not names:
             raise _wrong(name, "names no table", "write `all`, or names separated by commas")

@@ -1,6 +1,7 @@
 """Which partitions there should be, and how each of them stands. No AWS, no clock.
 
-What an object's listing shows is enough: a day is closed when its object was written late enough.
+What an object's listing shows is enough: a partition is closed when its object was written late
+enough after the end of its last day, which for most tables is its only one.
 The export, `insights status` and the tests of the views take it from here.
 """
 
@@ -9,7 +10,13 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from choreo_insights.catalogue import Table
-from choreo_insights.dataset.partitions import Environment, Partition, day_end, days
+from choreo_insights.dataset.partitions import (
+    Environment,
+    Partition,
+    day_end,
+    days,
+    last_day,
+)
 from choreo_insights.dataset.store import Stored
 
 State = Literal["missing", "open", "closed"]
@@ -25,7 +32,10 @@ _RECOVERS_WITHIN = timedelta(days=7)
 
 
 def closes_at(day: date, settle_hours: float) -> datetime:
-    """The instant from which on a write closes a UTC day: it was requested after settling."""
+    """The instant from which on a write closes a partition: it was requested after settling.
+
+    `day` is the partition's last UTC day, here and below.
+    """
     return day_end(day) + timedelta(hours=settle_hours) + LONGEST_RUN
 
 
@@ -79,15 +89,26 @@ def wanted(
 ) -> Iterator[Partition]:
     """The partitions of a table that should exist for these days, newest first.
 
-    A list is known for today alone. What the service keeps for some days only is wanted for
-    those; what it has only for some types of environment, for these.
+    What the service has only for some types of environment is wanted for these.
     """
     types = table.environment_types
     if environment and types and environment.type not in types:
         return
+    for day in wanted_days(table, first, last, today):
+        yield Partition(table, table.name, organization, environment, day)
+
+
+def wanted_days(table: Table, first: date, last: date, today: date) -> Iterator[date]:
+    """The days of a table's partitions within these days, newest first.
+
+    A list is known for today alone. What the service keeps for some days only is wanted for
+    those. A month is wanted where its first day lies within the bounds.
+    """
     if not table.daily:
         first = max(first, today)
     elif table.kept_days is not None:
         first = max(first, today - timedelta(days=table.kept_days))
     for day in days(first, min(last, today)):
-        yield Partition(table, table.name, organization, environment, day)
+        is_early = table.past_only and last_day(table, day) >= today
+        if not is_early and (day.day == 1 or not table.monthly):
+            yield day

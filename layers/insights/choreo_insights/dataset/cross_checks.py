@@ -60,11 +60,13 @@ _COMPARED = frozenset(part.table for part in SUMS)
 
 
 def is_checked(table: Table) -> bool:
-    """Whether checks look at a table: at the shipped ones that have sums or keys.
+    """Whether checks look at a table: at the shipped ones of days that have sums or keys.
 
     Of users' own it is not known what tells rows apart.
     """
-    return not table.own and (table.name in _COMPARED or bool(key_columns(table)))
+    if table.own or table.monthly:
+        return False
+    return table.name in _COMPARED or bool(key_columns(table))
 
 
 class Check(msgspec.Struct, frozen=True):

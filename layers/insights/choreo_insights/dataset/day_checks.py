@@ -63,7 +63,11 @@ class Audit(msgspec.Struct, frozen=True):
             return decode(kept.body, renamed=table.renamed) if kept else None
 
         scope = "environment" if place.environment else "organization"
-        tables = [t for t in self.catalogue.chosen(self.tables) if t.daily and t.scope == scope]
+        tables = [
+            table
+            for table in self.catalogue.chosen(self.tables)
+            if table.daily and not table.monthly and table.scope == scope
+        ]
         return cross_checks.check_day(read, tables, place.day, final=final)
 
     def write(self, place: PlaceDay, found: Sequence[Check], now: datetime) -> None:

@@ -41,6 +41,12 @@ RUNS_COLUMNS: tuple[Column, ...] = (
         "Whether the day was closed by this: it is not queried again. With the status kept, closed "
         "as unconfirmed. Null where nothing was decided, and in older rows.",
     ),
+    Column(
+        "covers",
+        "string",
+        "What the partition covers: day; past_day (a day, queried only when it has ended); month "
+        "(from the day on); list (as it was on the day). Null in older rows.",
+    ),
     Column("rows", "bigint", "Rows written; null where nothing was."),
     Column("bytes", "bigint", "Size of the object written; null where nothing was."),
     Column("requests", "bigint", "Requests that carried a query of the partition."),
@@ -84,6 +90,7 @@ class Entry(msgspec.Struct, frozen=True):
     requests: int = 0
     error: str | None = None
     final: bool | None = None
+    covers: str | None = None
     run: str = ""
     exported_at: datetime = _EPOCH
 

@@ -30,7 +30,10 @@ class Environment:
 
 @dataclass(frozen=True)
 class Partition:
-    """One object of the dataset: a table, an organisation, an environment and a UTC day."""
+    """One object of the dataset: a table, an organisation, an environment and a UTC day.
+
+    The day of a month is its first one.
+    """
 
     table: Table = field(compare=False)
     table_name: str
@@ -44,9 +47,21 @@ class Partition:
         return f"{day_prefix(self.table_name, self.day)}{self.place}.parquet"
 
     @property
+    def last_day(self) -> date:
+        """The last UTC day that it covers: it ends when that day does."""
+        return last_day(self.table, self.day)
+
+    @property
     def place(self) -> str:
         """Organisation and environment as part of a key."""
         return place_of(self.organization, self.environment)
+
+
+def last_day(table: Table | None, day: date) -> date:
+    """The last day that the partition of a day covers: of a monthly table, the end of the month."""
+    if table is None or not table.monthly:
+        return day
+    return (day.replace(day=1) + timedelta(days=31)).replace(day=1) - timedelta(days=1)
 
 
 def place_of(organization: str, environment: Environment | None) -> str:

@@ -95,7 +95,7 @@ class Writer(msgspec.Struct, frozen=True):
         raise Retriable(f"{partition.key} was written by others {_ATTEMPTS} times meanwhile")
 
     def _exported(self, partition: Partition, file: File, size: int) -> Written:
-        closed = self.now() >= closes_at(partition.day, self.settle_hours)
+        closed = self.now() >= closes_at(partition.last_day, self.settle_hours)
         return Written("exported", rows=file.rows, size=size, closed=closed)
 
     def _guarded(
@@ -131,7 +131,7 @@ class Writer(msgspec.Struct, frozen=True):
         marked as unconfirmed: that closes the day.
         """
         reason = f"the source gives {reason}: the stored data stays"
-        day, settle = partition.day, self.settle_hours
+        day, settle = partition.last_day, self.settle_hours
         if self.now() < gives_up_at(day, settle) or is_closed(old.written, day, settle):
             return Written("kept", reason)
         try:

@@ -270,15 +270,17 @@ def day_values(
     tenant: str,
     environment: Environment | None,
     more_ids: Iterable[str] = (),
+    last_day: date | None = None,
 ) -> dict[str, Any]:
     """The variables that a document may use, but for its fan-out and pages.
 
+    The time is a UTC day, or the days from it to `last_day`.
     `more_ids` are ids of the environment that no list contains. Times have a `Z`: without one, or
     in another zone, the answers follow it [Choreo].
     """
     org_id = credentials.org_id
     values: dict[str, Any] = {
-        "time": time_filter(day, day),
+        "time": time_filter(day, last_day or day),
         "org": {"orgId": org_id},
         "onPremKey": credentials.on_prem_key,
     }

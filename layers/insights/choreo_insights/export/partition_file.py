@@ -27,7 +27,7 @@ def file_of(
     table, environment = partition.table, partition.environment
     columns, count, dropped = rows.columns, rows.count, 0
     if table.daily and table.time_column and count:
-        start, end = day_start(partition.day), day_end(partition.day)
+        start, end = day_start(partition.day), day_end(partition.last_day)
         columns, dropped = within(
             columns, table.time_column, microseconds(start), microseconds(end)
         )

@@ -113,11 +113,12 @@ class Backfill:
 
 
 def spans(first: date, last: date, days: int) -> Iterator[Span]:
-    """Spans of `days` days, the oldest may be shorter: each day once, the newest first."""
-    while last >= first:
-        begin = max(first, last - timedelta(days=days - 1))
-        yield Span(begin, last)
-        last = begin - timedelta(days=1)
+    """Spans of `days` days, the oldest may be shorter: each day once, the oldest first."""
+    begin, step = first, (last - first).days % days
+    while begin <= last:
+        end = begin + timedelta(days=step)
+        yield Span(begin, end)
+        begin, step = end + timedelta(days=1), days - 1
 
 
 def divide(
@@ -131,7 +132,7 @@ def divide(
     force: bool = False,
     since: datetime | None = None,
 ) -> Backfill:
-    """Every place over every span, the newest days first.
+    """Every place over every span, the oldest days first: those the service forgets first.
 
     Where `span` is None the spans are as long as it takes for one execution to hold them.
     Raises TooManyParts.

@@ -19,6 +19,7 @@ from choreo_insights.dataset.partitions import (
     Partition,
     day_of,
     days,
+    last_day,
     place_of,
 )
 from choreo_insights.dataset.store import Dataset, Stored
@@ -92,7 +93,8 @@ class Plan:
         place = key.rpartition("/")[2].removesuffix(".parquet"), day
         if is_checked(table) and table.daily:
             self._written[place] = max(self._written.get(place, stored.written), stored.written)
-        closed = is_closed(stored.written, day, self._settle_hours)
+        ends = last_day(table, day)
+        closed = is_closed(stored.written, ends, self._settle_hours)
         if not closed or self._may_be_unrecorded(day, stored):
             in_sight.add(day)
             if not closed:
@@ -142,10 +144,13 @@ class Plan:
     def urgency(self, partition: Partition) -> tuple[int, float]:
         """Sorts due partitions: the newest day first, and of a day what was written longest ago.
 
-        So a run that never has time for all leaves out others than the last one did.
+        So a run that never has time for all leaves out others than the last one did. A part of a
+        backfill begins with its oldest day, which the service forgets first.
         """
         stored = self.stored(partition)
-        return -partition.day.toordinal(), stored.written.timestamp() if stored else 0.0
+        day = partition.day.toordinal()
+        order = day if self._bounds.part else -day
+        return order, stored.written.timestamp() if stored else 0.0
 
     def due(
         self,
@@ -155,19 +160,20 @@ class Plan:
         *,
         stored_only: bool = False,
     ) -> Iterator[Partition]:
-        """The partitions of a table that this run queries, newest first.
+        """The partitions of a table that this run queries, sorted by `urgency`.
 
         With `stored_only` those alone of which there is an object: the environment is gone.
         """
         bounds = self._bounds
-        for partition in wanted(
+        partitions = wanted(
             table,
             organization,
             environment,
             first=bounds.first,
             last=bounds.last,
             today=self._now.date(),
-        ):
+        )
+        for partition in reversed([*partitions]) if bounds.part else partitions:
             stored = self.stored(partition)
             if stored is None and stored_only:
                 continue
@@ -187,7 +193,7 @@ class Plan:
         return self._newest.get((partition.table_name, *place, partition.day))
 
     def _note(self, partition: Partition, stored: Stored, entry: Entry | None) -> None:
-        closed = is_closed(stored.written, partition.day, self._settle_hours)
+        closed = is_closed(stored.written, partition.last_day, self._settle_hours)
         under_way = stored.written > self._now - LONGEST_RUN
         if stored is _CLOSED or (closed and under_way and not self._bounds.part):
             # Recorded, or still to be recorded by the run that wrote it.
@@ -196,7 +202,7 @@ class Plan:
             self.unrecorded.append(Unrecorded(partition, stored, closed))
 
     def _is_done(self, partition: Partition, stored: Stored | None, entry: Entry | None) -> bool:
-        day, since = partition.day, self._bounds.since
+        day, since = partition.last_day, self._bounds.since
         if since and stored and stored.written >= since:
             return True
         kept = entry is not None and entry.status in ("kept", "overtaken")
@@ -220,7 +226,8 @@ class Plan:
 
     def _is_left(self, partition: Partition) -> bool:
         """Whether the catch-up that runs exports a partition that is missing."""
-        return self._bounds.open_only and self._now >= closes_at(partition.day, self._settle_hours)
+        closes = closes_at(partition.last_day, self._settle_hours)
+        return self._bounds.open_only and self._now >= closes
 
     def unchecked(self, organization: str, environment: Environment | None) -> Iterator[date]:
         """The days of which an object is newer than their checks, newest first.

@@ -355,7 +355,8 @@ class Export:
         if environment:
             more_ids = (*extra.get(environment.id, ()), *extra.get(environment.name, ()))
         credentials = self._credentials[partition.organization]
-        return day_values(partition.day, credentials, tenant, environment, more_ids)
+        day, last = partition.day, partition.last_day
+        return day_values(day, credentials, tenant, environment, more_ids, last)
 
     def _traffic(self, partition: Partition, tenants: Sequence[str]) -> list[Query]:
         """Queries for the total traffic of each tenant in the days up to the partition's."""
@@ -448,7 +449,7 @@ class Export:
             log.info("%s: %s rows of other days were left out", partition.key, result.dropped)
         if written.verdict == "exported":
             self.report.count_export(written.rows or 0, written.size or 0)
-            if partition.table.daily:
+            if partition.table.daily and not partition.table.monthly:
                 self._touched[PlaceDay.of(partition)] = None
         else:
             log.warning("%s: %s", partition.key, written.reason)
@@ -622,6 +623,7 @@ def _entry(partition: Partition, status: Status, started: datetime, *, final: bo
         environment_id=environment.id if environment else None,
         day=partition.day,
         status=status,
+        covers=partition.table.covers,
         final=final,
         started=started,
         seconds=0.0,

@@ -1,5 +1,6 @@
 """Which partitions there should be, and when a day is closed."""
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -14,13 +15,17 @@ from choreo_insights.dataset.coverage import (
     is_due,
     state,
     wanted,
+    wanted_days,
 )
-from choreo_insights.dataset.partitions import Environment
+from choreo_insights.dataset.partitions import Environment, last_day
 from choreo_insights.dataset.store import Stored
 
 DAY = date(2026, 11, 20)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 DAYS = st.dates(date(2024, 1, 1), date(2027, 1, 1))
+DOCUMENT = """query q($time: TimeFilter!, $data: DataFilter!) {
+  getOverallLatency(filter: $time, dataFilter: $data)
+}"""
 PRODUCTION = Environment("e1", "Production", "CHOREO", ("e1",), "Production")
 
 
@@ -35,6 +40,37 @@ def test_a_day_is_closed_by_what_was_requested_after_it_settled(settle_hours: fl
 
 def test_a_source_has_a_week_to_recover():
     assert gives_up_at(DAY, 24) == MIDNIGHT + timedelta(days=8, minutes=15)
+
+
+@pytest.mark.parametrize(
+    ("day", "last"),
+    [
+        (date(2026, 11, 1), date(2026, 11, 30)),
+        (date(2026, 12, 1), date(2026, 12, 31)),
+        (date(2024, 2, 1), date(2024, 2, 29)),
+    ],
+)
+def test_a_month_ends_with_its_last_day(
+    compiled: Callable[[str, str], Table], day: date, last: date
+):
+    assert last_day(compiled("probe", DOCUMENT), day) == day
+    assert last_day(compiled("probe", DOCUMENT.replace("{", "@monthly {", 1)), day) == last
+
+
+@given(DAYS, st.integers(0, 100), st.integers(0, 100))
+def test_months_and_past_days_within_the_bounds(
+    compiled: Callable[[str, str], Table], first: date, more: int, back: int
+):
+    last = first + timedelta(days=more)
+    today = last + timedelta(days=10 - back)
+    every = set(wanted_days(compiled("probe", DOCUMENT), first, last, today))
+    past = compiled("probe", DOCUMENT.replace("{", "@pastOnly {", 1))
+    months = compiled("probe", DOCUMENT.replace("{", "@monthly {", 1))
+    both = compiled("probe", DOCUMENT.replace("{", "@monthly @pastOnly {", 1))
+    assert set(wanted_days(past, first, last, today)) == every - {today}
+    assert set(wanted_days(months, first, last, today)) == {d for d in every if d.day == 1}
+    ended = {d for d in every if d.day == 1 and (d.year, d.month) < (today.year, today.month)}
+    assert set(wanted_days(both, first, last, today)) == ended
 
 
 def test_how_a_partition_stands():

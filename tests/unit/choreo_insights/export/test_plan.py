@@ -75,6 +75,11 @@ def test_of_a_day_comes_first_what_is_missing_then_what_was_written_longest_ago(
     assert [day for _, day in found] == sorted((day for _, day in found), reverse=True)
 
 
+def test_a_part_of_a_backfill_begins_with_its_oldest_day(here: Here) -> None:
+    found = here.due(here.plan(part=True), "latency", "total_traffic")
+    assert [day for _, day in found] == sorted([17, 18, 19, 20] * 2)
+
+
 def test_beside_a_catch_up_what_is_missing_of_settled_days_is_left_to_it(here: Here) -> None:
     # Of the oldest day there is an object that is still open.
     here.write("latency", date(2026, 3, 17), datetime(2026, 3, 17, 20, tzinfo=UTC))

@@ -84,7 +84,7 @@ class TestWish:
         assert found == Backfill(
             tuple(
                 Part(place, each)
-                for each in (Span(last - timedelta(days=6), last), Span(DAY, date(2026, 3, 11)))
+                for each in (Span(DAY, date(2026, 3, 11)), Span(last - timedelta(days=6), last))
                 for place in (Place("acme", "e-1"), Place("acme", "e-2"), GLOBEX)
             ),
             ("latency",),

@@ -206,6 +206,49 @@ def test_the_view_knows_the_lists_of_the_catalogue(dataset: Literal):
     assert {name for (name,) in found} == {table.name for table in tables if not table.daily}
 
 
+def test_a_month_and_a_day_that_must_have_ended_are_missing_only_where_they_are(
+    dataset: Literal,
+):
+    names = {"day": "latency", "past_day": "latency_daily_by_api", "month": "total_traffic"}
+
+    def tried(day: date, *covers: str, at: datetime = NOW) -> None:
+        rows = (entry("exported", at, table=names[each], covers=each) for each in covers)
+        dataset.ledger(day, *rows)
+
+    def missing() -> dict[str, int]:
+        return dict(dataset.rows("SELECT table_name, days_missing FROM export_freshness"))
+
+    october, november = date(2026, 10, 1), date(2026, 11, 1)
+    tried(october, "day", "month")
+    for number in range(1, (TODAY - october).days):
+        tried(october + timedelta(days=number), "day", "past_day")
+    tried(november, "month")
+    tried(TODAY, "day")
+    assert missing() == {"latency": 0, "latency_daily_by_api": 0, "total_traffic": 0}
+    ((until,),) = dataset.rows(
+        "SELECT data_until FROM export_days WHERE covers = 'month' AND day = '2026-10-01'"
+    )
+    assert until == naive(midnight(november))
+    assert dataset.saved("what_is_missing") == []
+    # On the next day yesterday is wanted of both kinds of days, and no other month.
+    tried(TODAY + timedelta(days=1), "day", at=NOW + timedelta(days=1))
+    assert missing() == {"latency": 0, "latency_daily_by_api": 1, "total_traffic": 0}
+
+
+def test_a_table_that_is_not_exported_any_more_is_not_stale(dataset: Literal):
+    """It was taken out of the parameter Tables: runs try others and not this one."""
+    for back in range(5):
+        at = NOW - timedelta(days=back)
+        rows = [entry("exported", at)] + [entry("exported", at, table="apis")] * (back > 2)
+        dataset.ledger(TODAY - timedelta(days=back), *rows)
+    columns = "table_name, age_hours IS NULL, days_missing, exported_now"
+    assert dataset.rows(f"SELECT {columns} FROM export_freshness ORDER BY 1") == [
+        ("apis", True, 0, False),
+        ("latency", False, 0, True),
+    ]
+    assert dataset.saved("what_is_missing") == []
+
+
 def test_a_day_ends_where_it_ends(dataset: Literal):
     dataset.ledger(DAY, entry("exported", NOW, rows=1))
     ((until,),) = dataset.rows("SELECT data_until FROM export_freshness")
