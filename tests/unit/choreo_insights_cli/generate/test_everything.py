@@ -137,7 +137,7 @@ def test_a_document_with_the_name_of_a_view_is_refused(project: Path):
 def test_another_way_must_give_the_same_rows(project: Path):
     other = project / "custom/hits_by_user_agent.top.graphql"
     other.write_text(OWN.replace("hits: value", "value"))
-    with pytest.raises(DocumentError, match=r"it has columns that hits_by_user_agent.graphql lacks"):
+    with pytest.raises(DocumentError, match="it has columns that hits_by_user"):
         list(generated(project))
     other.rename(project / "custom/nothing.top.graphql")
     with pytest.raises(DocumentError, match="another way to ask for 'nothing': there is none"):
