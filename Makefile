@@ -44,7 +44,7 @@ test-others: $(LOCAL) $(VENVS)/runtime/.done
 
 .PHONY: soak
 soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state machine (SEED= repeats)
-	@SOAK=1 $(PYTEST) -q tests/stateful
+	@SOAK=1 $(PYTEST) -q tests/stateful tests/unit/choreo_insights/export/test_sizes.py
 	@SOAK=1 $(PYTEST) -q -n 2 tests/integration/test_local.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
 

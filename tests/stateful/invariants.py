@@ -151,6 +151,10 @@ class Watcher:
         before = self._registered.get(version.key, frozenset())
         assert before <= ids, f"I3: {version.key} lost {before - ids}"
         self._registered[version.key] = ids
+        organization = version.key.rpartition("/")[2].removesuffix(".parquet")
+        for row in model.rows_of(version.body):
+            # Objects without rows do not say whose they are.
+            self.ids.setdefault(f"{organization}.{row['key']}", row["environment_id"])
 
     # Runs
 

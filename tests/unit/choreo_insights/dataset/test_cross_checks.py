@@ -286,7 +286,7 @@ def test_an_hour_that_is_none_of_the_day_is_found(
     assert checked(true_day)[what].verdict == "ok"
     for final in (True, False):
         check = checked(changed(true_day, table, moved), final=final)[what]
-        assert (check.verdict, check.found) == ("mismatch", 1)
+        assert (check.verdict, check.expected, check.found) == ("mismatch", 0, 1)
 
 
 GAPS = [

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +20,14 @@ def test_safe_names_are_safe_and_differ(one: str, other: str):
     )
     assert 0 < len(safe_name(one)) <= 80
     assert (one == other) == (safe_name(one) == safe_name(other))
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [("Q & A", "Q-A-2529a7fc"), ("Größe, neu", "Groe-neu-f84a7dbc")],
+)
+def test_keys_depend_for_ever_on_what_a_name_becomes(name: str, safe: str):
+    assert safe_name(name) == safe
 
 
 def test_a_plain_name_stays_as_it_is():
