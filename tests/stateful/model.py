@@ -93,7 +93,7 @@ def keyed(table: str, rows: Iterable[Row]) -> dict[tuple[Any, ...], Row]:
 
 def lost(table: str, old: Iterable[Row], new: Iterable[Row]) -> str | None:
     """What `new` has less of than `old`, or None."""
-    before, after = keyed(table, old), keyed(table, new)
+    before, after = keyed(table, by_id(table, old)), keyed(table, by_id(table, new))
     _, counts = SHAPES[table]
     if not counts:
         return "all rows" if before and not after else None
@@ -106,9 +106,16 @@ def lost(table: str, old: Iterable[Row], new: Iterable[Row]) -> str | None:
     return None
 
 
+def by_id(table: str, rows: Iterable[Row]) -> Iterable[Row]:
+    """Rows per API with its id, where release 0.1.0 stored what it was called in the response."""
+    for row in rows:
+        resolved = row.get("api_id_resolved") if table in PER_API else None
+        yield {**row, "api_id": resolved} if resolved else row
+
+
 def plain(row: Row) -> dict[str, Any]:
-    """A row for comparing: without what the source does not say."""
-    return {name: _plain(value) for name, value in row.items() if name not in _APART}
+    """A row for comparing: without what the source does not say. A missing column is null."""
+    return {n: _plain(v) for n, v in row.items() if n not in _APART and v is not None}
 
 
 def _plain(value: Any) -> Any:

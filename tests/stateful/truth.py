@@ -196,7 +196,7 @@ def _compare(
         assert not rows, f"{table} of {place.name} on {day} was never exported"
         return
     assert model.is_closed(version.written, day, truth.settle_hours), f"{version.key} is open"
-    found = model.keyed(table, map(model.plain, model.rows_of(version.body)))
+    found = model.keyed(table, map(model.plain, model.by_id(table, model.rows_of(version.body))))
     right = model.keyed(table, map(model.plain, rows))
     if truth.is_excused(table, place.id, day, version):
         return
