@@ -14,6 +14,7 @@ from choreo_insights_cli.paths import DISTRIBUTION
 
 # Each is imported when it is called: together they bring a database and a plotting library.
 COMMANDS = {
+    "access": "choreo_insights_cli.commands.access",
     "backfill": "choreo_insights_cli.commands.backfill.command",
     "cost": "choreo_insights_cli.commands.cost",
     "dashboard": "choreo_insights_cli.commands.dashboard",

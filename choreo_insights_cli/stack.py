@@ -152,6 +152,11 @@ class Stack:
         return cast("CloudWatchLogsClient", self._client("logs"))
 
     @cached_property
+    def quicksight(self) -> Any:
+        """QuickSight."""
+        return self._client("quicksight")
+
+    @cached_property
     def scheduler(self) -> "EventBridgeSchedulerClient":
         """EventBridge Scheduler."""
         return cast("EventBridgeSchedulerClient", self._client("scheduler"))

@@ -50,6 +50,14 @@ SEEN: dict[str, tuple[Grant, ...]] = {
         Grant("ExportPolicy", "ShareRequestBudget", "s3:GetObject"),
         Grant("ExportPolicy", "ShareRequestBudget", "s3:PutObject"),
     ),
+    "report": (
+        Grant("ReportPolicy", "ListDataset", "s3:ListBucket"),
+        Grant("ReportPolicy", "ReadDataset", "s3:GetObject"),
+        Grant("ReportPolicy", "ReadPrices", "s3:GetObject"),
+        Grant("ReportPolicy", "WriteReports", "s3:GetObject"),
+        Grant("ReportPolicy", "WriteReports", "s3:PutObject"),
+        Grant("ReportPolicy", "PublishLocation", "sns:Publish"),
+    ),
     "claim": (
         Grant("ExportPolicy", "KnowTheVersion", "s3:GetObject"),
         Grant("ExportPolicy", "KnowTheVersion", "s3:PutObject"),
@@ -94,6 +102,10 @@ _DELIVERY = (
 UNSEEN: tuple[Unseen, ...] = (
     Unseen("TokenPolicy", "WriteLogs", _LOGS, _LOGS_REASON),
     Unseen("ExportPolicy", "WriteLogs", _LOGS, _LOGS_REASON),
+    Unseen("ReportPolicy", "WriteLogs", _LOGS, _LOGS_REASON),
+    Unseen("ReportPolicy", "ReportFailures", ("sqs:SendMessage",), _QUEUE_REASON),
+    Unseen("ReportSchedulePolicy", "StartReport", ("lambda:InvokeFunction",), _SCHEDULE_REASON),
+    Unseen("ReportRole", "", ("sts:AssumeRole",), _TRUST_REASON),
     Unseen(
         "TokenPolicy",
         "EncryptTokens",

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
+from choreo_insights.dataset.access_rules import ACCESS_RULES_KEY, Rule, decode_rules
+from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli import options, spinner
 from choreo_insights_cli.dataset_copy import CACHE, Copy
 from choreo_insights_cli.errors import CommandError
@@ -19,6 +21,7 @@ _EXAMPLES = """\b
 Examples:
   insights dashboard
   insights dashboard --days 90 --out reports/quarter.html
+  insights dashboard --for partners --out partners.html
 """
 
 
@@ -55,15 +58,23 @@ class Drawn:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where copies of the dataset's objects are kept for the next time.",
 )
+@click.option(
+    "--for",
+    "group",
+    metavar="GROUP",
+    help="Only what this group may see, by the rules of `insights access`.",
+)
 @options.as_json
 @options.of_stack
-def command(stack: Stack, out: Path, days: int, cache: Path | None, as_json: bool) -> None:
+def command(
+    stack: Stack, out: Path, days: int, cache: Path | None, group: str | None, as_json: bool
+) -> None:
     """Draw the dashboard as one HTML file.
 
     It opens in a browser without a server or a network.
     """
     with spinner.shown("drawing the dashboard"):
-        drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days)
+        drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days, group)
     if as_json:
         told = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
         click.echo(json.dumps(told, indent=2))
@@ -71,10 +82,13 @@ def command(stack: Stack, out: Path, days: int, cache: Path | None, as_json: boo
     click.echo(f"Drawn from {drawn.objects} objects ({drawn.megabytes:.1f} MB): {drawn.path}")
 
 
-def draw(stack: Stack, cache: Path, out: Path, now: datetime, days: int = _DAYS) -> Drawn:
+def draw(
+    stack: Stack, cache: Path, out: Path, now: datetime, days: int = _DAYS, group: str | None = None
+) -> Drawn:
     """Draws the dashboard of a stack. Objects are kept in `cache` for the next time.
 
-    Raises CommandError where the dataset is empty, or what boto3 raises.
+    With a `group` the file holds nothing but what its rules allow. Raises CommandError where the
+    dataset is empty or no rule is for the group, or what boto3 raises.
     """
     # Together these take longer to import than most commands run.
     from choreo_insights_cli.dashboard.data import needed_tables  # noqa: PLC0415
@@ -82,7 +96,9 @@ def draw(stack: Stack, cache: Path, out: Path, now: datetime, days: int = _DAYS)
     from choreo_insights_cli.dashboard.html.render import draw as draw_page  # noqa: PLC0415
     from choreo_insights_cli.dashboard.panels import SHEETS  # noqa: PLC0415
     from choreo_insights_cli.sql.duckdb import connect  # noqa: PLC0415
+    from choreo_insights_cli.sql.restricted import restrict  # noqa: PLC0415
 
+    rules = _rules(stack, group) if group is not None else None
     copy = Copy.of(stack, cache)
     since = now.astimezone(UTC).date() - timedelta(days=days - 1)
     files = copy.refresh(needed_tables(SHEETS), since)
@@ -90,11 +106,37 @@ def draw(stack: Stack, cache: Path, out: Path, now: datetime, days: int = _DAYS)
         raise CommandError(
             f"The dataset in {copy.bucket} has nothing since {since}: `insights export` fills it."
         )
-    about = About(_source(stack), now, _note(stack))
     out.parent.mkdir(parents=True, exist_ok=True)
     with connect(files, now) as database:
+        source = _source(stack)
+        if rules is not None:
+            restrict(database, rules)
+            source = f"what {group} may see"
+        about = About(source, now, _note(stack))
         out.write_text(draw_page(database, about), "utf-8")
     return Drawn(out, len(files))
+
+
+def _rules(stack: Stack, group: str) -> list[Rule]:
+    """The rules of a group. Raises CommandError where there are none."""
+    dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+    if (kept := dataset.read(ACCESS_RULES_KEY)) is None:
+        raise CommandError("There are no rules yet: `insights access FILE.csv` stores them.")
+    try:
+        rules = decode_rules(kept.body)
+    except ValueError as error:
+        raise CommandError(
+            f"{ACCESS_RULES_KEY} cannot be read ({error}): store the rules again with"
+            " `insights access`."
+        ) from error
+    found = [rule for rule in rules if rule.group == group]
+    if not found:
+        groups = sorted({rule.group for rule in rules if rule.group})
+        raise CommandError(
+            f"No rule is for the group {group!r}: it would see nothing. There are rules for"
+            f" {', '.join(groups) or 'no group'}."
+        )
+    return found
 
 
 def _source(stack: Stack) -> str:

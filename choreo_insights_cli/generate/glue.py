@@ -1,6 +1,6 @@
 """The Glue tables as a nested CloudFormation template, with partition projection on `day`.
 
-The registry's tables have no partitions.
+The registry's tables and the rules of access have no partitions.
 """
 
 from collections.abc import Iterable, Mapping
@@ -93,7 +93,8 @@ def _glue_table(name: str, description: str, columns: Iterable[Column]) -> dict[
 
 
 def _column(column: Column) -> dict[str, str]:
-    entry = {"Name": column.name, "Type": column.type}
+    # Glue folds capitals.
+    entry = {"Name": column.name.lower(), "Type": column.type}
     if column.meaning:
         # Glue takes 255 characters of comment.
         entry["Comment"] = " ".join(column.meaning.split())[:255]

@@ -3,6 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from choreo_insights.catalogue import Column, load
+from choreo_insights.dataset.access_rules import (
+    ACCESS_RULES,
+    ACCESS_RULES_COLUMNS,
+    ACCESS_RULES_DESCRIPTION,
+)
 from choreo_insights.dataset.cross_checks import CHECKS, CHECKS_COLUMNS, CHECKS_DESCRIPTION
 from choreo_insights.dataset.ledger import RUNS, RUNS_COLUMNS, RUNS_DESCRIPTION
 from choreo_insights.dataset.registry import (
@@ -22,6 +27,7 @@ OWN = (
     (CHECKS, CHECKS_DESCRIPTION, CHECKS_COLUMNS),
     (REGISTRY_ENVIRONMENTS, REGISTRY_ENVIRONMENTS_DESCRIPTION, REGISTRY_ENVIRONMENTS_COLUMNS),
     (REGISTRY_NAMES, REGISTRY_NAMES_DESCRIPTION, REGISTRY_NAMES_COLUMNS),
+    (ACCESS_RULES, ACCESS_RULES_DESCRIPTION, ACCESS_RULES_COLUMNS),
 )
 
 

@@ -36,7 +36,7 @@ _ORDER = {"test_export.py": 0, "test_backfill.py": 2}
 # Where several workers run: the modules that share one deployment for they need a whole dataset,
 # those that share one of an older release, and those of which each test has a deployment of its
 # own. All others share another one.
-_WHOLE = ("commands", "dashboard", "documents", "events", "export", "status", "views")
+_WHOLE = ("commands", "dashboard", "documents", "events", "export", "report", "status", "views")
 _OLDER = ("organizations", "update")
 _ALONE = ("local",)
 
@@ -242,4 +242,5 @@ def _parameters(sandbox: SandboxServer, since: date) -> dict[str, str]:
         "Organizations": ",".join(sandbox.world.organizations),
         "ExportSince": since.isoformat(),
         "RequestsPerMinute": "60000",
+        "ReportSchedule": "cron(0 6 * * ? *)",
     }

@@ -19,7 +19,7 @@ from tests.integration.conftest import Deployment
 from tests.integration.test_stack import client
 
 TEMPLATE = Template(ROOT / "template.yaml")
-TOKEN, EXPORT = "TokenFunctionName", "ExportFunctionName"
+TOKEN, EXPORT, REPORT = "TokenFunctionName", "ExportFunctionName", "ReportFunctionName"
 HANDLE = "acme"
 
 
@@ -72,6 +72,15 @@ def quarantine(deployment: Deployment) -> None:
         raise BrokenError("s3:PutObject: the reply was not kept")
 
 
+def report(deployment: Deployment) -> None:
+    """Looks for an earlier report, writes one and publishes where it is."""
+    for event in ({}, {"month": f"{deployment.now:%Y-%m}", "organizations": [HANDLE]}):
+        try:
+            deployment.stack.call(REPORT, event)
+        except CommandError as error:
+            raise BrokenError(str(error)) from error
+
+
 def hand_over(deployment: Deployment) -> None:
     """Hands what there is no time for to the state machine: the first list comes too late."""
     deployment.sandbox.faults.add("slow", seconds=12, times=1)
@@ -92,6 +101,7 @@ def hand_over(deployment: Deployment) -> None:
 PATHS: dict[str, tuple[str, Callable[[Deployment], object]]] = {
     "token": (TOKEN, mint),
     "export": (EXPORT, export),
+    "report": (REPORT, report),
     "claim": (EXPORT, claim),
     "quarantine": (EXPORT, quarantine),
     "hand over": (EXPORT, hand_over),
@@ -104,7 +114,7 @@ REMEMBERED = {"secretsmanager:GetSecretValue", "ssm:GetParameter", "lambda:Invok
 def chill(deployed: Deployment) -> Iterator[Callable[[str], None]]:
     """Has the function of a path start anew at its next call, with nothing in its memory."""
     functions = deployed.stack.functions
-    names = [deployed.stack.outputs[output] for output in (TOKEN, EXPORT)]
+    names = [deployed.stack.outputs[output] for output in (TOKEN, EXPORT, REPORT)]
     before = {name: functions.get_function_configuration(FunctionName=name) for name in names}
 
     def settle(name: str, timeout: int | None = None, **variables: str) -> None:

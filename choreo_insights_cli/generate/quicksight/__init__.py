@@ -27,6 +27,7 @@ _PARAMETERS = {
     "ResultsBucketName": "The bucket of the workgroup's results.",
     "PrincipalArn": "The QuickSight user or group that owns what is made here.",
     "HistoryDays": "Days back from today that QuickSight keeps.",
+    "Rules": "Whether the table access_rules says who sees what: true or false.",
 }
 _IDS = {"AwsAccountId": {"Ref": "AWS::AccountId"}}
 
@@ -41,10 +42,12 @@ def render(sheets: Sequence[Sheet], views: Sequence[View]) -> str:
             name: {"Type": "String", "Description": meaning}
             for name, meaning in _PARAMETERS.items()
         },
+        "Conditions": {datasets.HAS_RULES: {"Fn::Equals": [{"Ref": "Rules"}, "true"]}},
         "Resources": {
             "QueryRole": query_role(),
             "QueryPolicy": query_policy(),
             "DataSource": _data_source(),
+            "AccessRulesDataSet": datasets.rules_resource(),
             **dict(datasets.resources(sets)),
             "Theme": _theme(),
             "Dashboard": _dashboard(sheets, sets),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from choreo_insights.dataset.access_rules import ACCESS_RULES, ACCESS_RULES_COLUMNS
 from choreo_insights_cli.dashboard.description import Dimension, Filter, Panel, Part, Sheet
 from choreo_insights_cli.generate.glue import logical_id
 from choreo_insights_cli.generate.quicksight.access import OWN_DATA_SET, granted
@@ -21,6 +22,8 @@ CHOICES: Mapping[Filter, str] = {
 }
 # Days that an hourly refresh reads again: the open day, and those that late data change.
 LOOK_BACK_DAYS = 3
+# The condition under which the table `access_rules` says who sees what.
+HAS_RULES = "HasRules"
 _TYPES: Mapping[str, str] = {
     "string": "STRING",
     "bigint": "INTEGER",
@@ -194,8 +197,49 @@ def resources(sets: Sequence[DataSet]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _resource(each: DataSet) -> dict[str, Any]:
-    columns = [_input(column) for column in each.fields]
     properties = {
+        **_data_set(each),
+        "DataSetRefreshProperties": _refresh_properties(each),
+        "RowLevelPermissionDataSet": {"Fn::If": [HAS_RULES, _rules(), {"Ref": "AWS::NoValue"}]},
+    }
+    return {"Type": "AWS::QuickSight::DataSet", "Properties": properties}
+
+
+def _rules() -> dict[str, Any]:
+    """The data set whose rows say who sees which rows.
+
+    A rule is for the columns that its data set and this one have under the same name: every view
+    has `organization` and `environment_id`.
+    """
+    return {
+        "Arn": {"Fn::GetAtt": ["AccessRulesDataSet", "Arn"]},
+        # By names of users and groups, not by their ARNs.
+        "FormatVersion": "VERSION_1",
+        "PermissionPolicy": "GRANT_ACCESS",
+        "Status": "ENABLED",
+    }
+
+
+def rules_resource() -> dict[str, Any]:
+    """The data set over the table `access_rules`. `insights access` has it imported."""
+    # QuickSight wants capitals in two of the names; a null stays one, as it means everything.
+    fields = [
+        Field(c.name, "STRING", f'"{c.name.lower()}"', c.meaning) for c in ACCESS_RULES_COLUMNS
+    ]
+    each = DataSet(ACCESS_RULES, tuple(fields))
+    return {
+        "Type": "AWS::QuickSight::DataSet",
+        "Condition": HAS_RULES,
+        "Properties": {
+            **_data_set(each),
+            "DataSetRefreshProperties": _refresh_properties(each),
+        },
+    }
+
+
+def _data_set(each: DataSet) -> dict[str, Any]:
+    columns = [_input(column) for column in each.fields]
+    return {
         "AwsAccountId": {"Ref": "AWS::AccountId"},
         "DataSetId": {"Fn::Sub": f"${{StackName}}-{each.name}"},
         "Name": {"Fn::Sub": f"${{StackName}} {each.name}"},
@@ -219,10 +263,8 @@ def _resource(each: DataSet) -> dict[str, Any]:
                 "DataTransforms": [_tag(column) for column in each.fields],
             }
         },
-        "DataSetRefreshProperties": _refresh_properties(each),
         "Permissions": [granted(OWN_DATA_SET)],
     }
-    return {"Type": "AWS::QuickSight::DataSet", "Properties": properties}
 
 
 def _table_id(each: DataSet) -> str:

@@ -127,6 +127,31 @@ class ExportConfig:
         )
 
 
+@dataclass(frozen=True)
+class ReportConfig:
+    """The settings of the report function."""
+
+    organizations: tuple[str, ...]
+    dataset_bucket: str
+    export_since: date
+    settle_hours: float
+    tables: tuple[str, ...] | None
+    alarm_topic_arn: str
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> "ReportConfig":
+        """Reads and checks the settings. Raises ConfigurationError."""
+        settings = _Settings(env)
+        return cls(
+            organizations=settings.organizations(),
+            dataset_bucket=settings.text("DATASET_BUCKET"),
+            export_since=settings.day("EXPORT_SINCE"),
+            settle_hours=settings.hours("SETTLE_HOURS", default="24"),
+            tables=settings.tables("TABLES"),
+            alarm_topic_arn=settings.text("ALARM_TOPIC_ARN"),
+        )
+
+
 class _Settings:
     """Reads single settings, each with its own check."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from choreo_insights.config import ExportConfig, TokenConfig
+from choreo_insights.config import ExportConfig, ReportConfig, TokenConfig
 from choreo_insights.dataset.store import VERSION_KEY
 from choreo_insights.export.budget import PREFIX
 from choreo_insights.metrics import NAMESPACE
@@ -143,6 +143,11 @@ class TestParameters:
                 ],
                 ["", "1 hour", "rate(0 hours)", "rate(1 week)"],
             ),
+            (
+                "ReportSchedule",
+                ["", "cron(0 6 * * ? *)", "rate(1 day)"],
+                ["daily", "rate(0 days)", "cron()"],
+            ),
             ("SecretPrefix", ["choreo-insights", "team/choreo"], ["", "/a", "a/", "a*", "*"]),
             ("AlarmEmail", ["", "a@b.example"], ["a", "a@b", "a@b.example,c@d.example"]),
             (
@@ -204,7 +209,7 @@ class TestOutputs:
 
 
 class TestFunctions:
-    @pytest.fixture(params=["TokenFunction", "ExportFunction"])
+    @pytest.fixture(params=["TokenFunction", "ExportFunction", "ReportFunction"])
     def function(self, request: pytest.FixtureRequest) -> dict[str, Any]:
         return properties(request.param)
 
@@ -227,6 +232,12 @@ class TestFunctions:
         assert config.tables is None
         assert config.token_function_name == "choreo-insights-tokenfunction"
         assert config.dataset_bucket == "choreo-insights-dataset"
+
+    def test_the_report_function_takes_its_environment(self) -> None:
+        given = {"ORGANIZATIONS": "acme", "EXPORT_SINCE": "2026-01-31"}
+        config = ReportConfig.from_environment(self.environment("ReportFunction") | given)
+        assert (config.organizations, config.tables, config.settle_hours) == (("acme",), None, 24)
+        assert config.alarm_topic_arn.endswith(":choreo-insights-alarmtopic")
 
     def test_run_a_current_python_on_arm(self) -> None:
         shared = TEMPLATE.body["Globals"]["Function"]
@@ -253,7 +264,7 @@ class TestFunctions:
         assert properties("TokenFunction")["Timeout"] >= 60
 
     def test_come_after_their_rights(self) -> None:
-        for name in ("Token", "Export"):
+        for name in ("Token", "Export", "Report"):
             assert TEMPLATE.resources[f"{name}Function"]["DependsOn"] == f"{name}Policy"
 
 
@@ -293,7 +304,15 @@ class TestPolicies:
                     "states:ListExecutions",
                 },
             ),
+            (
+                "ReportPolicy",
+                {
+                    *("logs:CreateLogStream", "logs:PutLogEvents", "s3:ListBucket"),
+                    *("s3:GetObject", "s3:PutObject", "sns:Publish", "sqs:SendMessage"),
+                },
+            ),
             ("SchedulePolicy", {"lambda:InvokeFunction", "sqs:SendMessage"}),
+            ("ReportSchedulePolicy", {"lambda:InvokeFunction"}),
             (
                 "BackfillPolicy",
                 {
@@ -352,6 +371,22 @@ class TestPolicies:
         assert statements["ListDataset"]["Condition"] == {
             "StringLikeIfExists": {"s3:prefix": "insights/*"}
         }
+
+    def test_the_report_writes_reports_alone(self) -> None:
+        statements = {each["Sid"]: each for each in policy("ReportPolicy").statements}
+        bucket = "arn:aws:s3:::choreo-insights-dataset"
+        assert {sid: s["Resource"] for sid, s in statements.items() if "s3:" in str(s)} == {
+            "ListDataset": bucket,
+            "ReadDataset": f"{bucket}/insights/*",
+            "ReadPrices": f"{bucket}/config/*",
+            "WriteReports": f"{bucket}/reports/*",
+        }
+        writing = [sid for sid, s in statements.items() if "s3:PutObject" in listed(s["Action"])]
+        assert writing == ["WriteReports"]
+        held = TEMPLATE.of_type("AWS::IAM::Policy").items()
+        assert [name for name, each in held if {"Ref": "ReportRole"} in each["Roles"]] == [
+            "ReportPolicy"
+        ]
 
     def test_the_export_calls_the_token_function_and_starts_the_backfill_alone(self) -> None:
         """A function that invokes itself could multiply without end."""
@@ -657,7 +692,10 @@ class TestEmulator:
     def test_touches_nothing_but_the_refusal_of_plain_http(self) -> None:
         assert TEMPLATE.text.count("!Ref Emulated\n") + TEMPLATE.text.count("!Ref Emulated,") == 1
         conditions = [resource.get("Condition") for resource in TEMPLATE.resources.values()]
-        named = {"HasAlarmEmail", "HasQuickSight", "EncryptedTransport", "Active", "ActiveOnAws"}
+        named = {
+            *("HasAlarmEmail", "HasQuickSight", "HasReport", "EncryptedTransport"),
+            *("Active", "ActiveOnAws"),
+        }
         assert set(conditions) == {None, *named}
         left_out = [
             branches[1]["Sid"] for branches in branched(TEMPLATE.body, "EncryptedTransport")

@@ -14,6 +14,7 @@ import msgspec
 
 from choreo_insights.catalogue import Column
 from choreo_insights.dataset import registry_build
+from choreo_insights.dataset.access_rules import ACCESS_RULES
 from choreo_insights.dataset.parquet import Constant, decode, encode
 from choreo_insights.dataset.partitions import Environment, safe_name, table_prefix
 from choreo_insights.dataset.registry_merge import (
@@ -86,7 +87,7 @@ REGISTRY_NAMES_COLUMNS: tuple[Column, ...] = (
     Column("listed", "boolean", "Whether the newest list has it."),
 )
 # Tables whose objects lie in no folder `day=`.
-UNPARTITIONED = frozenset({REGISTRY_ENVIRONMENTS, REGISTRY_NAMES})
+UNPARTITIONED = frozenset({REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, ACCESS_RULES})
 
 
 Row = TypeVar("Row", KnownEnvironment, KnownName)

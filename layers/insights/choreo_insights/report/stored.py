@@ -14,16 +14,30 @@ if TYPE_CHECKING:
 
 def stored_text(s3: S3Client, bucket: str, key: str) -> str | None:
     """The text of an object, or None where there is none. Raises what `aws_failure` gives."""
+    found = _read(s3, bucket, key)
+    return None if found is None else found[1].decode("utf-8")
+
+
+def stored_metadata(s3: S3Client, bucket: str, key: str) -> dict[str, str] | None:
+    """An object's own metadata, or None where there is none. Raises as `stored_text`."""
+    found = _read(s3, bucket, key)
+    return None if found is None else found[0]
+
+
+def _read(s3: S3Client, bucket: str, key: str) -> tuple[dict[str, str], bytes] | None:
     try:
-        return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode("utf-8")
+        answer = s3.get_object(Bucket=bucket, Key=key)
+        return answer["Metadata"], answer["Body"].read()
     except s3.exceptions.NoSuchKey:
         return None
     except (ClientError, BotoCoreError) as error:
         raise aws_failure(error, f"reading {key}") from error
 
 
-def store_text(s3: S3Client, bucket: str, key: str, text: str, kind: str = "text/plain") -> None:
-    """Stores a text as UTF-8. Raises what `aws_failure` gives."""
+def store_text(
+    s3: S3Client, bucket: str, key: str, text: str, kind: str = "text/plain", **metadata: str
+) -> None:
+    """Stores a text as UTF-8, with metadata. Raises what `aws_failure` gives."""
     try:
         s3.put_object(
             Bucket=bucket,
@@ -31,6 +45,7 @@ def store_text(s3: S3Client, bucket: str, key: str, text: str, kind: str = "text
             Body=text.encode(),
             ContentType=f"{kind}; charset=utf-8",
             ChecksumAlgorithm="CRC32",
+            Metadata=metadata,
         )
     except (ClientError, BotoCoreError) as error:
         raise aws_failure(error, f"writing {key}") from error

@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from choreo_insights.report import prices as price_file
-from choreo_insights_cli.commands.report import MonthType, command
+from choreo_insights_cli.commands.report import MonthType
+from choreo_insights_cli.main import program
 from tests.fakes import s3, states
 from tests.fakes.deployed import DeployedStack
 from tests.fakes.s3 import BUCKET, FakeS3, Object
@@ -53,7 +54,7 @@ def run(fake: FakeS3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         monkeypatch.setattr("choreo_insights_cli.options.Stack", lambda *_, **__: stack)
 
         def call(*arguments: str) -> Result:
-            return CliRunner().invoke(command, arguments)
+            return CliRunner().invoke(program, ["report", *arguments])
 
         yield call
     for key in [key for key in fake.objects if key.startswith("config/")]:

@@ -9,6 +9,7 @@ import yaml
 
 from choreo_insights import catalogue
 from choreo_insights.catalogue import load
+from choreo_insights.dataset.registry import UNPARTITIONED
 from choreo_insights.errors import ConfigurationError
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.errors import WrongUsage
@@ -162,16 +163,17 @@ def test_glue_takes_what_is_written():
         comments = [c.get("Comment", "") for c in described["StorageDescriptor"]["Columns"]]
         assert max(map(len, comments)) <= 255
         assert len(described["Description"]) <= 2048
-        partitioned = not described["Name"].startswith("registry_")
+        partitioned = described["Name"] not in UNPARTITIONED
+        assert names == [name.lower() for name in names]
         assert [key["Name"] for key in described["PartitionKeys"]] == ["day"] * partitioned
         assert ("projection.enabled" in described["Parameters"]) == partitioned
     assert len(resources) <= 500
 
 
-def test_the_registrys_tables_have_no_partitions():
+def test_the_registrys_tables_and_the_rules_have_no_partitions():
     resources = yaml.safe_load((ROOT / "generated/tables.yaml").read_text())["Resources"]
     tables = [resource["Properties"]["TableInput"] for resource in resources.values()]
     plain = {table["Name"] for table in tables if not table["PartitionKeys"]}
-    assert plain == {"registry_environments", "registry_names"}
+    assert plain == {"registry_environments", "registry_names", "access_rules"}
     for table in tables:
         assert ("projection.enabled" in table["Parameters"]) is (table["Name"] not in plain)

@@ -37,6 +37,7 @@ PARAMETERS = {
     "ResultsBucketName": "choreo-insights-results-abc",
     "PrincipalArn": "arn:aws:quicksight:eu-central-1:111122223333:group/default/analysts",
     "HistoryDays": "400",
+    "Rules": "true",
     "AWS::AccountId": "111122223333",
     "AWS::Partition": "aws",
     "AWS::Region": "eu-central-1",
@@ -66,7 +67,7 @@ MEANINGS = {(view.name, column.name): column.meaning for view in VIEWS for colum
 PANELS = {f"{sheet.id}-{panel.id}": panel for sheet in SHEETS for panel in sheet.panels}
 
 
-def resolved(node: Any) -> Any:
+def resolved(node: Any) -> Any:  # noqa: PLR0911 - one for each function of CloudFormation
     """The node with sample values in the place of functions."""
     if isinstance(node, list):
         return [resolved(item) for item in node]
@@ -80,6 +81,11 @@ def resolved(node: Any) -> Any:
         resource, attribute = node["Fn::GetAtt"]
         assert resource in TEMPLATE.resources
         return f"arn:aws:sample:eu-central-1:111122223333:{resource}/{attribute}"
+    if node.keys() == {"Fn::If"}:
+        condition, then, otherwise = node["Fn::If"]
+        assert condition in TEMPLATE.body["Conditions"]
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        return resolved(then)
     return {RENAMED.get(key, key): resolved(value) for key, value in node.items()}
 
 
@@ -150,6 +156,7 @@ DATA_SETS = {
     table["CustomSql"]["Name"]: properties
     for properties in TEMPLATE.of_type("AWS::QuickSight::DataSet").values()
     for table in properties["PhysicalTableMap"].values()
+    if table["CustomSql"]["Name"] != "access_rules"
 }
 
 
@@ -281,6 +288,52 @@ class TestDataSets:
         told = [each["TagColumnOperation"] for each in table["DataTransforms"]]
         assert [each["ColumnName"] for each in told] == list(COLUMNS[name])
         assert table["Source"]["PhysicalTableId"] in DATA_SETS[name]["PhysicalTableMap"]
+
+
+class TestRules:
+    """Row-level security: who is in no rule sees nothing, in any of the data sets."""
+
+    RULES = TEMPLATE.resources["AccessRulesDataSet"]
+
+    def test_every_data_set_is_under_the_rules_where_they_are_wanted(self) -> None:
+        assert TEMPLATE.body["Conditions"] == {
+            "HasRules": {"Fn::Equals": [{"Ref": "Rules"}, "true"]}
+        }
+        for properties in DATA_SETS.values():
+            condition, rules, otherwise = properties["RowLevelPermissionDataSet"]["Fn::If"]
+            assert (condition, otherwise) == ("HasRules", {"Ref": "AWS::NoValue"})
+            assert rules == {
+                "Arn": {"Fn::GetAtt": ["AccessRulesDataSet", "Arn"]},
+                "FormatVersion": "VERSION_1",
+                "PermissionPolicy": "GRANT_ACCESS",
+                "Status": "ENABLED",
+            }
+
+    def test_every_data_set_has_the_columns_that_rules_speak_of(self) -> None:
+        for columns in COLUMNS.values():
+            assert columns["organization"] == columns["environment_id"] == "STRING"
+
+    def test_the_rules_are_a_data_set_of_their_own_without_rules(self) -> None:
+        assert self.RULES["Condition"] == "HasRules"
+        assert "RowLevelPermissionDataSet" not in self.RULES["Properties"]
+        ((_, table),) = self.RULES["Properties"]["PhysicalTableMap"].items()
+        assert [(each["Name"], each["Type"]) for each in table["CustomSql"]["Columns"]] == [
+            (name, "STRING") for name in ("UserName", "GroupName", "organization", "environment_id")
+        ]
+
+    def test_their_query_gives_nulls_which_mean_everything(self) -> None:
+        ((_, table),) = self.RULES["Properties"]["PhysicalTableMap"].items()
+        query = table["CustomSql"]["SqlQuery"]["Fn::Sub"].replace('"${DatabaseName}".', "")
+        database = connect([])
+        database.execute("INSERT INTO access_rules VALUES (NULL, 'partners', 'acme', NULL)")
+        answer = database.sql(translated(query, NOW))
+        assert answer.columns == ["UserName", "GroupName", "organization", "environment_id"]
+        assert answer.fetchall() == [(None, "partners", "acme", None)]
+
+    def test_what_stands_for_no_environment_is_no_id_of_one(self) -> None:
+        """A data set shows (all) or (none) for a null: such a row is for rules of all of them."""
+        for name in DATA_SETS:
+            assert 'AS "environment_id"' in sql_of(name)["SqlQuery"]["Fn::Sub"]
 
 
 class TestQueries:
