@@ -126,6 +126,10 @@ dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=3
 picture: $(DEV) ## draws docs/generated/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
 	@$(RUN) -m dev.picture
 
+.PHONY: access
+access: $(DEV) ## stores who may see what in QuickSight and in drawn dashboards (FILE=rules.csv CHECK=1)
+	@$(INSIGHTS) access "$${FILE:?is missing: make access FILE=rules.csv}" $(call flag,CHECK,check)
+
 .PHONY: report
 report: $(DEV) ## writes a month's report as a page and CSV files (ORG= MONTH=2026-11 OUT= PRICES=file)
 	@$(INSIGHTS) report --out "$${OUT:-$(KEPT)}" $${ORG:+--org "$$ORG"} $${MONTH:+--month "$$MONTH"} \

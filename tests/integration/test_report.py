@@ -25,11 +25,17 @@ def queue(deployed: Deployment) -> Any:
     sqs = client(deployed, "sqs")
     url = sqs.create_queue(QueueName="reports")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]
-    client(deployed, "sns").subscribe(
-        TopicArn=deployed.stack.outputs["AlarmTopicArn"],
-        Protocol="sqs",
-        Endpoint=arn["QueueArn"],
-    )
+    topic = deployed.stack.outputs["AlarmTopicArn"]
+    allowed = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn["QueueArn"],
+        "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    client(deployed, "sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["QueueArn"])
     return lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5).get("Messages", [])
 
 

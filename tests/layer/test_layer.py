@@ -24,6 +24,7 @@ LIBRARIES = (
 IMPORTS = {
     "token": {"app", "choreo_insights"},
     "export": {"app", "choreo_insights", "arro3", "msgspec"},
+    "report": {"app", "choreo_insights", "arro3", "msgspec", "tomllib"},
 }
 
 
@@ -118,6 +119,15 @@ def test_the_handlers_reply_as_the_contract_says(layer: Path, cloud: dict[str, s
     assert reply["bytes"] > 0
     assert reply["requests"] > 1
     assert (reply["failed"], reply["remaining"], reply["settled"]) == (0, 0, 0)
+
+
+def test_the_report_function_replies_without_data(layer: Path, cloud: dict[str, str]):
+    settings = cloud | {"ALARM_TOPIC_ARN": f"arn:aws:sns:{aws.REGION}:000000000000:alarms"}
+    with Runtime(RUNTIME, layer, ROOT / "functions/report", settings) as runtime:
+        reply = runtime.invoke({})
+        with pytest.raises(RuntimeError, match="PersonMustAct: the event cannot be used"):
+            runtime.invoke({"month": "soon"})
+    assert [each["status"] for each in reply["reports"]] == ["no data"]
 
 
 def test_a_wrong_setting_stops_with_its_name_value_and_remedy(layer: Path, cloud: dict[str, str]):

@@ -11,11 +11,14 @@ from choreo_insights.dataset.registry import UNPARTITIONED
 from choreo_insights_cli.sql import shipped
 from choreo_insights_cli.sql.duckdb import translated
 from choreo_insights_cli.sql.statements import TRINO_TYPES, Statement, View
+from tests.documents import blocks
+from tests.grafana import expanded
 from tests.trino.conftest import Both
 from tests.trino.server import Answer
 
 VIEWS = shipped.views()
 QUERIES = shipped.queries()
+GRAFANA = [block.text for block in blocks("sql") if block.page == "docs/other-tools.md"]
 # Of the moment of the query.
 MOVING = {"age_hours"}
 
@@ -69,6 +72,12 @@ def test_the_file_of_a_view(both: Both, view: View):
 def test_a_saved_query(both: Both, query: Statement):
     answer = both.trino.ask(query.text)
     both.seen.queries[query.name] = compared(both, answer, translated(query.text))
+
+
+@pytest.mark.parametrize("query", GRAFANA)
+def test_a_query_of_grafana(both: Both, query: str):
+    text = expanded(query, (both.seen.now - timedelta(days=2)).date(), both.seen.now.date())
+    compared(both, both.trino.ask(text), translated(text))
 
 
 @pytest.mark.parametrize(

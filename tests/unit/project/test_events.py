@@ -12,6 +12,7 @@ from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
 from choreo_insights.export.event import Bounds, _Event
 from choreo_insights.export.parts import Backfill, Part
+from choreo_insights.report.monthly import Event as ReportEvent
 from choreo_insights.tokens.events import ACTIONS, Request
 from tests.unit.choreo_insights.test_config import EXPORT
 
@@ -39,6 +40,12 @@ def test_every_action_of_the_token_function_has_an_example() -> None:
     asked = {(request.action, request.organization is None) for request in requests}
     assert asked == {(action, everyone) for action in ACTIONS for everyone in (True, False)}
     assert any(request.rejected for request in requests)
+
+
+def test_every_key_of_a_report_has_an_example() -> None:
+    events = [ReportEvent.read(event) for name, event in FILES.items() if name.startswith("report")]
+    assert {event.month for event in events} == {None, "2026-11"}
+    assert any(event.organizations for event in events)
 
 
 def test_the_backfill_s_parts_are_parts() -> None:

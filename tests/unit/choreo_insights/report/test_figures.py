@@ -1,7 +1,7 @@
 """A month's figures against the sandbox's own traffic."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from choreo_insights.errors import InsightsError
 from choreo_insights.report.figures import Figures, figures, shown_names
 from choreo_insights.report.month import Month
 from choreo_insights.report.targets import read as read_targets
+from choreo_insights.times import microseconds
 from tests.unit.choreo_insights.report.conftest import (
     MONTH,
     NOW,
@@ -165,6 +166,19 @@ def test_targets_are_met_or_not(filled: Dataset) -> None:
     text = f'[[apis]]\napi = "{busiest.api_id}"\nversion = "{busiest.version}"\np95_ms = 1e9'
     again = filled.figures(targets=read_targets(text)).apis
     assert {each.meets_latency for each in again} == {True, None}
+
+
+def test_an_hour_of_two_tenants_is_one_hour(dataset: Dataset) -> None:
+    made = partition(dataset.world, "latency", "Production", date(2026, 2, 1))
+    api = dataset.world.organization("acme").environment("Production").apis[0].id
+    hour = microseconds(datetime(2026, 2, 1, 7, tzinfo=UTC))
+    values = {"api_id": [api, api], "time_span": [hour, hour], "response": [5e9, 7e9]}
+    dataset.store.put(made.key, encode(made.table.columns, values, 2), asked=NOW, run="r")
+    before = {each.api_id: each for each in dataset.figures().apis}[api]
+    values = {name: column[:1] for name, column in values.items()}
+    dataset.store.put(made.key, encode(made.table.columns, values, 1), asked=NOW, run="r")
+    after = {each.api_id: each for each in dataset.figures().apis}[api]
+    assert (before.hours, before.highest_hourly_p95_ms) == (after.hours, 7e9)
 
 
 def test_changes_of_the_lists(dataset: Dataset) -> None:
