@@ -5,12 +5,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from choreo_insights_cli.commands import dashboard, query, token
+from choreo_insights.report.month import Month
+from choreo_insights_cli import options
+from choreo_insights_cli.commands import dashboard, query, report, token
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import ROOT, STACK_NAME
 from choreo_insights_cli.stack import Stack
@@ -68,13 +71,16 @@ class Demo:
             out = self.folder.path / "dashboard.html"
             drawn = dashboard.draw(stack, self.folder.dataset, out, datetime.now(UTC))
             step.note = f"{drawn.megabytes:.1f} MB from {drawn.objects} objects"
+        with steps.step("Monthly report of each organisation, so far") as step:
+            reports = self._report(stack)
+            step.note = f"{len(reports)} pages, with their CSV files"
         steps.total()
         self._show_tokens(tokens)
         place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
         self._show_answer(f"Partitions written to {place}", written)
         self._show_answer("Asked by SQL: traffic by environment and UTC day (synthetic)", answer)
         self._show_more(stack, keep=keep)
-        self._show_dashboard(drawn)
+        self._show_pages(drawn, reports)
 
     def _deploy(self, steps: Steps) -> Stack:
         with steps.step("Local AWS") as step:
@@ -134,8 +140,17 @@ class Demo:
         table.title, table.title_justify = title, "left"
         self.console.print("\n", table)
 
-    def _show_dashboard(self, drawn: dashboard.Drawn) -> None:
+    def _report(self, stack: Stack) -> list[Path]:
+        """Writes the reports of this month; their pages."""
+        now = datetime.now(UTC)
+        month, handles = Month.of(now.date()), options.names(stack.parameters["Organizations"])
+        made = [report.report(stack, handle, month, now) for handle in handles]
+        return [report.write(each, self.folder.path) for each in made]
+
+    def _show_pages(self, drawn: dashboard.Drawn, reports: Sequence[Path]) -> None:
         lines = ["", "[bold]The dashboard[/], to open in a browser", f"  {drawn.path.as_uri()}"]
+        lines += ["", "[bold]The monthly reports[/], to read and to print"]
+        lines += [f"  {path.as_uri()}" for path in reports]
         self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
     def _show_more(self, stack: Stack, *, keep: bool) -> None:

@@ -28,7 +28,7 @@ def test_python_prints_what_the_page_shows(dataset: Dataset, code: str, output: 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert [line.rstrip() for line in done.stdout.splitlines()] == output.splitlines()
+    assert [line.rstrip() for line in done.stdout.rstrip().splitlines()] == output.splitlines()
 
 
 @pytest.mark.parametrize("query", QUERIES)
