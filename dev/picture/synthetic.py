@@ -181,7 +181,11 @@ def _rows(
 def _file(partition: Made, now: datetime) -> bytes:
     columns, rows = partition.table.columns, partition.rows
     values = {
-        column.name: [_plain(row.get(column.name, now)) for row in rows] for column in columns
+        column.name: [
+            _plain(row.get(column.name, now if column.name == "exported_at" else None))
+            for row in rows
+        ]
+        for column in columns
     }
     return encode(columns, values, len(rows))
 

@@ -348,7 +348,9 @@ class _Month:
 
     def _api_name(self, environment: str, api_id: str | None) -> tuple[str, str | None]:
         known = self._names.get((environment, "api", api_id or ""))
-        return (known.name or known.id, known.version) if known else (api_id or "(no API)", None)
+        if known is None:
+            return api_id or "(no API)", None
+        return known.display_name or known.name or known.id, known.version
 
     def _take_api(self, content: Content) -> None:
         for row in content.rows:

@@ -90,7 +90,8 @@ def body(world: World, made: Partition) -> bytes:
         listed = world.organization("acme").environment(name).listed
         ids = {api.shown: api.id for api in listed}
         rows = [row | {RESOLVED: ids.get(row["api_id"])} for row in rows]
-    values = {c.name: [plain(row.get(c.name, NOW)) for row in rows] for c in made.table.columns}
+    rows = [{"exported_at": NOW, **row} for row in rows]
+    values = {c.name: [plain(row.get(c.name)) for row in rows] for c in made.table.columns}
     return encode(made.table.columns, values, len(rows))
 
 
