@@ -151,9 +151,8 @@ class Monthly:
         found = made.figures
         state = "final" if found.finality.is_final else "not final yet"
         subject = f"API usage of {found.organization}, {found.month}: {state}"
+        # The mail says where the amounts are, and not how much.
         lines = [f"The report of {found.month} is written: {location}", found.finality.words]
-        if made.bill:
-            lines.append(f"Amounts: {made.bill.total:,} {made.bill.currency}")
         try:
             self._sns.publish(
                 TopicArn=self._topic, Subject=subject[:_SUBJECT], Message="\n".join(lines)

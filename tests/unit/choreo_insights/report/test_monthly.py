@@ -150,7 +150,8 @@ def test_stored_prices_and_targets_are_used(place: Place) -> None:
     store_text(client, BUCKET, prices.KEY, text)
     store_text(client, BUCKET, targets.KEY, "p95_ms = 1")
     assert place.status() == "written"
-    assert "Amounts: 30.00 EUR" in place.topic.messages[0][1]
+    assert b"Amounts: 30.00 EUR" in place.fake.objects[PAGE].body
+    assert "30.00" not in place.topic.messages[0][1]
     assert b",no,final" not in place.fake.objects["reports/2026-02/acme/bill.csv"].body
     assert b",no,acme,2026-02,final" in place.fake.objects["reports/2026-02/acme/apis.csv"].body
     # What is wrong with them stops the report and says so.
