@@ -50,7 +50,8 @@ def aws_failure(error: ClientError | BotoCoreError | HTTPError, what: str) -> In
     # Without AWS's words, of which the SDK makes a number, the refusal is not whole.
     if is_throttled(error) or code in _PASSING or code.isdigit() or status >= 500:
         return Retriable(head)
-    if "AccessDenied" in code:
+    # The latter is how SNS says it.
+    if "AccessDenied" in code or code == "AuthorizationError":
         said = redact(str(error.response["Error"].get("Message", "")))
         return PersonMustAct(f"{head}: {said}. Deploy the stack again to restore its permissions")
     return InsightsError(head)

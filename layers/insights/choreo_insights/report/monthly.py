@@ -104,8 +104,8 @@ class Monthly:
         outcome = {"organization": organization, "month": str(month)}
         if self._settings.since > month.last:
             return {**outcome, "status": "no data"}
-        earlier = None if now else self._earlier(organization, month)
-        if earlier == _FINAL:
+        earlier = self._earlier(organization, month)
+        if earlier == _FINAL and not now:
             return {**outcome, "status": "there", "state": earlier}
         found = self._figures(organization, month, at)
         words = found.finality.words
