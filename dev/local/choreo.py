@@ -58,7 +58,9 @@ def start_sandbox(folder: Folder) -> Sandbox:
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights"))),
         "PYTHONUNBUFFERED": "1",
     }
-    process = background.start([PYTHON, "-m", "dev.sandbox", "--port", "0"], environment, log, ROOT)
+    # As clients of 2026 see the service: with display names.
+    command = [PYTHON, "-m", "dev.sandbox", "--port", "0", "--set", "newer_fields=true"]
+    process = background.start(command, environment, log, ROOT)
     background.wait_until_ready(process, lambda: bool(_url(folder)), "The sandbox", log)
     return Sandbox(process, _url(folder))
 

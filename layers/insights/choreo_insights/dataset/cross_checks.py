@@ -282,6 +282,8 @@ def _structure(table: Table, columns: Mapping[str, Sequence[Any]], day: date) ->
     time = table.time_column
     if table.granularity == "1h" and time and time in columns:
         yield _buckets(table.name, columns[time], day)
+    if table.resolves_apis and _has(columns, ("api_id", RESOLVED)):
+        yield _unresolved(table.name, columns["api_id"], columns[RESOLVED])
     keys = key_columns(table)
     if keys and _has(columns, keys):
         yield _keys(table.name, {name: columns[name] for name in keys})
@@ -293,6 +295,17 @@ def _buckets(table: str, instants: Sequence[int | None], day: date) -> Check:
     explanation = f"{wrong} rows are of no whole hour of the day" if wrong else None
     verdict: Verdict = "mismatch" if wrong else "ok"
     return Check(f"rows beside the hours of {table}", (table,), verdict, 0, wrong, explanation)
+
+
+def _unresolved(table: str, names: Sequence[str | None], ids: Sequence[str | None]) -> Check:
+    """How many names stand for no API: several APIs have them, or none that was ever listed."""
+    pairs = zip(names, ids, strict=True)
+    unknown = sorted({name for name, own_id in pairs if name is not None and own_id is None})
+    what = f"names without an API in {table}"
+    if not unknown:
+        return Check(what, (table,), "ok", 0, 0)
+    explanation = f"of several APIs, or of none that was ever listed: {', '.join(unknown)}"
+    return Check(what, (table,), "lower", 0, len(unknown), explanation[:_MOST_TEXT])
 
 
 def _keys(table: str, columns: Mapping[str, Sequence[Any]]) -> Check:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import choreo_insights
-from choreo_insights.catalogue import Catalogue, Table
+from choreo_insights.catalogue import RESOLVED, Catalogue, Table
 from choreo_insights.dataset.cross_checks import (
     CHECKS_COLUMNS,
     Check,
@@ -50,6 +50,8 @@ TABLES = [table.name for table in SHIPPED if is_checked(table)]
 def columns_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
     """Rows as they lie in the dataset."""
     values = {c.name: [row.get(c.name) for row in rows] for c in table.columns}
+    if table.resolves_apis:
+        values[RESOLVED] = values["api_id"]
     for column in table.columns:
         if column.type == "timestamp":
             values[column.name] = [t and microseconds(t) for t in values[column.name]]
@@ -105,6 +107,20 @@ def changed(data: Mapping[str, Any], table: str, change: Callable[[Columns], Non
     columns = {name: list(values) for name, values in data[table].items()}
     change(columns)
     return {**data, table: columns}
+
+
+def test_names_that_stand_for_no_api_are_counted(true_day: Mapping[str, Columns]):
+    def forget(columns: Columns) -> None:
+        columns["api_id"][:3] = ["Orders - v1", "Orders - v1", "Pay"]
+        columns[RESOLVED][:3] = [None] * 3
+
+    what = "names without an API in resource_usage"
+    assert checked(true_day)[what].verdict == "ok"
+    check = checked(changed(true_day, "resource_usage", forget))[what]
+    assert (check.verdict, check.expected, check.found) == ("lower", 0, 2)
+    assert check.explanation == (
+        "of several APIs, or of none that was ever listed: Orders - v1, Pay"
+    )
 
 
 def drop_row(columns: Columns, index: int = 0) -> None:
