@@ -19,6 +19,7 @@ SELECT
   u.api_id,
   coalesce(n.api_name, u.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   u.application_id,
   coalesce(a.application_name, u.application_name) AS application_name,
   coalesce(a.application_owner, u.application_owner) AS application_owner,

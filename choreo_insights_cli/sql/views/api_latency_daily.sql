@@ -30,6 +30,7 @@ SELECT
   l.api_id,
   coalesce(n.api_name, l.api_id) AS api_name,
   n.api_version,
+  n.api_slug,
   l.response_p95_ms,
   l.backend_p95_ms,
   l.request_mediation_p95_ms,

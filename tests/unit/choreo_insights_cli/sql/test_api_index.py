@@ -26,6 +26,10 @@ REPLACED = NOW - timedelta(days=1, hours=2, minutes=45)
 VIEWS = {
     "api_usage_hourly": ("requests", "hour", "api_usage_over_time", "count", "time_span"),
     "api_usage_daily": ("requests", None, "total_traffic_by_api", "total_traffic_by_api", None),
+    "api_application_usage_hourly": (
+        "requests", "hour", "api_application_usage_over_time", "count", "time_span"
+    ),
+    "api_latency_daily": ("response_p95_ms", None, "latency_daily_by_api", "response", None),
     "api_latency_hourly": ("response_p95_ms", "hour", "latency", "response", "time_span"),
     "resource_usage_daily": ("requests", None, "resource_usage", "count", None),
     "error_details": ("errors", "hour", "errors_details", "count", "time_span"),
@@ -36,7 +40,7 @@ VIEWS = {
     "alerts": (None, "raised_at", "alert_summary", None, "timestamp"),
     "alerts_by_api_daily": ("alerts", None, "alert_summary", None, "timestamp"),
 }  # fmt: skip
-QUERIED_BY_ID = ("total_traffic_by_api", "latency")
+QUERIED_BY_ID = ("total_traffic_by_api", "latency", "latency_daily_by_api")
 TABLES = [*{table for _, _, table, _, _ in VIEWS.values()}, "top_apis_by_alert_count"]
 MODES: dict[str, dict[str, Any]] = {
     "some by id, some by name": {},
@@ -89,6 +93,10 @@ def test_views_have_the_figures_of_listed_apis(
         place.dataset.objects.update(before)
     assert report.failures == []
     for view in VIEWS:
+        # Applications come without the name of the API: an index with both keys tells a name that
+        # two APIs share on the same day for both.
+        if "by both" in mode and view == "api_application_usage_hourly":
+            continue
         assert figures(database, view) == expected(place, view, old, new), view
 
 
