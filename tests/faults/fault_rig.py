@@ -578,7 +578,8 @@ class Station(AbstractContextManager["Station"]):
         return (self._folder / f"{container.name}.log").read_text(errors="replace")
 
     def _wrong_is_none(self) -> None:
-        assert self.wrong() == []
+        wrong = self.wrong()
+        assert wrong == [], wrong
         assert self._older
 
     def _expected(self, place: Place, now: datetime) -> list[Row]:
