@@ -119,12 +119,13 @@ def _queries(usage: Usage) -> dict[str, float]:
 
 
 def _refreshes(usage: Usage) -> dict[str, float]:
-    """Of a day of QuickSight: every hour the last days of each data set, at night all."""
+    """Of a day of QuickSight: every hour the last days of each data set, once a week all."""
     inputs = usage.inputs
     if not inputs.authors:
         return {}
     history = inputs.history_days
-    times = ((_HOURS, min(_REFRESHED_DAYS, history)), (1, min(inputs.quicksight_days, history)))
+    all_days = min(inputs.quicksight_days, history)
+    times = ((_HOURS, min(_REFRESHED_DAYS, history)), (1 / 7, all_days))
     queries = sum(often for often, _ in times) * DATA_SETS
     folders = opened = scanned = 0.0
     for often, days in times:

@@ -189,8 +189,9 @@ def resources(sets: Sequence[DataSet]) -> Iterator[tuple[str, dict[str, Any]]]:
     for number, each in enumerate(sets):
         yield each.logical_id, _resource(each)
         if each.by_day:
-            hourly, nightly = "INCREMENTAL_REFRESH", f"{1 + number // 30:02}:{number % 30 * 2:02}"
-            yield _schedule(each, "Nightly", "FULL_REFRESH", {"Interval": "DAILY"}, nightly)
+            hourly, time = "INCREMENTAL_REFRESH", f"{1 + number // 30:02}:{number % 30 * 2:02}"
+            weekly = {"Interval": "WEEKLY", "RefreshOnDay": {"DayOfWeek": "SUNDAY"}}
+            yield _schedule(each, "Weekly", "FULL_REFRESH", weekly, time)
         else:
             hourly = "FULL_REFRESH"
         yield _schedule(each, "Hourly", hourly, {"Interval": "HOURLY"})
@@ -296,7 +297,7 @@ def _refresh_properties(each: DataSet) -> dict[str, Any]:
 
 
 def _schedule(
-    each: DataSet, name: str, kind: str, frequency: dict[str, str], time: str | None = None
+    each: DataSet, name: str, kind: str, frequency: dict[str, Any], time: str | None = None
 ) -> tuple[str, dict[str, Any]]:
     if time:
         frequency = {**frequency, "TimeOfTheDay": time}
