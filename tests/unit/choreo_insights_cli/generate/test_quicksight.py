@@ -268,7 +268,7 @@ class TestDataSets:
             assert refreshes == {("HOURLY", "FULL_REFRESH")}
             assert "RefreshConfiguration" not in properties
             return
-        assert refreshes == {("HOURLY", "INCREMENTAL_REFRESH"), ("DAILY", "FULL_REFRESH")}
+        assert refreshes == {("HOURLY", "INCREMENTAL_REFRESH"), ("WEEKLY", "FULL_REFRESH")}
         (window,) = found(properties, "LookbackWindow")
         assert COLUMNS[name][window["ColumnName"]] == "DATETIME"
         for each in schedules:
