@@ -1,8 +1,8 @@
-"""Files that two distributions of one environment install: `python -m dev.checks.environments
-FOLDER`.
+"""Finds files that two distributions of one environment install.
 
-Whichever is unpacked last wins, so the environment differs from one installation to the next.
-FOLDER holds the environments, `.venvs` for example. Exits with 1 where there is such a file.
+Run as `python -m dev.checks.environments FOLDER`, where FOLDER holds the environments, such as
+`.venvs`. The distribution that is unpacked last wins, so the environment differs from one
+installation to the next. Exits with 1 where there is such a file.
 """
 
 # ruff: noqa: T201 - a command for a terminal: it prints.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def shared_files(environment: Path) -> dict[tuple[str, ...], list[str]]:
-    """The files that several distributions install, by the names of these.
+    """The files that several distributions install, by the distributions' names.
 
     Paths are relative to site-packages. Raises OSError where a RECORD cannot be read.
     https://packaging.python.org/en/latest/specifications/recording-installed-packages/
@@ -33,7 +33,7 @@ def shared_files(environment: Path) -> dict[tuple[str, ...], list[str]]:
 
 
 def main(folder: Path) -> int:
-    """Prints what is shared in each environment; 1 where anything is, or none is installed."""
+    """Prints the shared files of each environment; 1 where there is one, or no environment."""
     environments = sorted(path.parent for path in folder.glob("*/pyvenv.cfg"))
     if not environments:
         print(f"no environment in {folder}: run `make check`, which installs some")

@@ -16,13 +16,12 @@ _ACCEPTED = {
     ("AssumeRolePolicyDocument", "MALFORMED"): "a trust policy has no resource: it is the role's",
     ("KeyPolicy", "RESOURCE_STAR"): "in a key's policy the resource * is that key alone",
 }
-# Actions whose resources parliament knows in part: of executions it knows the express ones alone,
-# and of what executions are listed by, the map run alone.
+# parliament knows only some resources of these actions: express executions, and map runs.
 _KNOWN_IN_PART = {"states:DescribeExecution", "states:ListExecutions"}
 
 
 def findings(policy: Policy) -> list[str]:
-    """What parliament says of a policy, without what is accepted."""
+    """parliament's findings about a policy, without the accepted ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # It imports its resources in a deprecated way.
         import parliament  # type: ignore[import-not-found]  # noqa: PLC0415

@@ -12,7 +12,6 @@ from choreo_insights.dataset.store import VERSION_KEY
 from choreo_insights.export.budget import PREFIX
 from choreo_insights.metrics import NAMESPACE
 from choreo_insights_cli.template import Policy, Template
-from dev.checks.dependencies import sorted_out
 from tests import alarms
 
 ROOT = Path(__file__).parents[3]
@@ -727,16 +726,3 @@ class TestSuppressions:
         lines = re.findall(r"^ +- [EWI]S?\d{4}\b.*$", TEMPLATE.text, re.MULTILINE)
         assert lines
         assert all(re.search(r" # .{20,}", line) for line in lines)
-
-
-def test_what_is_audited_is_told_from_what_is_not() -> None:
-    audit = sorted_out(
-        [
-            {"name": "a", "version": "1", "vulns": []},
-            {"name": "b", "version": "2", "vulns": [{"id": "X-1", "fix_versions": ["3"]}]},
-            {"name": "c", "skip_reason": "not found"},
-        ]
-    )
-    assert audit.vulnerabilities == ["b 2: X-1, mended in 3"]
-    assert audit.audited == 2
-    assert audit.skipped == ["not found"]
