@@ -98,7 +98,8 @@ class Server:
                     self.send_header(name, text)
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                if self.command != "HEAD":
+                    self.wfile.write(answer.body)
 
             def handle_expect_100(self) -> bool:
                 super().handle_expect_100()
@@ -106,7 +107,7 @@ class Server:
                 self.wfile.flush()
                 return True
 
-            do_GET = do_POST = do_PUT = do_DELETE = _respond  # noqa: N815 - the names that are called
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _respond  # noqa: N815 - the names that are called
 
         class Threads(ThreadingHTTPServer):
             request_queue_size = 256

@@ -6,12 +6,16 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from choreo_insights_cli.main import COMMANDS
-from dev.sandbox import SandboxServer
+from dev.picture import synthetic
+from dev.sandbox import SandboxServer, World
+from tests.fakes import cloudformation, s3
+from tests.fakes.server import Answer, Behaviour, Received, Server
 from tests.layer.conftest import ROOT, VENVS
 from tests.unit.choreo_insights_cli.generate.test_everything import OWN as OF_A_USER
 
@@ -109,11 +113,55 @@ def test_it_compiles_a_project_s_folder(installed: Path, tmp_path: Path) -> None
     assert "is not the project's folder" in elsewhere.stderr
 
 
+def other_packages(folder: Path) -> None:
+    """Packages of others, which must not be imported in place of the program's."""
+    for name in ("cli", "insights", "catalogue", "dashboard", "views"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise ImportError('somebody else')\n")
+
+
+def test_it_draws_the_dashboard_of_a_stack(installed: Path, tmp_path: Path) -> None:
+    """From a bucket with a synthetic dataset, beside a folder named `cli`."""
+    now = datetime.now(UTC)
+    other_packages(tmp_path)
+    synthetic.write(tmp_path / "dataset", World(), now.date() - timedelta(days=1), now)
+    with s3.running() as bucket:
+        for path in (tmp_path / "dataset").rglob("*.parquet"):
+            bucket.client().put_object(
+                Bucket=s3.BUCKET,
+                Key=path.relative_to(tmp_path / "dataset").as_posix(),
+                Body=path.read_bytes(),
+            )
+
+        def respond(received: Received) -> Answer | Behaviour:
+            if cloudformation.asks_for_stack(received):
+                parameters = {"Organizations": "acme,lotus", "InsightsUrl": "http://127.0.0.1/"}
+                outputs = {"DatasetBucketName": s3.BUCKET}
+                return cloudformation.described("synthetic", outputs, parameters)
+            return bucket.respond(received)
+
+        with Server(respond) as aws:
+            done = run(
+                installed,
+                tmp_path,
+                *("insights", "dashboard", "--out", "board.html", "--cache", "copies"),
+                AWS_ENDPOINT_URL=aws.url,
+                AWS_REGION="eu-central-1",
+                AWS_ACCESS_KEY_ID="synthetic",
+                AWS_SECRET_ACCESS_KEY="synthetic",
+                PYTHONPATH=str(tmp_path),
+                STACK_NAME="synthetic",
+            )
+    assert done.returncode == 0, done.stderr
+    assert "Drawn from" in done.stdout
+    page = (tmp_path / "board.html").read_text("utf-8")
+    assert "window.vegaEmbed" in page
+    assert "acme, lotus" in page
+
+
 def test_a_folder_on_the_path_is_not_taken_for_it(installed: Path, tmp_path: Path) -> None:
     """Names such as `cli` are everybody's."""
-    for name in ("cli", "insights", "catalogue", "dashboard", "views"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text("raise ImportError('somebody else')\n")
+    other_packages(tmp_path)
     done = run(installed, tmp_path, "insights", "tables", PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
 
