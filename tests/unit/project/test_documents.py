@@ -76,6 +76,14 @@ def test_a_document_that_is_shown_compiles(block: object) -> None:
     assert compile_document(Path(f"custom/{name}.graphql"), text, schema()).name == name
 
 
+def test_the_modules_of_the_architecture_are_there() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`([\w./-]+(?:\.\w+|/))`", text)) - {"quarantine/", "catalogue.json"}
+    bases = (ROOT, ROOT / "layers/insights/choreo_insights", ROOT / "layers/insights")
+    assert len(named) > 50
+    assert [name for name in named if not any((base / name).exists() for base in bases)] == []
+
+
 def test_every_block_says_what_it_is() -> None:
     """A block without a language would be run by nobody."""
     assert [block.page for block in blocks("") if block.text.strip()] == []
