@@ -1,4 +1,4 @@
-# `make` alone says what there is to do.
+# `make` without a target lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 
@@ -6,7 +6,7 @@ VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
 LOCAL = $(DEV) $(VENVS)/sam/.done $(VENVS)/localaws/.done $(VENVS)/uv/.done
 RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
-# The operator's commands; the targets below give them what is said as NAME=value.
+# The operator's commands; the targets below pass NAME=value on as options.
 INSIGHTS = $(RUN) -m choreo_insights_cli
 KEPT = $${LOCAL_DIR:-.local}
 flag = $(if $(filter-out 0,$($(1))),--$(2))
@@ -18,11 +18,11 @@ INTEGRATION = $(PYTEST) -q -n 3 tests/integration
 STATIONS ?= 8
 FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
 
-# First what the others are made of.
+# The others use its variables.
 include dev/make/venvs.mk $(filter-out %/venvs.mk,$(wildcard dev/make/*.mk))
 
 .PHONY: help
-help: ## what there is to do
+help: ## lists the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort -u | \
 	  awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
@@ -91,7 +91,7 @@ backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=
 	  $${RESUME:+--resume "$${RESUME#1}"}
 
 .PHONY: migrate
-migrate: $(DEV) ## gives older objects today's names of columns, and tells what they lack (TABLES= DRY=1 JSON=1)
+migrate: $(DEV) ## gives older objects today's names of columns, and lists missing ones (TABLES= DRY=1 JSON=1)
 	@$(INSIGHTS) migrate $${TABLES:+--tables "$$TABLES"} $(call flag,DRY,dry-run) \
 	  $(call flag,JSON,json)
 
@@ -106,15 +106,15 @@ status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (AL
 	@$(INSIGHTS) status $(call flag,ALL,all) $(call flag,JSON,json)
 
 .PHONY: query
-query: $(DEV) ## asks the dataset (SQL='SELECT ...' | SAVED=name)
+query: $(DEV) ## queries the dataset (SQL='SELECT ...' | SAVED=name)
 	@$(INSIGHTS) query $${SAVED:+--saved "$$SAVED"} $${SQL:+"$$SQL"}
 
 .PHONY: logs
-logs: $(DEV) ## what the functions logged (FUNCTION=export|token SINCE=1h ERRORS=1)
+logs: $(DEV) ## shows the functions' logs (FUNCTION=export|token SINCE=1h ERRORS=1)
 	@$(INSIGHTS) logs $${FUNCTION:-export} $${SINCE:+--since "$$SINCE"} $(call flag,ERRORS,errors)
 
 .PHONY: cost
-cost: $(DEV) ## what a month costs (GROWTH=1 JSON=1)
+cost: $(DEV) ## estimates the cost of a month (GROWTH=1 JSON=1)
 	@$(INSIGHTS) cost $(call flag,GROWTH,growth) $(call flag,JSON,json)
 
 .PHONY: dashboard
@@ -136,7 +136,7 @@ report: $(DEV) ## writes a month's report as a page and CSV files (ORG= MONTH=20
 	  $${PRICES:+--prices "$$PRICES"}
 
 .PHONY: doctor
-doctor: $(DEV) ## asks the real endpoints: what works, what differs (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
+doctor: $(DEV) ## checks the real endpoints, and compares their schema (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
 	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \
 	  $${TOKEN_URL:+--token-url "$$TOKEN_URL"} $${INSIGHTS_URL:+--insights-url "$$INSIGHTS_URL"} \
 	  $${SCOPE:+--scope "$$SCOPE"} $${TENANT:+--tenant "$$TENANT"} \

@@ -1,4 +1,4 @@
-"""The dataset's objects as files on this machine, for what reads them without Athena."""
+"""Copies the dataset's objects to files on this machine, to read them without Athena."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ _THREADS = 32
 
 @dataclass(frozen=True)
 class Copy:
-    """The dataset's objects as files. What did not change since the last time stays."""
+    """The dataset's objects as files. Only changed objects are copied again."""
 
     s3: "S3Client"
     bucket: str
@@ -38,8 +38,8 @@ class Copy:
     def refresh(self, tables: Iterable[str], since: date) -> list[Path]:
         """The files of these tables from a day on, as they are in the bucket now.
 
-        Those of tables without partitions are of no day: all of them are there. Files of other
-        tables stay for whoever asks for these.
+        Tables without partitions have no days: all of their files are included. Files of other
+        tables stay in the folder.
         """
         tables = tuple(tables)
         with ThreadPoolExecutor(_THREADS) as threads:
@@ -66,8 +66,8 @@ class Copy:
     def _known(self) -> dict[str, str]:
         if not self._tags.exists():
             return {}
-        found: dict[str, str] = json.loads(self._tags.read_text())
-        return {key: tag for key, tag in found.items() if (self.folder / key).exists()}
+        tags: dict[str, str] = json.loads(self._tags.read_text())
+        return {key: tag for key, tag in tags.items() if (self.folder / key).exists()}
 
     def _listed(self, table: str, since: date) -> list[tuple[str, str]]:
         return list(self._entries(table, since))
@@ -85,7 +85,7 @@ class Copy:
     def _fetch(self, key: str) -> None:
         path = self.folder / key
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A copy that was cut off must not pass for a whole one.
+        # An interrupted download must not look complete.
         part = path.with_suffix(".part")
         self.s3.download_file(self.bucket, key, str(part))
         part.replace(path)

@@ -1,4 +1,4 @@
-"""What a command may end with, and the exit code that tells it to a script."""
+"""The errors that end a command, and the exit code of each."""
 
 DONE = 0
 BAD_NEWS = 1
@@ -13,13 +13,13 @@ class CommandError(Exception):
     exit_code = NOT_DONE
 
 
-class BadNews(CommandError):  # noqa: N818 - its name says what it brings
-    """The command did its work, and what it found needs attention: partitions failed, say."""
+class BadNews(CommandError):  # noqa: N818 - the command did its work
+    """The command worked, and its result needs attention: failed partitions, for example."""
 
     exit_code = BAD_NEWS
 
 
 class WrongUsage(CommandError):  # noqa: N818 - as above
-    """A value that the user gave cannot be; the message names it and what can."""
+    """A wrong value of the user's; the message names it and the valid ones."""
 
     exit_code = WRONG_USAGE

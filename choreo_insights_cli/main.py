@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ending(error: BaseException) -> tuple[str, int]:
-    """What is said of an error that may happen, and the exit code."""
+    """The message of an expected error, and the exit code."""
     if isinstance(error, CommandError):
         return str(error), error.exit_code
     if isinstance(error, InsightsError):

@@ -42,7 +42,7 @@ def of_stack(command: Command) -> Command:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-class Day(click.ParamType[date]):
+class DayType(click.ParamType[date]):
     """A UTC day, YYYY-MM-DD."""
 
     name = "day"
@@ -54,13 +54,13 @@ class Day(click.ParamType[date]):
         if re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
             with suppress(ValueError):
                 return date.fromisoformat(value)
-        return self.fail(f"{value!r} is no day. Give one in UTC, as in 2026-01-31.", param, ctx)
+        return self.fail(f"{value!r} is not a date; use YYYY-MM-DD (UTC).", param, ctx)
 
 
-DAY = Day()
+DAY = DayType()
 
 
-class Instant(click.ParamType[datetime]):
+class InstantType(click.ParamType[datetime]):
     """An instant in ISO 8601; without a zone it is in UTC, a day alone is its first instant."""
 
     name = "time"
@@ -72,13 +72,13 @@ class Instant(click.ParamType[datetime]):
         if isinstance(value, datetime):
             return value
         try:
-            found = datetime.fromisoformat(value)
+            instant = datetime.fromisoformat(value)
         except ValueError:
             return self.fail(f"{value!r} is not a time; use 2026-01-31T18:30 (UTC).", param, ctx)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
 
 
-INSTANT = Instant()
+INSTANT = InstantType()
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Where the files lie that come with the program, in a checkout and in an installation."""
+"""Where the program's files are, in a checkout and in an installation."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def shipped(name: str) -> Path:
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a folder holds the project: what is deployed from it."""
+    """Whether a folder holds the project that is deployed."""
     return (folder / "template.yaml").is_file() and (folder / "layers/insights").is_dir()
 
 

@@ -1,4 +1,4 @@
-"""What is shown on a terminal while something takes its time; nothing elsewhere."""
+"""Shows progress on a terminal, and nothing elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

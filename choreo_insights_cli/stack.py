@@ -34,9 +34,9 @@ _WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_
 
 
 class Stack:
-    """A deployed stack. `environment` holds the AWS settings, as a terminal's would.
+    """A deployed stack. `environment` holds AWS settings, as a terminal's environment does.
 
-    `region` and `profile` go before what it says.
+    `region` and `profile` override it.
     """
 
     def __init__(
@@ -59,14 +59,14 @@ class Stack:
 
     @cached_property
     def _session(self) -> boto3.Session:
-        given = self._environment
-        region = self._region or given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
+        settings = self._environment
+        region = self._region or settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
         if self._profile:
             return boto3.Session(profile_name=self._profile, region_name=region)
         return boto3.Session(
-            aws_access_key_id=given.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=given.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            aws_access_key_id=settings.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=settings.get("AWS_SECRET_ACCESS_KEY"),
+            aws_session_token=settings.get("AWS_SESSION_TOKEN"),
             region_name=region,
         )
 
@@ -77,7 +77,7 @@ class Stack:
 
     @cached_property
     def outputs(self) -> dict[str, str]:
-        """The stack's outputs. Raises CommandError where there is no such stack."""
+        """The stack's outputs. Raises CommandError where the stack does not exist."""
         described = self._describe()
         return {
             output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])
@@ -85,7 +85,7 @@ class Stack:
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        """The stack's parameters. Raises CommandError where there is no such stack."""
+        """The stack's parameters. Raises CommandError where the stack does not exist."""
         described = self._describe()
         return {
             parameter["ParameterKey"]: parameter["ParameterValue"]
@@ -93,7 +93,7 @@ class Stack:
         }
 
     def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Calls the function that an output names, and gives its reply.
+        """Calls the function that an output names, and returns its reply.
 
         Raises CommandError when it failed.
         """
@@ -108,47 +108,38 @@ class Stack:
 
     @cached_property
     def functions(self) -> "LambdaClient":
-        """Lambda."""
         return cast("LambdaClient", self._client("lambda", _PATIENT))
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":
-        """CloudFormation."""
         return cast("CloudFormationClient", self._client("cloudformation"))
 
     @cached_property
     def s3(self) -> "S3Client":
-        """S3."""
         return cast("S3Client", self._client("s3", _WIDE))
 
     @cached_property
     def ssm(self) -> "SSMClient":
-        """Systems Manager."""
         return cast("SSMClient", self._client("ssm"))
 
     @cached_property
     def secrets(self) -> "SecretsManagerClient":
-        """Secrets Manager."""
         return cast("SecretsManagerClient", self._client("secretsmanager"))
 
     @cached_property
     def athena(self) -> "AthenaClient":
-        """Athena."""
         return cast("AthenaClient", self._client("athena"))
 
     @cached_property
     def cloudwatch(self) -> "CloudWatchClient":
-        """CloudWatch."""
         return cast("CloudWatchClient", self._client("cloudwatch"))
 
     @cached_property
     def glue(self) -> "GlueClient":
-        """Glue."""
         return cast("GlueClient", self._client("glue"))
 
     @cached_property
     def logs(self) -> "CloudWatchLogsClient":
-        """CloudWatch Logs."""
         return cast("CloudWatchLogsClient", self._client("logs"))
 
     @cached_property
@@ -158,17 +149,14 @@ class Stack:
 
     @cached_property
     def scheduler(self) -> "EventBridgeSchedulerClient":
-        """EventBridge Scheduler."""
         return cast("EventBridgeSchedulerClient", self._client("scheduler"))
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        """SQS."""
         return cast("SQSClient", self._client("sqs"))
 
     @cached_property
     def states(self) -> "SFNClient":
-        """Step Functions."""
         return cast("SFNClient", self._client("stepfunctions", _WIDE))
 
     def _client(self, service: Any, config: Config | None = None) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 try:
-    # The one in Python takes ten times as long.
+    # The loader in Python takes ten times as long.
     from yaml import CSafeLoader as SafeLoader
 except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
@@ -48,7 +48,6 @@ class Policy:
 
     @property
     def statements(self) -> list[dict[str, Any]]:
-        """Its statements."""
         return list(self.document["Statement"])
 
 
@@ -61,7 +60,6 @@ class Template:
 
     @cached_property
     def parameters(self) -> dict[str, dict[str, Any]]:
-        """The parameters by name."""
         return dict(self.body["Parameters"])
 
     @cached_property

@@ -55,7 +55,7 @@ def renamed() -> Mapping[str, Mapping[str, str]]:
 
 
 def broken(before: Release, now: Release, former: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """The columns of tables whose type differs: days that are there could not be read with them."""
+    """The columns of tables whose type differs: older days could not be read with them."""
     return [
         f"{table}.{column.column}"
         for table, column in differences(before.tables, now.tables, former).retyped
@@ -63,7 +63,7 @@ def broken(before: Release, now: Release, former: Mapping[str, Mapping[str, str]
 
 
 def missed(before: Release, now: Release, former: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
-    """What SQL and dashboards of before do not find any more, each as a change log names it."""
+    """The removed names of tables, views and columns, as a change log names them."""
     pairs: list[tuple[Mapping[str, Types], Mapping[str, Types], Mapping[str, Mapping[str, str]]]]
     pairs = [
         (before.tables, now.tables, former),
@@ -87,12 +87,12 @@ def sections(text: str) -> dict[str, str]:
 
 
 def main() -> int:
-    """Keeps this tree as the last release; the exit code tells whether it could be one."""
+    """Keeps this tree as the last release; returns the exit code."""
     unreleased, (newest, _), *_ = sections(CHANGELOG.read_text("utf-8")).items()
     this = version(ROOT)
     if newest != this or unreleased[1].strip():
         sys.stderr.write(
-            f"CHANGELOG.md: move what is under Unreleased to a heading [{this}], the version in"
+            f"CHANGELOG.md: move the text under Unreleased to a heading [{this}], the version in"
             " pyproject.toml\n"
         )
         return 1

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from choreo_insights_cli.catalogue.errors import DocumentError
 
-# What other tools call a document of GraphQL, in lower case.
+# The extensions that other tools use for GraphQL documents, in lower case.
 _SUFFIXES = (".graphql", ".graphqls", ".gql")
 
 
 def paths(folder: Path) -> Iterator[Path]:
-    """The documents below a folder, other ways to ask for a table after the first one.
+    """The documents below a folder, the alternatives of a table after its first one.
 
     Raises DocumentError for one that would be passed over by its name.
     """
@@ -22,7 +22,7 @@ def paths(folder: Path) -> Iterator[Path]:
 
 
 def text(path: Path) -> str:
-    """What a document says. Raises DocumentError where it cannot be read."""
+    """A document's text. Raises DocumentError where it cannot be read."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:

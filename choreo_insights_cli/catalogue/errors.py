@@ -1,4 +1,4 @@
-"""What is wrong with a document."""
+"""The error of a document."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from graphql import GraphQLError, Node
 
 
 class DocumentError(Exception):
-    """A document that cannot be what it is to be: file, line, reason and remedy."""
+    """A document that does not compile: file, line, reason and remedy."""
 
     def __init__(self, path: Path, reason: str, where: Node | int | None = None) -> None:
-        """`where` is the node or the line that is meant, None where there is no telling."""
+        """`where` is the node or the line at fault, None where it is unknown."""
         line = where.loc.start_token.line if isinstance(where, Node) and where.loc else where
         super().__init__(f"{path}:{line}: {reason}" if line else f"{path}: {reason}")
 

@@ -1,4 +1,4 @@
-"""What the schema has in the place where a document asks for something else."""
+"""Suggests what the schema has in place of a name that a document gets wrong."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -30,7 +30,7 @@ from graphql import (
 
 
 def advice(error: GraphQLError, document: DocumentNode, schema: GraphQLSchema) -> str:
-    """What can stand where a fault was found; empty where the fault says it itself."""
+    """The names that fit where a fault is; empty where the error names them itself."""
     node = error.nodes[0] if error.nodes else None
     if isinstance(node, VariableDefinitionNode):
         return "Use it or take it away" if len(error.nodes or ()) == 1 else "Declare it as that"
@@ -66,7 +66,7 @@ def _directives(schema: GraphQLSchema) -> list[str]:
 
 
 class _Finder(Visitor):
-    """Walks to a node, and notes what may stand there."""
+    """Walks to a node, and notes the names that fit there."""
 
     def __init__(self, node: Node | None, info: TypeInfo) -> None:
         super().__init__()

@@ -41,7 +41,7 @@ see everything. The rules replace the earlier ones. Who may see what: docs/acces
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredRules:
     """What became of the rules. `ingestion` is None where the stack has no rules in QuickSight."""
 
     rules: int
@@ -170,10 +170,10 @@ def _too_many(rules: Mapping[Rule, None]) -> Iterator[str]:
                 yield f"{kind} {name!r} has {count} rules; QuickSight takes {MOST_RULES}"
 
 
-def described(rules: Sequence[Rule], ingestion: str | None) -> Stored:
+def described(rules: Sequence[Rule], ingestion: str | None) -> StoredRules:
     """How many rules there are, and of whom."""
     users, groups = ({getattr(r, kind) for r in rules} - {None} for kind in ("user", "group"))
-    return Stored(len(rules), len(users), len(groups), ingestion)
+    return StoredRules(len(rules), len(users), len(groups), ingestion)
 
 
 def store(
@@ -181,7 +181,7 @@ def store(
     rules: Sequence[Rule],
     say: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Stored:
+) -> StoredRules:
     """Stores the rules in place of the earlier ones, and has QuickSight read them.
 
     Raises BadNews where QuickSight could not, or what boto3 raises.

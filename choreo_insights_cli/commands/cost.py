@@ -13,7 +13,7 @@ from rich.console import Console
 from choreo_insights.catalogue import Catalogue
 from choreo_insights_cli import costs, options, paths, spinner
 from choreo_insights_cli.commands.cost_counts import counted
-from choreo_insights_cli.commands.query import Answer, as_table, ask
+from choreo_insights_cli.commands.query import QueryResult, as_table, ask
 from choreo_insights_cli.costs.counting import SIZES_SQL, inputs_of, sized
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.stack import Stack
@@ -132,7 +132,7 @@ def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str]:
     yield f"exporting the whole history once: {once.usd:,.2f} USD\n"
 
 
-def _bill_rows(bill: costs.Estimate) -> Answer:
+def _bill_rows(bill: costs.Estimate) -> QueryResult:
     """The lines that cost a cent at least; the others together."""
     names = ("service", "what", "quantity", "unit", "USD", "after what is free")
     shown = [item for item in bill.items if item.usd >= _CENT]
@@ -143,7 +143,7 @@ def _bill_rows(bill: costs.Estimate) -> Answer:
     others = (sum(i.usd for i in rest), sum(i.usd_after_free for i in rest))
     rows.append((f"{len(rest)} others", "", None, "", *others))
     rows.append(("all", "", None, "", bill.usd, bill.usd_after_free))
-    return Answer(names, [(*row[:4], round(row[4], 2), round(row[5], 2)) for row in rows])
+    return QueryResult(names, [(*row[:4], round(row[4], 2), round(row[5], 2)) for row in rows])
 
 
 def _quantity(number: float) -> float:
@@ -152,7 +152,7 @@ def _quantity(number: float) -> float:
 
 
 def _show_growth(
-    console: Console, grown: Sequence[costs.Grown], limits: Sequence[costs.Met]
+    console: Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
 ) -> None:
     names = ("organisations", "APIs", "days", "requests a run", "minutes a run", "keeps up")
     rows = [
@@ -164,7 +164,7 @@ def _show_growth(
         for g in grown
     ]
     console.print("\n[bold]Growth[/]")
-    console.print(as_table(Answer((*names, "objects", "GB", "USD a month"), rows)))
+    console.print(as_table(QueryResult((*names, "objects", "GB", "USD a month"), rows)))
     console.print("\n[bold]Limits, in the order in which a growing stack meets them[/]")
     met = [
         (m.name, m.bound, m.unit, m.organizations, m.apis, m.history_days)
@@ -172,4 +172,4 @@ def _show_growth(
         if m.step is not None
     ]
     names = ("limit", "may be", "unit", "organisations", "APIs", "days")
-    console.print(as_table(Answer(names, met)))
+    console.print(as_table(QueryResult(names, met)))

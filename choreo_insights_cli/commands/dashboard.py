@@ -34,7 +34,6 @@ class Drawn:
 
     @property
     def megabytes(self) -> float:
-        """The file's size."""
         return self.path.stat().st_size / 1e6
 
 

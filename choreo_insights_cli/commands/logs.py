@@ -1,4 +1,8 @@
-"""`insights logs`: what the functions logged, newest last."""
+"""`insights logs`: what the functions logged, newest last.
+
+`aws logs tail` shows the same lines as they are. This one finds the log group by the stack, shows
+JSON as text, and leaves out metrics and Lambda's lines about invocations that succeeded.
+"""
 
 import json
 import re

@@ -14,11 +14,17 @@ from choreo_insights.dataset.partitions import day_of
 from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli import options, paths, spinner
 from choreo_insights_cli.commands.backfill.machine import Machine
-from choreo_insights_cli.commands.status.coverage import Dataset as Wanted
+from choreo_insights_cli.commands.status.coverage import ExpectedDataset
 from choreo_insights_cli.commands.status.reading import settings, wanted
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.releases import environments
-from choreo_insights_cli.releases.migrate import Migration, Outcome, Shape, lines, shapes
+from choreo_insights_cli.releases.migrate import (
+    Migration,
+    MigrationCounts,
+    TableShape,
+    lines,
+    shapes,
+)
 from choreo_insights_cli.sql.shipped import OWN
 from choreo_insights_cli.stack import Stack
 
@@ -53,7 +59,7 @@ def command(
         raise WrongUsage("--rebuild-registry is of the whole dataset: leave --tables out.")
     if not dry_run:
         Machine.of(stack).refuse_while_repeating("migrate")
-    catalogue, brought = paths.catalogue(), environments.Outcomes((), ())
+    catalogue, brought = paths.catalogue(), environments.MergeResult((), ())
     if names is None:
         brought = merge(stack, catalogue, dry=dry_run, rebuild=rebuild_registry)
     outcomes = migrate(stack, catalogue, names, dry=dry_run)
@@ -69,7 +75,7 @@ def command(
 
 def merge(
     stack: Stack, catalogue: Catalogue, *, dry: bool, rebuild: bool = False
-) -> environments.Outcomes:
+) -> environments.MergeResult:
     """Brings objects under the keys of their environments. Raises as `migrate`."""
     merging = environments.Merge(
         Dataset(stack.s3, stack.outputs["DatasetBucketName"]),
@@ -83,13 +89,13 @@ def merge(
         return merging.run(
             organizations,
             rebuild=rebuild,
-            tell=lambda name, done, of: change(f"{name}: {done:,} of {of:,} objects"),
+            progress=lambda name, done, of: change(f"{name}: {done:,} of {of:,} objects"),
         )
 
 
 def migrate(
     stack: Stack, catalogue: Catalogue, names: Sequence[str] | None, *, dry: bool
-) -> list[Outcome]:
+) -> list[MigrationCounts]:
     """Looks at all objects of these tables (None: of all); rewrites older ones unless `dry`.
 
     Shows how far it is. Raises WrongUsage for a name that is no table, CommandError, also while a
@@ -116,7 +122,7 @@ def migrate(
         )
 
 
-def _is_wanted(there: Wanted, checked: Sequence[str]) -> Callable[[str, str], bool]:
+def _is_wanted(there: ExpectedDataset, checked: Sequence[str]) -> Callable[[str, str], bool]:
     """Whether runs query a table's partition; of checks, whether they query a checked table."""
 
     def is_wanted(table: str, key: str) -> bool:
@@ -127,7 +133,7 @@ def _is_wanted(there: Wanted, checked: Sequence[str]) -> Callable[[str, str], bo
     return is_wanted
 
 
-def _chosen(every: Sequence[Shape], names: Sequence[str] | None) -> Sequence[Shape]:
+def _chosen(every: Sequence[TableShape], names: Sequence[str] | None) -> Sequence[TableShape]:
     known = {shape.name: shape for shape in every}
     for name in names or ():
         if name not in known:
@@ -135,6 +141,6 @@ def _chosen(every: Sequence[Shape], names: Sequence[str] | None) -> Sequence[Sha
     return every if names is None else [known[name] for name in names]
 
 
-def _as_dict(outcome: Outcome) -> dict[str, object]:
+def _as_dict(outcome: MigrationCounts) -> dict[str, object]:
     lacking = {name: [*map(str, sorted(days))] for name, days in outcome.lacking.items()}
     return {**asdict(outcome), "lacking": lacking}

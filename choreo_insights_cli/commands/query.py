@@ -38,7 +38,7 @@ described in docs/generated/tables.md and docs/generated/views.md; always filter
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """A query's rows, their columns' names, and the bytes that were read for it."""
 
     names: Sequence[str]
@@ -46,7 +46,6 @@ class Answer:
     scanned: int = 0
 
     def records(self) -> list[dict[str, Value]]:
-        """The rows by name."""
         return [dict(zip(self.names, row, strict=True)) for row in self.rows]
 
 
@@ -113,7 +112,7 @@ def _list_saved() -> None:
         click.echo(f"{name:{width}}  {title}")
 
 
-def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> Answer:
+def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
     """The answer to a query. Raises CommandError with the engine's reason when it fails.
 
     The local AWS knows neither views nor Trino's SQL: there a copy of the dataset is asked.
@@ -123,7 +122,7 @@ def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> 
     return by_athena(stack, sql, say)
 
 
-def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> Answer:
+def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
     """Asks Athena, within the stack's workgroup and database. Raises CommandError."""
     outputs = stack.outputs
     started = stack.athena.start_query_execution(
@@ -149,7 +148,7 @@ def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: Non
             names = [name or "" for name in cells.pop(0)]
             kinds = [column["Type"] for column in found["ResultSetMetadata"]["ColumnInfo"]]
         rows += [tuple(map(_typed, row, kinds)) for row in cells]
-    return Answer(names, rows, scanned)
+    return QueryResult(names, rows, scanned)
 
 
 def _wait(stack: Stack, query: str, sql: str, say: Callable[[str], None]) -> int:
@@ -177,7 +176,7 @@ def _typed(text: str | None, kind: str) -> Value:
     return text == "true" if kind == "boolean" else text
 
 
-def _by_duckdb(stack: Stack, sql: str) -> Answer:
+def _by_duckdb(stack: Stack, sql: str) -> QueryResult:
     """Asks a copy of the dataset. Raises CommandError."""
     # Together these take longer to import than most commands run.
     import duckdb  # noqa: PLC0415
@@ -194,7 +193,7 @@ def _by_duckdb(stack: Stack, sql: str) -> Answer:
         with views.connect(files, now, own) as database:
             found = database.execute(text)
             names = [column[0] for column in found.description or ()]
-            return Answer(names, [tuple(map(_plain, row)) for row in found.fetchall()])
+            return QueryResult(names, [tuple(map(_plain, row)) for row in found.fetchall()])
     except (duckdb.Error, SqlglotError) as error:
         raise CommandError(f"The query cannot be answered: {error}\n{sql}") from error
 
@@ -206,7 +205,7 @@ def _plain(value: Any) -> Value:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def as_csv_text(answer: Answer) -> str:
+def as_csv_text(answer: QueryResult) -> str:
     """CSV with a line of names; a null is an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -215,7 +214,7 @@ def as_csv_text(answer: Answer) -> str:
     return text.getvalue()
 
 
-def as_table(answer: Answer) -> Table:
+def as_table(answer: QueryResult) -> Table:
     """A table for a terminal; numbers stand to the right, a null is a dash."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = list(zip(*answer.rows, strict=True)) or [()] * len(answer.names)

@@ -1,14 +1,13 @@
-"""What a stack costs in a month, how that grows, and which limits it meets.
+"""Estimates what a stack costs in a month, how that grows, and which limits it meets.
 
-An estimate: `estimate` fills each price of `prices.toml` with a quantity, which follows from the
-stack's sizes and settings by the exporter's own rules, or from what was counted of it. It knows
-neither AWS nor a terminal.
+`estimate` multiplies each price of `prices.toml` by a quantity, which follows from the stack's
+sizes and settings by the exporter's own rules, or from counts. Nothing here calls AWS or prints.
 """
 
 from choreo_insights_cli.costs.bill import Estimate, Item, backfill, estimate
 from choreo_insights_cli.costs.growth import Grown, growth
 from choreo_insights_cli.costs.inputs import Counts, Inputs, runs_a_day
-from choreo_insights_cli.costs.limits import Limit, Met, beyond, limits
+from choreo_insights_cli.costs.limits import Limit, LimitReached, beyond, limits
 from choreo_insights_cli.costs.prices import Prices, load
 
 __all__ = [
@@ -18,7 +17,7 @@ __all__ = [
     "Inputs",
     "Item",
     "Limit",
-    "Met",
+    "LimitReached",
     "Prices",
     "backfill",
     "beyond",

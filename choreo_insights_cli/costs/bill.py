@@ -29,7 +29,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a stack costs in a month, or a backfill once. `counted` is what was not modelled."""
+    """The cost of a month of a stack, or of one backfill. `counted` was counted, not modelled."""
 
     inputs: Inputs
     prices_of: str
@@ -47,24 +47,23 @@ class Estimate:
         return sum(item.usd_after_free for item in self.items)
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, for JSON."""
         return {**asdict(self), "usd": self.usd, "usd_after_free": self.usd_after_free}
 
 
 def estimate(
     inputs: Inputs, counts: Counts | None, prices: Prices, *, catalogue: Catalogue | None = None
 ) -> Estimate:
-    """What a stack costs in a month, with what was counted in place of what the model says.
+    """Estimates a month of a stack; counts replace what the model says.
 
     `catalogue` has the stack's tables (None: the shipped ones). Raises ValueError for a region
-    without prices, and ConfigurationError for a table that there is not.
+    without prices, and ConfigurationError for an unknown table.
     """
     usage = Usage(inputs, catalogue or load(), counts)
     return _estimate(usage, prices, monthly(usage))
 
 
 def backfill(inputs: Inputs, prices: Prices, *, catalogue: Catalogue | None = None) -> Estimate:
-    """What it costs to export the whole history once. Raises as `estimate` does."""
+    """Estimates one backfill of the whole history. Raises as `estimate` does."""
     usage = Usage(inputs, catalogue or load())
     return _estimate(usage, prices, once(usage))
 

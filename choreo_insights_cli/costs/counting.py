@@ -1,6 +1,6 @@
-"""Inputs and counts of a stack that is there: from its parameters, and from what two queries say.
+"""Inputs and counts of a deployed stack, from its parameters and the results of two queries.
 
-The queries are in the SQL of Athena, and are for the stack's database; each gives one row.
+The queries are Athena SQL for the stack's database; each returns one row.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ Row = Mapping[str, str | float | None]
 
 
 def inputs_of(parameters: Mapping[str, str], region: str, today: date) -> Inputs:
-    """What a stack's template parameters say; the rest is as usual.
+    """The inputs by a stack's template parameters; the others keep their defaults.
 
     QuickSight counts with one author where it is on. Raises ValueError.
     """
@@ -42,7 +42,7 @@ def inputs_of(parameters: Mapping[str, str], region: str, today: date) -> Inputs
 
 
 def sized(inputs: Inputs, row: Row) -> Inputs:
-    """With the sizes that SIZES_SQL found, as they are where it found nothing.
+    """The inputs with the sizes of SIZES_SQL, where it has any.
 
     The number of organisations is the parameters'.
     """
@@ -60,10 +60,10 @@ def sized(inputs: Inputs, row: Row) -> Inputs:
 
 
 def counts_of(row: Row) -> Counts | None:
-    """What COUNTS_SQL found; None where the ledger tells of no whole day yet."""
+    """The counts of COUNTS_SQL; None while the ledger holds no whole day."""
     days = float(row.get("days") or 0)
     if not days:
         return None
     names = ("invocations", "seconds", "written")
-    found = {name: float(value) for name in names if (value := row.get(name)) is not None}
-    return Counts(days=days, **found)
+    counts = {name: float(value) for name in names if (value := row.get(name)) is not None}
+    return Counts(days=days, **counts)

@@ -18,9 +18,9 @@ DAYS = (180, 3 * 365)
 
 @dataclass(frozen=True)
 class Grown:
-    """A stack of this size: a scheduled run in the mean, what is stored, and a month's bill.
+    """A stack of this size: its mean scheduled run, what it stores, and a month's bill.
 
-    `requests` and `seconds` are of a run. `backfill_days` is how long the whole history takes.
+    `requests` and `seconds` are of a run. `backfill_days` is the time of a whole backfill.
     """
 
     apis: int
@@ -36,7 +36,6 @@ class Grown:
     usd_after_free: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return asdict(self)
 
 

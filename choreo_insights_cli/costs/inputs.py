@@ -20,7 +20,7 @@ class Inputs:
     `history_days` are the days since `ExportSince`, which is taken for the stack's age too.
     `seconds_a_request` is how long the Insights API takes, which only a run shows. Queries are
     Athena's; `authors` and `readers` are QuickSight's, none where it is off. The others are
-    parameters of the template. Raises ValueError for what cannot be.
+    parameters of the template. Raises ValueError for impossible values.
     """
 
     region: str = "eu-central-1"
@@ -48,7 +48,7 @@ class Inputs:
     quicksight_days: int = 400
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be."""
+        """Raises ValueError for impossible values."""
         positive = ("concurrency", "requests_per_minute", "batch_size", "token_minutes")
         for name, value in asdict(self).items():
             if isinstance(value, int | float) and (
@@ -59,7 +59,6 @@ class Inputs:
 
     @property
     def size(self) -> Size:
-        """One environment."""
         return Size(self.apis, self.applications)
 
     @property
@@ -72,7 +71,7 @@ class Inputs:
 class Counts:
     """What was counted in the last `days` days, or is there now (`objects`, `stored_bytes`).
 
-    What is None was not counted: the model tells it. `seconds` are those that the export
+    A None was not counted: the model fills it in. `seconds` are those that the export
     function was billed for.
     """
 
@@ -88,9 +87,9 @@ class Counts:
     scanned_bytes: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What was counted, by name; nothing where nothing was."""
-        found = {name: value for name, value in asdict(self).items() if value is not None}
-        return found if len(found) > 1 else {}
+        """The counts by name; empty where there are none."""
+        counts = {name: value for name, value in asdict(self).items() if value is not None}
+        return counts if len(counts) > 1 else {}
 
 
 def runs_a_day(schedule: str) -> float:
@@ -104,7 +103,7 @@ def runs_a_day(schedule: str) -> float:
         return _times(found[1], 60) * _times(found[2], 24)
     if schedule.startswith("at("):
         return 0
-    raise ValueError(f"{schedule!r} is no schedule, such as rate(1 hour)")
+    raise ValueError(f"{schedule!r} is not a schedule, such as rate(1 hour)")
 
 
 def _times(field: str, span: int) -> int:

@@ -1,4 +1,4 @@
-"""How much is asked for one partition, and how much it holds. The exporter's code counts."""
+"""How many queries a partition takes and how much it holds, by the exporter's own code."""
 
 import math
 import tomllib
@@ -72,21 +72,21 @@ def apis(size: Size) -> tuple[ApiNames, ...]:
     return tuple(ApiNames.of_id(f"api-{number}") for number in range(size.apis))
 
 
-_known: dict[tuple[str, str, Size], int] = {}
+_counts: dict[tuple[str, str, Size], int] = {}
 
 
-def questions(table: Table, size: Size) -> int:
-    """The queries that one partition takes: those of `choreo_insights.export.queries` are counted.
+def query_count(table: Table, size: Size) -> int:
+    """The number of queries that `choreo_insights.export.queries` makes for one partition.
 
     Pages follow from the rows, fan-outs from the APIs and the groups.
     """
     key = (table.name, table.root, size)
-    if key not in _known:
-        _known[key] = _counted(table, size)
-    return _known[key]
+    if key not in _counts:
+        _counts[key] = _count(table, size)
+    return _counts[key]
 
 
-def _counted(table: Table, size: Size) -> int:
+def _count(table: Table, size: Size) -> int:
     given = dict.fromkeys({*table.variables, *_of_sources(table)}, "")
     collecting = collect(table, given, apis(size))
     count = 0

@@ -1,4 +1,4 @@
-"""The prices, from `prices.toml`: the one place where a price stands."""
+"""The prices, from `prices.toml`: no other file holds one."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ FILE = Path(__file__).with_name("prices.toml")
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one `unit` costs in US dollars by region, and how many are `free` in each month."""
+    """The price of one `unit` in US dollars by region; `free` units a month cost nothing."""
 
     id: str
     service: str
@@ -34,7 +34,7 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"a
         """Raises ValueError where the prices of a region are not known."""
         if region not in self.regions:
             known = ", ".join(self.regions)
-            raise ValueError(f"no prices of {region} in {FILE.name}: there are those of {known}")
+            raise ValueError(f"{FILE.name} has no prices of {region}, only of {known}")
 
 
 def load(path: Path = FILE) -> Prices:

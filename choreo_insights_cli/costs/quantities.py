@@ -1,4 +1,4 @@
-"""How much of everything that has a price a stack takes: by the ids of `prices.toml`."""
+"""How much of each priced item a stack uses, by the ids of `prices.toml`."""
 
 import math
 from collections import Counter
@@ -30,7 +30,7 @@ _STANDARD_BYTES = 4_096
 # Of a mint, beside those of the run that wants it: the token and its lease.
 _DECRYPTIONS_A_MINT, _CALLS_A_MINT = 4, 8
 _LOG_BYTES_A_RUN, _LOG_BYTES_A_MINT = 4_000, 2_500
-_BYTES_A_QUESTION, _BYTES_A_REQUEST = 330, 2_500
+_BYTES_A_QUERY, _BYTES_A_REQUEST = 330, 2_500
 # Athena counts at least so much of a query; it reads an object's end, then what it needs of it.
 _LEAST_SCANNED = 10_000_000
 _READS_AN_OBJECT, _WRITES_A_QUERY = 2, 2
@@ -41,16 +41,15 @@ _SPICE_GB_AN_AUTHOR = 10
 
 
 def monthly(usage: Usage) -> dict[str, float]:
-    """Of a month."""
-    found: Counter[str] = Counter(_standing(usage))
+    month: Counter[str] = Counter(_standing(usage))
     for part in (_runs(usage), _queries(usage), _refreshes(usage)):
-        found.update({name: amount * DAYS_A_MONTH for name, amount in part.items()})
-    found["logs-storage"] = found["logs"]
-    return dict(found)
+        month.update({name: amount * DAYS_A_MONTH for name, amount in part.items()})
+    month["logs-storage"] = month["logs"]
+    return dict(month)
 
 
 def _standing(usage: Usage) -> dict[str, float]:
-    """Of a month, whatever runs in it."""
+    """The quantities of a month that do not depend on runs or queries."""
     inputs = usage.inputs
     rotations = min(_FREE_ROTATIONS_FROM, inputs.history_days // 365)
     spice = spice_gb(usage) if inputs.authors else 0.0
@@ -72,18 +71,18 @@ def _standing(usage: Usage) -> dict[str, float]:
 
 
 def _runs(usage: Usage) -> dict[str, float]:
-    """Of a day's runs."""
+    """The quantities of a day's runs."""
     inputs, run = usage.inputs, usage.run
     invocations = usage.a_day("invocations", inputs.runs_a_day)
     mints = usage.a_day("token_invocations", usage.mints)
-    # Who wants a token waits for it.
+    # The export function waits, and is billed, while the token function mints.
     modelled = run.seconds * inputs.runs_a_day + mints * _TOKEN_SECONDS
     seconds = usage.a_day("seconds", modelled)
     tokens_read = invocations * inputs.organizations
     calls = tokens_read + mints * _CALLS_A_MINT
-    # A run wins its slot of the request budget, renews it, and gives it back.
+    # A run takes a slot of the request budget, renews it, and releases it.
     renewals = 2 * invocations + seconds / RENEW
-    sent = usage.questions * _BYTES_A_QUESTION + usage.requests * _BYTES_A_REQUEST
+    sent = usage.queries * _BYTES_A_QUERY + usage.requests * _BYTES_A_REQUEST
     return {
         "lambda-requests": invocations + mints,
         f"lambda-{inputs.architecture}": seconds * EXPORT_GB + mints * _TOKEN_SECONDS * TOKEN_GB,
@@ -105,7 +104,7 @@ def _objects_of_query(usage: Usage, days: int) -> float:
 
 
 def _queries(usage: Usage) -> dict[str, float]:
-    """Of a day's queries by Athena."""
+    """The quantities of a day's Athena queries."""
     inputs = usage.inputs
     queries = usage.a_day("queries", inputs.queries_a_day)
     days = min(inputs.query_days, inputs.history_days)
@@ -145,7 +144,7 @@ def _refreshes(usage: Usage) -> dict[str, float]:
 
 
 def spice_gb(usage: Usage) -> float:
-    """What QuickSight's data sets take in SPICE."""
+    """The size of QuickSight's data sets in SPICE, in GB."""
     days = min(usage.inputs.quicksight_days, usage.inputs.history_days)
     return usage.rows_a_day * days * _SPICE_BYTES_A_ROW / _GB
 
@@ -153,13 +152,13 @@ def spice_gb(usage: Usage) -> float:
 def backfill_minutes(usage: Usage) -> float:
     """How long exporting the whole history takes: four parts share what a minute allows."""
     inputs = usage.inputs
-    requests = usage.questions_of_a_day / inputs.batch_size * inputs.history_days
+    requests = usage.queries_of_a_day / inputs.batch_size * inputs.history_days
     at_once = requests * inputs.seconds_a_request / (WORKERS * inputs.concurrency)
     return max(requests / inputs.requests_per_minute, at_once / 60)
 
 
 def once(usage: Usage) -> dict[str, float]:
-    """Of exporting the whole history once, by a backfill."""
+    """The quantities of one backfill of the whole history."""
     inputs = usage.inputs
     days, size = inputs.history_days, inputs.size
     parts = min(MOST_PARTS, math.ceil(days / SPAN_DAYS) * inputs.places)
@@ -167,8 +166,8 @@ def once(usage: Usage) -> dict[str, float]:
     written = days * sum(map(usage.copies, tables)) + days * inputs.places + parts * SPAN_DAYS
     started = parts * (START_SECONDS + len(tables) * LIST_SECONDS)
     seconds = WORKERS * backfill_minutes(usage) * 60 + started
-    asked = usage.questions_of_a_day * days
-    sent = asked * (_BYTES_A_QUESTION + _BYTES_A_REQUEST / inputs.batch_size)
+    queries = usage.queries_of_a_day * days
+    sent = queries * (_BYTES_A_QUERY + _BYTES_A_REQUEST / inputs.batch_size)
     stored = days * sum(object_bytes(table, size) * usage.copies(table) for table in tables)
     return {
         "lambda-requests": parts,

@@ -1,4 +1,4 @@
-"""What a stack does in a month, by the exporter's own rules: its runs, its objects, its seconds."""
+"""Models what a stack does by the exporter's own rules: its runs, its objects, its seconds."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from choreo_insights.dataset.coverage import is_closed, is_due, wanted
 from choreo_insights.dataset.cross_checks import is_checked
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights_cli.costs.inputs import Counts, Inputs
-from choreo_insights_cli.costs.partition_size import object_bytes, questions, rows
+from choreo_insights_cli.costs.partition_size import object_bytes, query_count, rows
 
 DAYS_A_MONTH = 365 / 12
 
@@ -34,27 +34,27 @@ _LEDGER_BYTES, _LEDGER_ROW_BYTES = 3_600, 25
 # Older versions of objects are kept for so long.
 _OLD_DAYS = 30
 _ENVIRONMENT = Environment("", "", "CHOREO", (), "")
-# A week of days, so that schedules that are no divisor of a day meet each of their phases.
+# A week, so that a schedule that does not divide a day evenly passes through all its phases.
 _WEEK = 7
 _FIRST = datetime(2026, 1, 5, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How many runs ask for one day of a table: all, and those that replace a day that is over."""
+class RunsPerDay:
+    """How many runs export one day of a table: all, and those that replace a day that is over."""
 
     runs: float = 0
     again: float = 0
 
 
 @dataclass(frozen=True)
-class Run:
-    """A scheduled run in the mean. It is behind where it has no time for all that is due.
+class MeanRun:
+    """The mean of the scheduled runs.
 
-    `listing` is how long listing takes, `work` everything else; seconds.
+    `listing` is how long listing takes, `work` everything else, both in seconds.
     """
 
-    questions: float
+    queries: float
     requests: float
     listing: float
     work: float
@@ -67,19 +67,19 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """From its start to its end: it is one invocation, and what it leaves is handed over."""
+        """From start to end. A run is one invocation; the state machine exports the rest."""
         return min(START_SECONDS + self.listing + self.work, INVOCATION_SECONDS)
 
     @property
     def keeps_up(self) -> bool:
-        """Whether it does all that is due, before the next one begins."""
+        """Whether it exports all that is due before the next run starts."""
         return self.work <= self.left and self.seconds <= self.most_seconds
 
 
 class Usage:
-    """What a stack of this size does. Figures without another unit are those of one day.
+    """What a stack of this size does. Figures without another unit are per day.
 
-    What was counted takes the place of what the rules say.
+    Counts replace what the rules say.
     """
 
     def __init__(self, inputs: Inputs, catalogue: Catalogue, counts: Counts | None = None) -> None:
@@ -92,12 +92,12 @@ class Usage:
         self._lists = [catalogue.table("environments"), self.names]
 
     def a_day(self, name: str, modelled: float) -> float:
-        """What was counted under this name in a day, or else what the rules say."""
+        """The daily count of this name, or else what the rules say."""
         counted: float | None = getattr(self.counts, name)
         return modelled if counted is None else counted / self.counts.days
 
     def copies(self, table: Table) -> int:
-        """The partitions of a table for each day."""
+        """The partitions of a table per day."""
         if table.on_prem_key and not self.inputs.on_prem_key:
             return 0
         if table.scope == "organization":
@@ -105,8 +105,8 @@ class Usage:
         types = table.environment_types
         return 0 if types and _ENVIRONMENT.type not in types else self.inputs.places
 
-    def asked(self, table: Table) -> Asked:
-        """How many runs ask for one day of this table."""
+    def runs_of(self, table: Table) -> RunsPerDay:
+        """How many runs export one day of this table."""
         inputs = self.inputs
         key = (table.covers, table.kept_days, inputs.runs_a_day, inputs.settle_hours)
         if key not in _walked:
@@ -115,12 +115,12 @@ class Usage:
 
     @cached_property
     def days_touched(self) -> float:
-        """Days that runs write something of, as many times as they do."""
-        return max((self.asked(t).runs for t in self.tables if self.copies(t)), default=0)
+        """Days that runs write to, each counted once per run."""
+        return max((self.runs_of(t).runs for t in self.tables if self.copies(t)), default=0)
 
     @cached_property
     def ledger_objects(self) -> float:
-        """Objects of the ledger of a day: one for each UTC date on which runs write any of it."""
+        """Ledger objects per day: one for each UTC date on which runs write to it."""
         return min(self.days_touched, 2 + math.ceil(self.inputs.settle_hours / 24))
 
     @property
@@ -131,7 +131,7 @@ class Usage:
     def _places_checked(self) -> dict[str, float]:
         """Days of environments and of organisations whose tables are compared, by scope."""
         scopes = {table.scope: table for table in self.daily if self.copies(table)}
-        return {scope: self.asked(t).runs * self.copies(t) for scope, t in scopes.items()}
+        return {scope: self.runs_of(t).runs * self.copies(t) for scope, t in scopes.items()}
 
     @property
     def places_checked(self) -> float:
@@ -139,37 +139,38 @@ class Usage:
         return sum(self._places_checked.values())
 
     @cached_property
-    def questions(self) -> float:
-        """What the API is asked."""
+    def queries(self) -> float:
+        """The queries that the API answers."""
         size = self.inputs.size
-        found = {table.name: table for table in (*self._lists, *self.tables)}
+        tables = {table.name: table for table in (*self._lists, *self.tables)}
         return sum(
-            questions(table, size) * self._times(table) * self.copies(table)
-            for table in found.values()
+            query_count(table, size) * self._times(table) * self.copies(table)
+            for table in tables.values()
         )
 
     @cached_property
-    def questions_of_a_day(self) -> float:
-        """What exporting one day that is over takes, once."""
+    def queries_of_a_day(self) -> float:
+        """The queries of exporting one day that is over, once."""
         kept = [table for table in self.daily if table.kept_days is None]
-        return sum(questions(t, self.inputs.size) * self.copies(t) for t in kept)
+        return sum(query_count(t, self.inputs.size) * self.copies(t) for t in kept)
 
     def _times(self, table: Table) -> float:
-        # The lists that others wait for are asked for by every run.
-        return self.inputs.runs_a_day if table in self._lists else self.asked(table).runs
+        # Every run exports the lists that other tables depend on.
+        return self.inputs.runs_a_day if table in self._lists else self.runs_of(table).runs
 
     @cached_property
     def requests(self) -> float:
-        """What these questions travel in: each run has two for the lists, and a last one that is
-        not full, for each organisation.
+        """The HTTP requests that carry these queries.
+
+        Each run has two for the lists, and a last one that is not full, for each organisation.
         """
         more = 2 * self.inputs.runs_a_day * self.inputs.organizations
-        return self.a_day("requests", self.questions / self.inputs.batch_size + more)
+        return self.a_day("requests", self.queries / self.inputs.batch_size + more)
 
     @cached_property
     def written(self) -> float:
         """Objects of tables that are written."""
-        modelled = sum(self.asked(table).runs * self.copies(table) for table in self.tables)
+        modelled = sum(self.runs_of(table).runs * self.copies(table) for table in self.tables)
         return self.a_day("written", modelled)
 
     @cached_property
@@ -183,7 +184,7 @@ class Usage:
 
         A run reads that of its open days when it begins, and each object before it appends to it.
         """
-        before = sum(self.asked(table).again * self.copies(table) for table in self.daily)
+        before = sum(self.runs_of(table).again * self.copies(table) for table in self.daily)
         checks = sum(times * self.checked[scope] for scope, times in self._places_checked.items())
         ledger = self.days_touched * (1 + (self.ledger_objects + 1) / 2)
         return before + checks + ledger
@@ -205,23 +206,22 @@ class Usage:
         return self.copies(table) * self.inputs.history_days
 
     @cached_property
-    def run(self) -> Run:
-        """One run."""
+    def run(self) -> MeanRun:
         each = 1 / self.inputs.runs_a_day if self.inputs.runs_a_day else 0.0
         requests = self.requests * each
         reading = (self.places_checked * PUT_SECONDS + self.gets * GET_SECONDS) * each / STORES
         writing = self.written * PUT_SECONDS * each / STORES
-        return Run(
-            self.questions * each,
+        return MeanRun(
+            self.queries * each,
             requests,
             self.pages * LIST_SECONDS,
-            max(_asking_seconds(requests, self.inputs), writing) + reading,
+            max(_request_seconds(requests, self.inputs), writing) + reading,
             86_400 * each or math.inf,
         )
 
     @property
     def objects(self) -> float:
-        """Objects that are there after all the days."""
+        """Objects after all the days."""
         if self.counts.objects is not None:
             return self.counts.objects
         of_tables = sum(map(self.objects_of, self.tables))
@@ -230,7 +230,7 @@ class Usage:
 
     @cached_property
     def bytes_a_day(self) -> float:
-        """What a day adds to the dataset for good."""
+        """Bytes that a day adds to the dataset."""
         return (
             self._bytes(self.daily)
             + self._bytes(table for table in self.tables if not table.daily)
@@ -242,18 +242,18 @@ class Usage:
         return sum(object_bytes(t, self.inputs.size) * self.copies(t) for t in tables)
 
     def table_bytes(self, table: Table) -> float:
-        """What a table has after all the days."""
+        """A table's bytes after all the days."""
         return self._bytes([table]) * self.inputs.history_days
 
     @cached_property
     def stored_bytes(self) -> float:
-        """What is there: the newest versions, and the older ones of a month."""
+        """Bytes stored: the newest versions, and the older ones of a month."""
         if self.counts.stored_bytes is not None:
             return self.counts.stored_bytes
         rewritten = sum(
             object_bytes(table, self.inputs.size)
             * self.copies(table)
-            * max(0, self.asked(table).runs - 1)
+            * max(0, self.runs_of(table).runs - 1)
             for table in self.tables
         )
         checks = _CHECKS_BYTES * max(0, self.places_checked - self.inputs.places)
@@ -276,29 +276,29 @@ class Usage:
 
     @property
     def mints(self) -> float:
-        """Tokens that are minted: when a run begins or goes on and the last one is too old."""
+        """Tokens minted per day: when a run starts or continues and the last one has expired."""
         life = self.inputs.token_minutes * 60
         a_run = 1 + self.run.seconds // life
         return self.inputs.organizations * min(86_400 / life, self.inputs.runs_a_day * a_run)
 
 
-def _asking_seconds(requests: float, inputs: Inputs) -> float:
-    """How long so many requests take: each its time, and no more in a minute than are allowed."""
+def _request_seconds(requests: float, inputs: Inputs) -> float:
+    """How long so many requests take, at most RequestsPerMinute of them in a minute."""
     at_once = inputs.seconds_a_request / inputs.concurrency
     minutes, last = divmod(requests, inputs.requests_per_minute)
     return max(requests * at_once, minutes * 60 + last * at_once)
 
 
-_walked: dict[tuple[str, int | None, float, float], Asked] = {}
+_walked: dict[tuple[str, int | None, float, float], RunsPerDay] = {}
 
 
-def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
-    """Follows a week of days through the runs until each is final, or is not asked for again."""
+def _walk(table: Table, runs_a_day: float, settle_hours: float) -> RunsPerDay:
+    """Follows a week of days through the runs until each is final, or no longer exported."""
     if not runs_a_day:
-        return Asked()
+        return RunsPerDay()
     if table.monthly:
         # The month that is open, in each run.
-        return Asked(runs_a_day, runs_a_day)
+        return RunsPerDay(runs_a_day, runs_a_day)
     runs = again = 0
     between = timedelta(days=1 / runs_a_day)
     for number in range(_WEEK):
@@ -320,4 +320,4 @@ def _walk(table: Table, runs_a_day: float, settle_hours: float) -> Asked:
             runs += 1
             again += written is not None and today > day
             written, run = now, run + 1
-    return Asked(runs / _WEEK, again / _WEEK)
+    return RunsPerDay(runs / _WEEK, again / _WEEK)

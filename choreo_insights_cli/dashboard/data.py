@@ -1,8 +1,8 @@
-"""What the panels need of the views, as small as it can be for every choice of the reader.
+"""The data of the panels, aggregated as far as every choice of the reader allows.
 
-A frame holds a view's rows added up over all that no panel tells apart. The reader's choices
-filter a frame and add it up further, which sums, counts, maxima and minima allow; a percentage
-comes from two sums. Nothing else is ever added up.
+A frame holds a view's rows, grouped by the columns that any panel needs. The page filters a frame
+and aggregates it further, which sums, counts, maxima and minima allow; a percentage comes from two
+sums. Nothing else is aggregated.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,30 +19,29 @@ from choreo_insights_cli.dashboard.description import (
     Dimension,
     Measure,
     Panel,
-    Part,
     Sheet,
+    ValuePart,
 )
 from choreo_insights_cli.sql.duckdb import all_views, tables_of
 
 _EPOCH_DAY = date(1970, 1, 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_OF_HOUR = (Part.HOUR, Part.HOUR_OF_DAY)
+_OF_HOUR = (ValuePart.HOUR, ValuePart.HOUR_OF_DAY)
 _FUNCTIONS = {Aggregation.SUM: "sum", Aggregation.MAX: "max", Aggregation.MIN: "min"}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Columns that panels of one view share. `rows_given`: each row is a row of the view."""
+    """The columns that panels of one view share. With `is_raw` each row is a row of the view."""
 
     view: str
-    rows_given: bool
+    is_raw: bool
     keys: tuple[str, ...]
     values: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Its name in the file."""
-        return f"{self.view}.rows" if self.rows_given else self.view
+        return f"{self.view}.rows" if self.is_raw else self.view
 
     @property
     def sql(self) -> str:
@@ -50,23 +49,23 @@ class Frame:
         columns = [f'"{key}"' for key in self.keys]
         columns += [f'{_expression(value)} AS "{value}"' for value in self.values]
         keys = ", ".join(str(number + 1) for number in range(len(self.keys)))
-        grouped = "" if self.rows_given else f" GROUP BY {keys}"
-        # Names of this project's own files; nothing of it comes from outside.
+        grouped = "" if self.is_raw else f" GROUP BY {keys}"
+        # The names come from this project's own files, none from outside.
         return f'SELECT {", ".join(columns)} FROM "{self.view}"{grouped} ORDER BY ALL'  # nosec B608
 
 
 def key_of(dimension: Dimension) -> str:
-    """The column of a frame that a dimension is made of."""
+    """The column of a frame that a dimension reads."""
     if dimension.part in _OF_HOUR:
         return "hour"
-    return dimension.column if dimension.part is Part.WHOLE else "day"
+    return dimension.column if dimension.part is ValuePart.WHOLE else "day"
 
 
 def values_of(measure: Measure) -> tuple[str, ...]:
-    """The columns of a frame that a measure is made of; of a percentage first the part.
+    """The columns of a frame that a measure reads; for a percentage the part comes first.
 
-    A percentage is of the rows that have all of its figures: a part whose whole is not known would
-    make it too high, and a whole whose part is not known too low.
+    A percentage counts only rows that have all of its figures: a part without its whole would make
+    it too high, a whole without its part too low.
     """
     match measure.aggregation:
         case Aggregation.PERCENT:
@@ -75,39 +74,39 @@ def values_of(measure: Measure) -> tuple[str, ...]:
             return tuple("&".join([f"sum:{column}", *needed[column]]) for column in columns)
         case Aggregation.COUNT:
             return ("count:*",)
-        case Aggregation.GIVEN:
+        case Aggregation.AS_IS:
             return (measure.column,)
         case other:
             return (f"{_FUNCTIONS[other]}:{measure.column}",)
 
 
-def rows_given(panel: Panel) -> bool:
+def is_raw(panel: Panel) -> bool:
     """Whether a panel shows rows of its view as they are."""
-    return any(measure.aggregation is Aggregation.GIVEN for measure in panel.measures)
+    return any(measure.aggregation is Aggregation.AS_IS for measure in panel.measures)
 
 
 def frames(panels: Iterable[Panel]) -> dict[str, Frame]:
     """The frames of these panels by their names."""
-    found: dict[str, Frame] = {}
+    by_name: dict[str, Frame] = {}
     for panel in panels:
         dimensions = (panel.x, panel.y, panel.series, *panel.dimensions)
         keys = [choice.value for choice in panel.filters]
         keys += [only.column for only in panel.only]
         keys += [key_of(dimension) for dimension in dimensions if dimension]
         values = [value for measure in panel.measures for value in values_of(measure)]
-        frame = Frame(panel.view, rows_given(panel), (), ())
-        known = found.get(frame.name, frame)
-        found[frame.name] = Frame(
+        frame = Frame(panel.view, is_raw(panel), (), ())
+        known = by_name.get(frame.name, frame)
+        by_name[frame.name] = Frame(
             panel.view,
-            frame.rows_given,
+            frame.is_raw,
             tuple(sorted({*known.keys, *keys}, key=_key_order)),
             tuple(sorted({*known.values, *values})),
         )
-    return found
+    return by_name
 
 
 def _key_order(key: str) -> tuple[bool, str]:
-    # Sorted by time first, the columns are mostly like the row before, and pack well.
+    # Sorted by time, most values equal those of the row before, and gzip packs them well.
     return key not in ("day", "hour"), key
 
 
@@ -123,9 +122,9 @@ def _expression(value: str) -> str:
 
 
 def filled(database: duckdb.DuckDBPyConnection, frame: Frame) -> dict[str, Any]:
-    """A frame's columns: `texts` are those of `values` by number, null as null.
+    """A frame's columns. A text is an index into `texts`; null stays null.
 
-    Days are whole days and hours whole hours since 1970, other instants milliseconds; all UTC.
+    Days and hours are counted since 1970, other instants are milliseconds; all UTC.
     """
     rows = database.execute(frame.sql).fetchall()
     names = (*frame.keys, *frame.values)
@@ -150,28 +149,27 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def panels_of(sheets: Iterable[Sheet]) -> list[Panel]:
-    """All panels of these sheets."""
     return [panel for sheet in sheets for panel in sheet.panels]
 
 
 def sources(panel: Panel) -> list[str]:
-    """The tables of a panel's view of which each day has its own rows."""
+    """The partitioned tables that a panel's view reads."""
     named = tables_of(panel.view)
-    # The registry gives names, and does not say what a day holds.
+    # The registry has no days: it only adds names.
     return sorted(named - UNPARTITIONED)
 
 
 def needed_tables(sheets: Iterable[Sheet]) -> frozenset[str]:
-    """The tables of the dataset that the file is made of."""
+    """The tables of the dataset that the panels read."""
     read = {*(panel.view for panel in panels_of(sheets)), "export_days", "environment_names"}
     return frozenset(table for view in read for table in tables_of(view))
 
 
 def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """For each table, organisation and environment the days with an export, from the ledger.
+    """The exported days of each table, organisation and environment, from the ledger.
 
-    `days` are pairs of the first and last day in a row. A table that was tried in vain has none.
-    The comparisons of tables are not in the ledger: their days are those with any.
+    `days` are pairs: the first and last day of each unbroken range. A table whose export failed has
+    none. `checks` is not in the ledger: its days are those that have any.
     """
     rows = database.execute(
         "SELECT table_name, organization, environment, day, state IS DISTINCT FROM 'missing'"
@@ -180,9 +178,9 @@ def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
         " ORDER BY ALL",
         [CHECKS],
     ).fetchall()
-    found: dict[tuple[str, str, str | None], list[list[int]]] = {}
+    by_place: dict[tuple[str, str, str | None], list[list[int]]] = {}
     for table, organization, environment, day, there in rows:
-        ranges = found.setdefault((table, organization, environment), [])
+        ranges = by_place.setdefault((table, organization, environment), [])
         number = _plain("day", day)
         if there and ranges and ranges[-1][1] == number - 1:
             ranges[-1][1] = number
@@ -190,7 +188,7 @@ def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
             ranges.append([number, number])
     return [
         {"table": table, "organization": organization, "environment": environment, "days": days}
-        for (table, organization, environment), days in found.items()
+        for (table, organization, environment), days in by_place.items()
     ]
 
 
@@ -203,7 +201,7 @@ def environments(database: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
 
 
 def everything(database: duckdb.DuckDBPyConnection, sheets: Iterable[Sheet]) -> dict[str, Any]:
-    """All that the file holds of the dataset."""
+    """The data of the page, as JSON values."""
     needed = frames(panels_of(sheets))
     return {
         "frames": {name: filled(database, frame) for name, frame in needed.items()},
@@ -213,7 +211,7 @@ def everything(database: duckdb.DuckDBPyConnection, sheets: Iterable[Sheet]) -> 
 
 
 def unknown_columns(panel: Panel) -> Iterator[str]:
-    """Columns that a panel names and its view has not."""
+    """The columns that a panel names and its view lacks."""
     there = {column.name for column in all_views()[panel.view].columns}
     frame = next(iter(frames([panel]).values()))
     for name in (*frame.keys, *frame.values):

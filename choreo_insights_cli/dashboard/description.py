@@ -1,4 +1,4 @@
-"""What a panel is made of. Nothing here knows by which tool a panel is drawn."""
+"""Describes panels, independently of the tool that draws them."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,11 +23,11 @@ class Aggregation(StrEnum):
     MAX = "max"
     MIN = "min"
     PERCENT = "percent"  # 100 * sum(column) / sum(whole)
-    GIVEN = "given"  # a table's row is a row of the view
+    AS_IS = "as is"  # each row of the table is a row of the view
 
 
 class Unit(StrEnum):
-    """What a figure counts, and how it is written."""
+    """The unit of a figure, which decides how it is formatted."""
 
     COUNT = "count"  # 1,234
     PERCENT = "percent"  # of 0 to 100: 12.34 %
@@ -39,8 +39,8 @@ class Unit(StrEnum):
     TEXT = "text"
 
 
-class Part(StrEnum):
-    """What of a column's value a dimension takes."""
+class ValuePart(StrEnum):
+    """The part of a column's value that a dimension groups by."""
 
     WHOLE = "whole"
     HOUR = "hour"
@@ -51,7 +51,7 @@ class Part(StrEnum):
 
 
 class Filter(StrEnum):
-    """A choice of the reader; the value is the column of a view that it looks at."""
+    """A choice of the reader, by the column of the view that it filters."""
 
     ORGANIZATION = "organization"
     ENVIRONMENT = "environment"
@@ -68,8 +68,8 @@ class Colour(StrEnum):
     PURPLE = "#CC79A7"
     SKY = "#56B4E9"
     VERMILION = "#D55E00"
-    # In place of their black, to be seen on black too, and darker than their purple and green,
-    # which some people see as grey. Their yellow cannot be seen on white.
+    # Replaces their black, which is invisible on black; darker than their purple and green, which
+    # some people see as grey. Their yellow is invisible on white.
     GREY = "#676767"
 
 
@@ -82,15 +82,15 @@ PALETTE = (
     Colour.SKY,
     Colour.VERMILION,
 )
-# For what is left over.
+# For the others together.
 REST = Colour.GREY
-# From few to many, for heat maps: one hue, so that lightness alone tells.
+# From few to many, for heat maps: one hue, as lightness is seen by everybody.
 SCALE = ("#DEEBF7", "#08519C")
 
 
 @dataclass(frozen=True)
 class Value:
-    """A value that a column is known to have, with what a reader sees for it."""
+    """A known value of a column, with its label."""
 
     value: str
     label: str
@@ -99,11 +99,11 @@ class Value:
 
 @dataclass(frozen=True)
 class Dimension:
-    """A column by whose values rows are told apart."""
+    """A column to group rows by."""
 
     column: str
     label: str
-    part: Part = Part.WHOLE
+    part: ValuePart = ValuePart.WHOLE
     unit: Unit = Unit.TEXT
     known: tuple[Value, ...] = ()
     # What stands for null and for empty text.
@@ -121,7 +121,7 @@ class Measure:
     # The columns that together are the 100 percent; `column` is the part.
     whole: tuple[str, ...] = ()
     colour: Colour | None = None
-    # Whether a person should look where it is more than 0.
+    # Whether a figure above 0 needs attention.
     bad: bool = False
 
 
@@ -135,18 +135,18 @@ class Order:
 
 @dataclass(frozen=True)
 class Only:
-    """Rows of the view that a panel takes: those with the value."""
+    """Keeps the rows of the view that have this value."""
 
     column: str
     value: str
 
 
 @dataclass(frozen=True)
-class NotGiven:
-    """When the source has nothing to give, and the words for it.
+class Unavailable:
+    """When the source has no data for a panel, and the text that says so.
 
     `environment_type`: only environments of this type have figures.
-    `where_tried`: organisations without the right key are not even tried.
+    `where_tried`: an organisation without the on-prem key is not queried.
     """
 
     reason: str
@@ -163,15 +163,14 @@ PLACE = (Filter.ORGANIZATION, Filter.ENVIRONMENT)
 class Panel:
     """One figure, chart or table.
 
-    `tells` is a line for the reader. `top`: at most so many values of `x` (or `y` of a heat map,
-    or rows of a table), the largest by `order`. `top_series`: so many series; with sums, the
-    others together are `Other`. `nothing` is said where data were exported and hold no row: that
-    nothing happened. That a day was not exported yet is told the same way everywhere.
+    `top` limits the values of `x` (`y` of a heat map, the rows of a table) to the largest by
+    `order`. `top_series` limits the series; with sums, `Other` adds up the rest. The panel shows
+    `nothing` where data were exported but hold no row.
     """
 
     id: str
     title: str
-    tells: str
+    subtitle: str
     view: str
     kind: Kind
     measures: tuple[Measure, ...]
@@ -185,7 +184,7 @@ class Panel:
     order: tuple[Order, ...] = ()
     top: int | None = None
     top_series: int | None = None
-    not_given: NotGiven | None = None
+    unavailable: Unavailable | None = None
 
 
 @dataclass(frozen=True)
@@ -194,5 +193,5 @@ class Sheet:
 
     id: str
     title: str
-    tells: str
+    subtitle: str
     panels: tuple[Panel, ...] = field(default=())

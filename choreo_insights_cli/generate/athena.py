@@ -44,7 +44,7 @@ def _view(view: View) -> dict[str, Any]:
             "DatabaseName": {"Ref": "DatabaseName"},
             "TableInput": {
                 "Name": view.name,
-                # Trino takes this for the parameter `comment`, and knows a view by that.
+                # Trino recognises a view by this value of the parameter `comment`.
                 "Description": _COMMENT,
                 "Owner": {"Ref": "AWS::AccountId"},
                 "TableType": "VIRTUAL_VIEW",
@@ -75,7 +75,7 @@ def _view(view: View) -> dict[str, Any]:
 
 
 def _column(column: ViewColumn) -> dict[str, str]:
-    # Glue takes 255 characters of comment.
+    # Glue limits a comment to 255 characters.
     return {"Name": column.name, "Type": column.type, "Comment": column.meaning[:255]}
 
 

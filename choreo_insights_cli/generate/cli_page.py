@@ -55,7 +55,7 @@ def _usage(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _text(command: click.Command) -> str:
-    """What a command's help says, without click's mark before text that is laid out."""
+    """A command's help text, without click's mark before preformatted text."""
     return inspect.cleandoc(command.help or "").replace("\b\n", "")
 
 

@@ -1,4 +1,4 @@
-"""What follows from the documents, views and panels: the files that `make tables` writes."""
+"""Generates every file that follows from the documents, views and panels: `make tables`."""
 
 import sys
 import tomllib
@@ -21,21 +21,21 @@ from choreo_insights_cli.sql.shipped import OWN
 
 
 def version(root: Path) -> str:
-    """The release that a project's folder is, or the last one before it."""
+    """The version of a project's folder: its release, or the last one before it."""
     with (root / "pyproject.toml").open("rb") as file:
-        found: str = tomllib.load(file)["project"]["version"]
-    return found
+        number: str = tomllib.load(file)["project"]["version"]
+    return number
 
 
 def own_version() -> str:
-    """The release that this program is of."""
+    """The version of this program."""
     return version(ROOT) if is_project(ROOT) else metadata.version(DISTRIBUTION)
 
 
 def generated(root: Path) -> Iterator[tuple[Path, str]]:
     """Every derived file below `root`, a project's folder, with its content.
 
-    It follows from the documents alone, never from what was compiled before. Raises DocumentError.
+    Reads only the documents, never compiled output. Raises DocumentError.
     """
     against = schema()
     program = root / PACKAGE.name if (root / PACKAGE.name).exists() else PACKAGE
@@ -45,8 +45,8 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
         *(table.name for table in shipped),
         *(view.stem for view in (program / "sql/views").glob("*.sql")),
     )
-    found = compile_folder(root / "custom", against, taken)
-    own = [msgspec.structs.replace(table, own=True) for table in found]
+    custom = compile_folder(root / "custom", against, taken)
+    own = [msgspec.structs.replace(table, own=True) for table in custom]
     yield root / "layers/insights/choreo_insights/catalogue.json", _compiled(shipped)
     yield root / "generated/custom_catalogue.json", _compiled(own)
     versions = {"Version": version(root), "DatasetVersion": str(VERSION)}
@@ -74,7 +74,7 @@ def _described(table: Table) -> tuple[str, str, Sequence[Column]]:
 
 
 def write(root: Path, *, check: bool) -> int:
-    """Writes what is stale, or only names it; 1 where a document is broken or a check fails.
+    """Writes stale files, or with `check` names them. Returns the exit code.
 
     Raises WrongUsage where the folder is of another release than this program.
     """

@@ -27,7 +27,7 @@ _PARQUET = {"EXTERNAL": "TRUE", "classification": "parquet"}
 def render(
     tables: Iterable[tuple[str, str, Iterable[Column]]], outputs: Mapping[str, str] | None = None
 ) -> str:
-    """The template as YAML text for tables given by name, description and columns."""
+    """The template as YAML, from each table's name, description and columns."""
     resources = {
         logical_id(name, "Table"): _glue_table(name, description, columns)
         for name, description, columns in tables
@@ -71,7 +71,7 @@ def _glue_table(name: str, description: str, columns: Iterable[Column]) -> dict[
             "SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
         },
         "Columns": [_column(column) for column in columns],
-        # Trino asks for it; AWS fills it in where it is left out, the emulator does not.
+        # Trino requires it; AWS fills it in where it is missing, the emulator does not.
         "NumberOfBuckets": 0,
     }
     partitioned = name not in UNPARTITIONED
@@ -96,7 +96,7 @@ def _column(column: Column) -> dict[str, str]:
     # Glue folds capitals.
     entry = {"Name": column.name.lower(), "Type": column.type}
     if column.meaning:
-        # Glue takes 255 characters of comment.
+        # Glue limits a comment to 255 characters.
         entry["Comment"] = " ".join(column.meaning.split())[:255]
     return entry
 

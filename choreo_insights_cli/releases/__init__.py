@@ -1,1 +1,1 @@
-"""What an update changes in a dataset that is there already, and how older days follow."""
+"""What an update changes in an existing dataset, and how older days are migrated."""

@@ -1,4 +1,4 @@
-"""What `make deploy` says before it changes tables that are there."""
+"""The announcement of `make deploy` before it changes existing tables."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -20,9 +20,9 @@ def announced(
     since: date,
     today: date,
 ) -> list[str]:
-    """What a deployment of a catalogue changes in these tables and views, line by line.
+    """The changes of these tables and views by a deployment of a catalogue, line by line.
 
-    Raises CommandError where it would break days that are there.
+    Raises CommandError where the deployment would break existing days.
     """
     every = shapes(catalogue, shipped.OWN)
     of_tables = changes.differences(
@@ -32,7 +32,7 @@ def announced(
     )
     if reason := changes.refusal(of_tables):
         raise CommandError(reason)
-    daily = [shape.name for shape in every if shape.asked == "daily"]
+    daily = [shape.name for shape in every if shape.queried == "daily"]
     of_views = changes.differences(
         views, {view.name: types(view.columns) for view in shipped.views()}
     )
@@ -45,10 +45,10 @@ def announce(
     catalogue: Catalogue,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Says what a deployment with these parameters changes in the tables that are there.
+    """Prints how a deployment with these parameters changes existing tables.
 
-    Says nothing where nothing is deployed yet. Raises CommandError where it would break days that
-    are there, or what boto3 raises.
+    Prints nothing for a first deployment. Raises CommandError where it would break existing days,
+    or what boto3 raises.
     """
     try:
         earlier, database = stack.parameters, stack.outputs["DatabaseName"]
@@ -56,8 +56,8 @@ def announce(
         return
     since = date.fromisoformat({**earlier, **parameters}["ExportSince"])
     today = datetime.now(UTC).date()
-    found = announced(*deployed(stack.glue, database), catalogue, since, today)
-    if found:
-        say("This changes tables that are there:")
-    for line in found:
+    changed = announced(*deployed(stack.glue, database), catalogue, since, today)
+    if changed:
+        say("This changes existing tables:")
+    for line in changed:
         say(f"  {line}")

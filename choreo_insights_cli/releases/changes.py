@@ -1,4 +1,4 @@
-"""How the tables of two releases differ, and what becomes of the days that are there. No AWS."""
+"""How the tables of two releases differ, and what that means for exported days. No AWS."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -7,12 +7,11 @@ from datetime import date
 from choreo_insights.catalogue import Column
 from choreo_insights_cli.sql.statements import ViewColumn
 
-# The type of each column, in the words of Glue or QuickSight.
+# The type of each column, as Glue or QuickSight names it.
 Types = Mapping[str, str]
 
 
 def types(columns: Iterable[Column | ViewColumn]) -> dict[str, str]:
-    """The type of each column."""
     return {column.name: column.type for column in columns}
 
 
@@ -27,7 +26,7 @@ class Retyped:
 
 @dataclass(frozen=True)
 class Change:
-    """How one table differs. `renamed` are the names of today by the former ones."""
+    """How one table differs. `renamed` maps former names to today's."""
 
     table: str
     added: tuple[str, ...]
@@ -37,13 +36,12 @@ class Change:
 
     @property
     def is_none(self) -> bool:
-        """Whether nothing differs."""
         return not (self.added or self.removed or self.renamed or self.retyped)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """How all tables differ: those that are new, those that are gone, and the others."""
+    """How all tables differ: new ones, removed ones, and changed ones."""
 
     new: tuple[str, ...]
     gone: tuple[str, ...]
@@ -62,8 +60,8 @@ def differences(
     now: Mapping[str, Types],
     renamed: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Changes:
-    """What is different now. `renamed` are each table's names of today by the former ones."""
-    found = (
+    """Compares the tables. `renamed` maps each table's former names to today's."""
+    changed = (
         _change(name, before[name], types, (renamed or {}).get(name, {}))
         for name, types in now.items()
         if name in before
@@ -71,7 +69,7 @@ def differences(
     return Changes(
         tuple(name for name in now if name not in before),
         tuple(name for name in before if name not in now),
-        tuple(change for change in found if not change.is_none),
+        tuple(change for change in changed if not change.is_none),
     )
 
 
@@ -96,7 +94,7 @@ def _change(table: str, before: Types, now: Types, renamed: Mapping[str, str]) -
 
 
 def refusal(changes: Changes) -> str | None:
-    """Why the tables cannot be deployed over those that are there, or None where they can."""
+    """Why the tables cannot replace the deployed ones, or None where they can."""
     lines = [
         f"{table}.{column.column} was {column.before} and would be {column.now}."
         for table, column in changes.retyped
@@ -113,42 +111,42 @@ def refusal(changes: Changes) -> str | None:
 
 
 def of_tables(changes: Changes, daily: Iterable[str], since: date, today: date) -> Iterator[str]:
-    """What a person should know of the tables, line by line; none where nothing differs.
+    """Describes the changes of tables, line by line.
 
-    `daily` are the tables that are asked for by day: of others the past cannot be asked for.
+    `daily` are the tables that are queried by day: of others the past cannot be queried.
     """
     by_day = set(daily)
     for name in changes.new:
-        yield f"{name} is new: the next runs export it, since {since} where it is one by day."
+        yield f"{name} is new: the next runs export it, from {since} on if it has days."
     for name in changes.gone:
-        yield f"{name} is gone from SQL: its objects stay in S3 under insights/{name}/."
+        yield f"{name} is removed from SQL: its objects stay in S3 under insights/{name}/."
     for change in changes.changed:
         for former, name in change.renamed.items():
             yield (
-                f"{change.table}.{former} is {name} now. `insights migrate` says so in the objects"
-                f" that are there; until then {name} is null in them. SQL that names {former} must"
+                f"{change.table}.{former} is {name} now. `insights migrate` renames it in existing"
+                f" objects; until then {name} is null in them. SQL that names {former} must"
                 f" name {name}."
             )
         for name in change.removed:
-            yield f"{change.table}.{name} is gone from SQL: objects that are there keep it."
+            yield f"{change.table}.{name} is removed from SQL: existing objects keep it."
         for name in change.added:
-            yield f"{change.table}.{name} is new: null on the days that are there."
+            yield f"{change.table}.{name} is new: null on days that are exported already."
     grown = [change.table for change in changes.changed if change.added and change.table in by_day]
     if grown:
-        yield "What Choreo still has of new columns, for the days that are there, is fetched by"
+        yield "To export new columns of these days, as far as Choreo still has them:"
         yield f"  {backfill(since, today, grown)}"
 
 
 def of_views(changes: Changes) -> Iterator[str]:
-    """What a person should know of the views."""
+    """Describes the changes of views, line by line."""
     for name in changes.gone:
-        yield f"The view {name} is gone: SQL and dashboards of yours that read it will fail."
+        yield f"The view {name} is removed: your SQL and dashboards that read it will fail."
     for change in changes.changed:
         for name in (*change.removed, *change.renamed):
-            yield f"The view {change.table} has no {name} any more: what reads it will fail."
+            yield f"The view {change.table} no longer has {name}: your SQL that reads it will fail."
 
 
 def backfill(first: date, last: date, tables: Iterable[str]) -> str:
-    """The command that asks for final days again."""
+    """The command that exports final days again."""
     names = ",".join(sorted(tables))
     return f"insights backfill --from {first} --to {last} --tables {names} --again"

@@ -1,4 +1,4 @@
-"""The ledger's entries of what is written without querying its source."""
+"""Ledger entries of objects that are written without querying Choreo."""
 
 from datetime import datetime
 
@@ -20,8 +20,8 @@ def entry_of(
 ) -> Entry:
     """The entry of an object of a table, requested at `asked`, with its rows and size.
 
-    Which organisation and environment it is of, its rows say, or its key where it has none. Raises
-    ValueError where the body is no Parquet file.
+    Reads organisation and environment from the rows, or from the key where there are none. Raises
+    ValueError where the body is not a Parquet file.
     """
     columns = decode(body, _PLACE)
     rows = max(map(len, columns.values()), default=0)

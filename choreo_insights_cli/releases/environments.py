@@ -29,17 +29,18 @@ from choreo_insights.dataset.registry_build import Builder, Owner, place_of, pla
 from choreo_insights.dataset.registry_merge import KnownEnvironment, bound_key
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken
 from choreo_insights.errors import InsightsError
-from choreo_insights_cli.releases.union import File, covers, united
+from choreo_insights_cli.releases.union import UnionFile, covers, united
 
 # Requests to S3 under way at a time.
 _THREADS = 32
 _RUN = "migrate"
-Tell = Callable[[str, int, int], None]
+# Called with a table, and how many of how many objects are done.
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass
-class Outcome:
-    """What became of an environment's objects, in counts.
+class MergeCounts:
+    """How many objects of an environment were merged, and how.
 
     `moved` had their day to themselves. `merged` shared it: every row stays, with the higher count
     of each. `spare` had nothing more, and are deleted. `left` are the days of those that wait for
@@ -56,15 +57,15 @@ class Outcome:
     left: set[date] = field(default_factory=set)
 
 
-class Outcomes(NamedTuple):
-    """The environments that had objects under other keys, and registry objects made anew."""
+class MergeResult(NamedTuple):
+    """The environments with objects under other keys, and the rebuilt registry objects."""
 
-    environments: Sequence[Outcome]
+    environments: Sequence[MergeCounts]
     rebuilt: Sequence[str]
 
 
-def lines(outcomes: Outcomes, *, dry: bool) -> Iterator[str]:
-    """What a person should know, line by line; none where all objects are as they should be."""
+def lines(outcomes: MergeResult, *, dry: bool) -> Iterator[str]:
+    """The report, line by line; empty where nothing needs a change."""
     for key in outcomes.rebuilt:
         yield f"{key}: {'to be made' if dry else 'made'} from the dataset."
     for each in outcomes.environments:
@@ -83,16 +84,15 @@ def lines(outcomes: Outcomes, *, dry: bool) -> Iterator[str]:
         yield f"  insights export --from {left[0]} --to {left[-1]}"
         yield "  insights migrate"
     if not dry and outcomes.environments:
-        yield "What was deleted or replaced can be restored for 30 days, as all earlier versions."
+        yield "Deleted and replaced objects can be restored for 30 days."
 
 
-def as_dict(outcomes: Outcomes) -> dict[str, object]:
-    """For JSON."""
-    found = [
+def as_dict(outcomes: MergeResult) -> dict[str, object]:
+    environments = [
         {**asdict(each), "keys": sorted(each.keys), "left": [*map(str, sorted(each.left))]}
         for each in outcomes.environments
     ]
-    return {"environments": found, "registry": [*outcomes.rebuilt]}
+    return {"environments": environments, "registry": [*outcomes.rebuilt]}
 
 
 def _and(keys: Iterable[str]) -> str:
@@ -109,8 +109,8 @@ class _Object(NamedTuple):
     owner: Owner | None
 
 
-class _Done(NamedTuple):
-    """What became of one object."""
+class _ObjectResult(NamedTuple):
+    """The outcome for one object."""
 
     id: str
     part: str
@@ -136,9 +136,9 @@ class Merge:
     dry: bool
 
     def run(
-        self, organizations: Iterable[str], *, rebuild: bool = False, tell: Tell = _silent
-    ) -> Outcomes:
-        """Merges what lies under other keys; with `rebuild` makes unreadable registries anew.
+        self, organizations: Iterable[str], *, rebuild: bool = False, progress: Progress = _silent
+    ) -> MergeResult:
+        """Merges the objects under other keys; with `rebuild` rebuilds unreadable registries.
 
         Raises InsightsError where an object cannot be read or written, and Unreadable for an
         object of the registry without `rebuild`.
@@ -146,27 +146,29 @@ class Merge:
         if not self.dry:
             # From here on release 0.1.0 writes nothing: it would double everything again.
             self.dataset.claim()
-        found: list[Outcome] = []
+        found: list[MergeCounts] = []
         rebuilt: list[str] = []
         with ThreadPoolExecutor(_THREADS) as threads:
             for name in organizations:
-                organization = _Organization(self, name, threads, tell)
+                organization = _Organization(self, name, threads, progress)
                 if rebuild:
                     rebuilt += organization.rebuild()
                 found += organization.merge()
-        return Outcomes(found, rebuilt)
+        return MergeResult(found, rebuilt)
 
 
 class _Organization:
     """One organisation's registry and objects."""
 
-    def __init__(self, merge: Merge, name: str, threads: ThreadPoolExecutor, tell: Tell) -> None:
+    def __init__(
+        self, merge: Merge, name: str, threads: ThreadPoolExecutor, progress: Progress
+    ) -> None:
         self._all = merge
         self._dataset = merge.dataset
         self._name = name
         self._threads = threads
-        self._tell = tell
-        # What a rebuild has made, which a dry one does not write.
+        self._progress = progress
+        # The rebuilt objects, which a dry run does not write.
         self._known: tuple[KnownEnvironment, ...] = ()
         self._builder = Builder(merge.dataset, lambda _, parts: self._owners(parts))
         self._registry = Registry(merge.dataset, _RUN, lambda: merge.now, self._builder)
@@ -174,7 +176,7 @@ class _Organization:
     # The registry
 
     def rebuild(self) -> Iterator[str]:
-        """Makes the objects anew that are lost or damaged, and completes names from the lists."""
+        """Rebuilds lost or damaged objects, and completes names from the lists."""
         kind = environments_object(self._name)
         known = self._readable(kind)
         if known is None:
@@ -204,12 +206,12 @@ class _Organization:
     # Whose objects are where
 
     def _owners(self, parts: Collection[str]) -> Mapping[str, Sequence[Owner]]:
-        """Who has rows under each part of the key, by the oldest day first."""
-        found: dict[str, dict[str, Owner]] = {part: {} for part in parts}
+        """The owners of the rows under each part of the key, the oldest day first."""
+        owners_by_part: dict[str, dict[str, Owner]] = {part: {} for part in parts}
         for each in sorted(self._objects(parts), key=lambda each: each.day):
             if each.owner:
-                found[each.part].setdefault(each.owner.id, each.owner)
-        return {part: [*owners.values()] for part, owners in found.items()}
+                owners_by_part[each.part].setdefault(each.owner.id, each.owner)
+        return {part: [*owners.values()] for part, owners in owners_by_part.items()}
 
     def _objects(self, parts: Collection[str]) -> list[_Object]:
         """All objects of data under these parts of the key, each looked into."""
@@ -219,11 +221,11 @@ class _Organization:
             for key, _ in self._dataset.everything()
             if (place := place_of(key)) in wanted
         ]
-        found: list[_Object] = []
+        objects: list[_Object] = []
         for number, each in enumerate(self._threads.map(self._looked_into, keys), 1):
-            found += [each] if each else []
-            self._tell(self._name, number, len(keys))
-        return found
+            objects += [each] if each else []
+            self._progress(self._name, number, len(keys))
+        return objects
 
     def _looked_into(self, where: tuple[str, str]) -> _Object | None:
         key, part = where
@@ -237,14 +239,14 @@ class _Organization:
         ids, names = (columns.get(name) for name in ("environment_id", "environment"))
         if ids:
             if not ids[0]:
-                # Rows of an environment without an id are nobody's: they stay where they are.
+                # Rows of an environment without an id have no owner: they stay where they are.
                 return None
             owner = Owner(ids[0], (names or [None])[0] or "", day)
         return _Object(key.split("/")[1], day, part, key, owner)
 
     # Merging
 
-    def merge(self) -> list[Outcome]:
+    def merge(self) -> list[MergeCounts]:
         """Moves every object that is not under its environment's own key."""
         known = self._known or self._registry.known(self._name)
         start = f"{safe_name(self._name)}."
@@ -268,8 +270,8 @@ class _Organization:
 
     def _merged(
         self, every: Mapping[str, KnownEnvironment], objects: Iterable[_Object]
-    ) -> dict[str, Outcome]:
-        """What became of each environment that had objects elsewhere, by its id."""
+    ) -> dict[str, MergeCounts]:
+        """The counts of each environment that had objects under other keys, by its id."""
         sole: dict[str, set[str]] = {}
         groups: dict[tuple[str, date], list[_Object]] = {}
         for each in objects:
@@ -279,13 +281,13 @@ class _Organization:
         owners |= {each.key: each.id for each in every.values()}
         keys = {own_id: each.key for own_id, each in every.items()}
         work = [_Group(self._all, self._name, keys, owners, group) for group in groups.values()]
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, MergeCounts] = {}
         for number, done in enumerate(self._threads.map(_Group.merge, work), 1):
             for one in done:
                 known = every[one.id]
-                new = Outcome(self._name, known.name, known.key)
+                new = MergeCounts(self._name, known.name, known.key)
                 _count(outcomes.setdefault(one.id, new), one)
-            self._tell(self._name, number, len(work))
+            self._progress(self._name, number, len(work))
         return dict(sorted(outcomes.items()))
 
 
@@ -307,7 +309,7 @@ def _added(
     return [*found.values()]
 
 
-def _count(outcome: Outcome, done: _Done) -> None:
+def _count(outcome: MergeCounts, done: _ObjectResult) -> None:
     outcome.keys.add(done.part)
     if done.kind == "left":
         outcome.left.add(done.day)
@@ -316,10 +318,10 @@ def _count(outcome: Outcome, done: _Done) -> None:
 
 
 class _Group:
-    """The objects of one table and day that lie under doubtful keys.
+    """The objects of one table and day under doubtful keys.
 
-    `keys` are the parts of keys by the ids that they are bound to. `owners` tell whose an object
-    without rows is, by its part of the key.
+    `keys` are the parts of keys by the ids that they are bound to. `owners` are the owners of
+    objects without rows, by the part of the key.
     """
 
     def __init__(
@@ -343,13 +345,13 @@ class _Group:
             self._at[each.part] = own_id, each.part
         self._emptied: set[str] = set()
 
-    def merge(self) -> list[_Done]:
-        """Moves what is not under its own key. A crash between two steps loses nothing."""
+    def merge(self) -> list[_ObjectResult]:
+        """Moves objects to their own key. A crash between two steps loses nothing."""
         for part, (own_id, _) in [*self._at.items()]:
             if own_id is None:
-                # No rows, and nobody can say whose none.
+                # Without rows it has no owner.
                 self._delete(part)
-        done: list[_Done] = []
+        done: list[_ObjectResult] = []
         waiting = dict.fromkeys(
             own_id
             for part, (own_id, _) in self._at.items()
@@ -368,7 +370,7 @@ class _Group:
     def _is_free(self, own_id: str) -> bool:
         return self._at.get(self._keys[own_id], (own_id, ""))[0] == own_id
 
-    def _one(self, own_id: str) -> Iterator[_Done]:
+    def _one(self, own_id: str) -> Iterator[_ObjectResult]:
         """Brings the objects of one environment together."""
         part = self._keys[own_id]
         parts = [at for at, (whose, _) in self._at.items() if whose == own_id and at != part]
@@ -395,10 +397,10 @@ class _Group:
                 self._delete(at)
             elif at in self._bound:
                 self._step_aside(at)
-            yield _Done(own_id, former, self._day, kind)
+            yield _ObjectResult(own_id, former, self._day, kind)
 
     def _kind(
-        self, own: File | None, sources: Sequence[File]
+        self, own: UnionFile | None, sources: Sequence[UnionFile]
     ) -> Literal["moved", "merged", "spare", "left"]:
         if not sources:
             return "spare"
@@ -418,7 +420,7 @@ class _Group:
         return "merged" if own or len(sources) > 1 else "moved"
 
     def _step_aside(self, part: str) -> None:
-        """Moves an object to a key that is nobody's, from where a later merge takes it."""
+        """Moves an object to a free key, from where a later merge moves it on."""
         own_id, former = self._at.pop(part)
         self._emptied.add(part)
         salt = f"{own_id} {part}".encode()
@@ -432,8 +434,8 @@ class _Group:
     def _read(self, part: str) -> Kept | None:
         return self._dataset.read(self._key(part))
 
-    def _file(self, part: str, kept: Kept) -> File:
-        return File(self._key(part), kept.body, kept.asked, kept.run)
+    def _file(self, part: str, kept: Kept) -> UnionFile:
+        return UnionFile(self._key(part), kept.body, kept.asked, kept.run)
 
     def _key(self, part: str) -> str:
         return f"{day_prefix(self._table, self._day)}{self._start}.{part}.parquet"

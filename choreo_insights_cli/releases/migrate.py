@@ -1,4 +1,4 @@
-"""Brings the objects that are there up to today's columns, and tells what they lack.
+"""Gives existing objects today's columns, and reports which they lack.
 
 A name needs no source: an object is rewritten with its columns renamed, so no day is lost that
 Choreo has forgotten. A value that was never queried can only come from there.
@@ -26,13 +26,13 @@ from choreo_insights_cli.releases.entries import entry_of
 # Requests to S3 under way at a time.
 _THREADS = 32
 _BEGINNING = date(2000, 1, 1)
-# Readers take it from the folder's name, and stumble over a column of that name beside it.
+# Readers take it from the folder's name, and fail on a column of the same name in the file.
 _PARTITION_COLUMN = "day"
 _UNCONFIRMED = "no run queries it any more: it was never confirmed after its day had settled"
 
 
 @dataclass(frozen=True)
-class Shape:
+class TableShape:
     """A table as it is today, and how its objects come to be written again.
 
     daily: until their day is closed. list: on their own day. never: once written, they stay.
@@ -40,18 +40,18 @@ class Shape:
 
     name: str
     columns: Sequence[Column]
-    asked: Literal["daily", "list", "never"]
+    queried: Literal["daily", "list", "never"]
     table: Table | None = None
 
     @property
     def renamed(self) -> dict[str, str]:
-        """The names of today by the former ones."""
+        """Today's names by the former ones."""
         return {former: column.name for column in self.columns for former in column.former}
 
 
 @dataclass
-class Outcome:
-    """What became of a table's objects, in counts, and the days whose objects lack a column.
+class MigrationCounts:
+    """How many objects of a table were migrated, and the days whose objects lack a column.
 
     Objects with a former name of a column, or with a column of the partition's name, were
     `rewritten`, or `left` to the run that writes them again. `unconfirmed` of those rewritten are
@@ -68,27 +68,31 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """An object that was looked at: what it lacks, and what became of it."""
+class _Inspected:
+    """An object: the columns that it lacks, and what was done."""
 
     day: date
     lacks: tuple[str, ...]
     became: Literal["current", "rewritten", "unconfirmed", "left"]
 
 
-def shapes(catalogue: Catalogue, own: Iterable[tuple[str, str, Sequence[Column]]]) -> list[Shape]:
+def shapes(
+    catalogue: Catalogue, own: Iterable[tuple[str, str, Sequence[Column]]]
+) -> list[TableShape]:
     """The tables of a catalogue, and the exporter's own by name, description and columns."""
-    asked = [Shape(t.name, t.columns, "daily" if t.daily else "list", t) for t in catalogue.tables]
-    return [*asked, *(Shape(name, columns, "never") for name, _, columns in own)]
+    exported = [
+        TableShape(t.name, t.columns, "daily" if t.daily else "list", t) for t in catalogue.tables
+    ]
+    return [*exported, *(TableShape(name, columns, "never") for name, _, columns in own)]
 
 
 def _silent(table: str, done: int, of: int) -> None:
-    """Tells nobody."""
+    """Reports nothing."""
 
 
 @dataclass(frozen=True)
 class Migration:
-    """A look at the whole dataset. With `dry` nothing is written.
+    """Migrates the whole dataset. With `dry` nothing is written.
 
     `is_wanted` says of a table and a key whether runs query that partition as long as it is open.
     """
@@ -102,11 +106,11 @@ class Migration:
 
     def run(
         self,
-        tables: Sequence[Shape],
+        tables: Sequence[TableShape],
         checked: Iterable[str] = (),
-        tell: Callable[[str, int, int], None] = _silent,
-    ) -> list[Outcome]:
-        """What became of each table; `tell` hears of one how many objects of how many are done.
+        progress: Callable[[str, int, int], None] = _silent,
+    ) -> list[MigrationCounts]:
+        """Migrates the tables. Calls `progress` with a table, the objects done and their number.
 
         `checked` are the tables that the checks of a day read. Raises InsightsError where an
         object cannot be read or written.
@@ -115,7 +119,7 @@ class Migration:
         last = sorted(tables, key=lambda shape: shape.name == CHECKS)
         with ThreadPoolExecutor(_THREADS) as threads:
             try:
-                outcomes = [self._table(shape, checks, threads, tell) for shape in last]
+                outcomes = [self._table(shape, checks, threads, progress) for shape in last]
             finally:
                 self.ledger.flush()
             if not self.dry:
@@ -138,69 +142,73 @@ class Migration:
 
     def _table(
         self,
-        shape: Shape,
+        shape: TableShape,
         checks: "_Checks",
         threads: ThreadPoolExecutor,
-        tell: Callable[[str, int, int], None],
-    ) -> Outcome:
-        outcome = Outcome(shape.name, shape.asked == "daily")
+        progress: Callable[[str, int, int], None],
+    ) -> MigrationCounts:
+        outcome = MigrationCounts(shape.name, shape.queried == "daily")
         listed = self._listing(shape.name)
         migrated = threads.map(partial(self._migrated, shape, checks), listed, listed.values())
-        for number, (key, found) in enumerate(zip(listed, migrated, strict=True), 1):
-            if found is not None:
-                _count(outcome, found)
-                if found.became in ("rewritten", "unconfirmed"):
+        for number, (key, inspected) in enumerate(zip(listed, migrated, strict=True), 1):
+            if inspected is not None:
+                _count(outcome, inspected)
+                if inspected.became in ("rewritten", "unconfirmed"):
                     checks.note(shape.name, key)
-            tell(shape.name, number, len(listed))
+            progress(shape.name, number, len(listed))
         return outcome
 
-    def _migrated(self, shape: Shape, checks: "_Checks", key: str, stored: Stored) -> _Found | None:
+    def _migrated(
+        self, shape: TableShape, checks: "_Checks", key: str, stored: Stored
+    ) -> _Inspected | None:
         if (kept := self.dataset.read(key)) is None:
             return None
         try:
             body = _todays(kept.body, shape)
-            there = {shape.renamed.get(name, name) for name in names(kept.body)}
+            names_today = {shape.renamed.get(name, name) for name in names(kept.body)}
         except ValueError as error:
             raise InsightsError(f"{key} cannot be read: {error}") from error
-        lacks = tuple(column.name for column in shape.columns if column.name not in there)
-        found = _Found(day_of(key), lacks, "current")
+        lacks = tuple(column.name for column in shape.columns if column.name not in names_today)
+        inspected = _Inspected(day_of(key), lacks, "current")
         if body is None:
-            return found
+            return inspected
         if self._is_rewritten_by_a_run(shape, checks, key, stored):
-            return replace(found, became="left")
-        return self._rewritten(shape, key, kept, body, found)
+            return replace(inspected, became="left")
+        return self._rewritten(shape, key, kept, body, inspected)
 
     def _is_rewritten_by_a_run(
-        self, shape: Shape, checks: "_Checks", key: str, stored: Stored
+        self, shape: TableShape, checks: "_Checks", key: str, stored: Stored
     ) -> bool:
-        """Whether a run rewrites the object by itself. Then it is left alone.
+        """Whether a run rewrites the object by itself. Then it stays as it is.
 
-        Rewritten here it would look closed, or checked, and what comes late would be missed.
+        Rewritten here it would look closed, or checked, and late data would be missed.
         """
         if shape.name == CHECKS:
             return _below(key) not in checks.current and self.is_wanted(CHECKS, key)
-        if shape.asked == "never":
+        if shape.queried == "never":
             return False
         return not self._is_closed(shape, key, stored) and self.is_wanted(shape.name, key)
 
-    def _is_closed(self, shape: Shape, key: str, stored: Stored) -> bool:
-        if shape.asked == "list":
+    def _is_closed(self, shape: TableShape, key: str, stored: Stored) -> bool:
+        if shape.queried == "list":
             return day_of(key) < self.now.date()
         ends = last_day(shape.table, day_of(key))
-        return shape.asked == "never" or is_closed(stored.written, ends, self.settle_hours)
+        return shape.queried == "never" or is_closed(stored.written, ends, self.settle_hours)
 
-    def _rewritten(self, shape: Shape, key: str, kept: Kept, body: bytes, found: _Found) -> _Found:
+    def _rewritten(
+        self, shape: TableShape, key: str, kept: Kept, body: bytes, inspected: _Inspected
+    ) -> _Inspected:
         """Rewrites an object. One that no run ever confirmed, and none will, is marked so."""
         confirmed = self._is_closed(shape, key, Stored(kept.written, kept.etag))
         if not self.dry:
             try:
                 self._replace(key, kept, body, confirmed=confirmed and kept.confirmed)
             except Overtaken:
-                return _Found(found.day, (), "left")
+                return _Inspected(inspected.day, (), "left")
             if not confirmed:
                 entry = entry_of(key, body, kept.asked, "kept", final=True, error=_UNCONFIRMED)
                 self.ledger.add(entry)
-        return replace(found, became="rewritten" if confirmed else "unconfirmed")
+        return replace(inspected, became="rewritten" if confirmed else "unconfirmed")
 
     def _replace(self, key: str, kept: Kept, body: bytes, *, confirmed: bool) -> None:
         self.dataset.replace(
@@ -225,7 +233,7 @@ class Migration:
 class _Checks:
     """The names of the checks' objects below their table's folder.
 
-    `current` were newer than all objects that they compare: the next run makes the others anew, as
+    `current` were newer than all objects that they compare: the next run rewrites the others, as
     it sees in the listing. `overtaken` are older now than an object that was rewritten, of which no
     value changed. `rewritten` are the days of all such objects.
     """
@@ -235,7 +243,7 @@ class _Checks:
     rewritten: set[date] = field(default_factory=set)
 
     def note(self, table: str, key: str) -> None:
-        """Takes note of an object that was rewritten."""
+        """Notes an object that was rewritten."""
         name = _below(key)
         if table not in (CHECKS, RUNS):
             self.rewritten.add(day_of(key))
@@ -254,24 +262,24 @@ def _below(key: str) -> str:
     return "/".join(key.rsplit("/", 2)[1:])
 
 
-def _todays(body: bytes, shape: Shape) -> bytes | None:
+def _todays(body: bytes, shape: TableShape) -> bytes | None:
     """The file with today's columns, or None where it has them. Raises ValueError."""
     renamed = under_todays_names(body, shape.renamed)
     return without(renamed or body, {_PARTITION_COLUMN}) or renamed
 
 
-def _count(outcome: Outcome, found: _Found) -> None:
+def _count(outcome: MigrationCounts, inspected: _Inspected) -> None:
     outcome.objects += 1
-    outcome.rewritten += found.became in ("rewritten", "unconfirmed")
-    outcome.unconfirmed += found.became == "unconfirmed"
-    outcome.left += found.became == "left"
-    for name in found.lacks:
-        outcome.lacking.setdefault(name, set()).add(found.day)
+    outcome.rewritten += inspected.became in ("rewritten", "unconfirmed")
+    outcome.unconfirmed += inspected.became == "unconfirmed"
+    outcome.left += inspected.became == "left"
+    for name in inspected.lacks:
+        outcome.lacking.setdefault(name, set()).add(inspected.day)
 
 
-def lines(outcomes: Iterable[Outcome], *, dry: bool) -> Iterator[str]:
-    """What a person should know, line by line; none where all objects are as they should be."""
-    grown: list[Outcome] = []
+def lines(outcomes: Iterable[MigrationCounts], *, dry: bool) -> Iterator[str]:
+    """The report, line by line; empty where nothing needs a change."""
+    grown: list[MigrationCounts] = []
     for outcome in outcomes:
         if outcome.rewritten:
             what = "to be rewritten" if dry else "rewritten"
@@ -295,7 +303,7 @@ def lines(outcomes: Iterable[Outcome], *, dry: bool) -> Iterator[str]:
         if outcome.lacking and outcome.daily:
             grown.append(outcome)
     if grown:
-        yield "What Choreo still has of these is fetched by"
+        yield "To export these columns, as far as Choreo still has them:"
     for outcome in grown:
         days = set().union(*outcome.lacking.values())
         yield f"  {backfill(min(days), max(days), [outcome.table])}"

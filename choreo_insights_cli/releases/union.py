@@ -1,4 +1,4 @@
-"""Several objects of one table, environment and day as one, without losing a row. No AWS."""
+"""Merges several objects of one table, environment and day without losing a row. No AWS."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.errors import InsightsError
 
 
-class File(msgspec.Struct, frozen=True):
+class UnionFile(msgspec.Struct, frozen=True):
     """An object's body, when its rows were requested, and by which run."""
 
     key: str
@@ -22,11 +22,11 @@ class File(msgspec.Struct, frozen=True):
     run: str
 
 
-def united(table: Table | None, files: Sequence[File]) -> File:
-    """The newest file, with every row that it lacks and every count that it has lower.
+def united(table: Table | None, files: Sequence[UnionFile]) -> UnionFile:
+    """The newest file, with the rows that it lacks and the higher counts of the others.
 
-    A list, a top list and a table that is not known any more is taken as it is, the newest one
-    that has rows. A file that needs nothing from others is returned itself.
+    Of a list, a top list or an unknown table the newest file with rows is taken as it is. A file
+    that needs nothing from others is returned itself.
 
     Raises InsightsError for a file that cannot be read.
     """
@@ -36,7 +36,7 @@ def united(table: Table | None, files: Sequence[File]) -> File:
     return older
 
 
-def _pair(table: Table | None, older: File, newer: File) -> File:
+def _pair(table: Table | None, older: UnionFile, newer: UnionFile) -> UnionFile:
     if table is None or not table.daily or table.ranked:
         return newer if _rows(newer) or not _rows(older) else older
     old, new = (_content(table, file) for file in (older, newer))
@@ -48,7 +48,7 @@ def _pair(table: Table | None, older: File, newer: File) -> File:
     return _mixed(table, older, newer, (old, new), better)
 
 
-def covers(table: Table | None, file: File, other: File) -> bool:
+def covers(table: Table | None, file: UnionFile, other: UnionFile) -> bool:
     """Whether a file has every row of another, with no lower count."""
     if file.body == other.body or not _rows(other):
         return True
@@ -76,11 +76,11 @@ def _better(old: Content, new: Content) -> set[tuple[Any, ...]]:
 
 def _mixed(
     table: Table,
-    older: File,
-    newer: File,
+    older: UnionFile,
+    newer: UnionFile,
     contents: tuple[Content, Content],
     better: set[tuple[Any, ...]],
-) -> File:
+) -> UnionFile:
     old, new = contents
     parts = [
         (_queried(table, newer), [key not in better for key in new.keys]),
@@ -98,22 +98,22 @@ def _mixed(
     return msgspec.structs.replace(newer, key="", body=encode(table.columns, values, rows))
 
 
-def _queried(table: Table, file: File) -> Mapping[str, Sequence[Any]]:
+def _queried(table: Table, file: UnionFile) -> Mapping[str, Sequence[Any]]:
     return with_queried_ids(table, _decoded(file, table.renamed))
 
 
-def _content(table: Table, file: File) -> Content:
+def _content(table: Table, file: UnionFile) -> Content:
     columns = _decoded(file, table.renamed)
     return Content.of(table, columns, _rows(file), lambda _: None)
 
 
-def _rows(file: File) -> int:
+def _rows(file: UnionFile) -> int:
     columns = _decoded(file, {}, ("organization",))
     return max(map(len, columns.values()), default=0)
 
 
 def _decoded(
-    file: File, renamed: Mapping[str, str], names: Sequence[str] | None = None
+    file: UnionFile, renamed: Mapping[str, str], names: Sequence[str] | None = None
 ) -> dict[str, list[Any]]:
     try:
         return decode(file.body, names, renamed)

@@ -32,10 +32,10 @@ _DAY = r"/day=(\d{4}-\d{2}-\d{2})/"
 
 def tables() -> dict[str, Sequence[Column]]:
     """The columns of each table of the dataset by its name, without `day`."""
-    found: dict[str, Sequence[Column]] = {
+    exported: dict[str, Sequence[Column]] = {
         table.name: table.columns for table in load().tables if not table.off
     }
-    return found | {name: columns for name, _, columns in shipped.OWN}
+    return exported | {name: columns for name, _, columns in shipped.OWN}
 
 
 @cache
@@ -66,16 +66,16 @@ def names(sql: str) -> frozenset[str]:
 
 @lru_cache(maxsize=128)
 def translated(sql: str, now: datetime | None = None) -> str:
-    """A query in Trino's SQL for DuckDB. `now`, aware, stands for the current time if given."""
+    """Translates a query from Trino's SQL to DuckDB's. `now`, aware, replaces the current time."""
     query = sqlglot.parse_one(sql, read=DIALECT).transform(_changed, now)
     return query.sql(dialect="duckdb", comments=False)
 
 
 def _changed(node: exp.Expression, now: datetime | None) -> exp.Expression:
-    # Trino's max_by takes a null for a value; DuckDB's arg_max leaves such rows out.
+    # Trino's max_by may return a null; DuckDB's arg_max skips rows with one.
     if isinstance(node, exp.ArgMax):
         return exp.Anonymous(this="arg_max_null", expressions=[node.this, node.expression])
-    # Trino's count_if counts none of nulls alone; DuckDB's gives null then.
+    # Trino's count_if of nulls alone is 0; DuckDB's is null.
     if isinstance(node, exp.CountIf):
         return exp.Count(this=exp.case().when(node.this, exp.Literal.number(1)))
     if now is None:
@@ -95,8 +95,8 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A database with the dataset's tables, read from files named as in S3, and all views.
 
-    A file lies in `<table>/day=<day>/`, or in `<table>/` where that has no partitions. Tables
-    without a file are there, without rows. `own` are the columns of the user's own tables.
+    A file is in `<table>/day=<day>/`, or in `<table>/` where the table has no partitions. A table
+    without files is empty. `own` are the columns of the user's own tables.
     """
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
@@ -131,7 +131,7 @@ def _fill(
     if not paths:
         return
     source = "read_parquet(?, union_by_name = true, hive_partitioning = false, filename = true)"
-    # Names of this project's own files; the paths are given as a parameter.
+    # The names come from this project's own files; the paths are a parameter.
     described = database.execute(f"DESCRIBE SELECT * FROM {source}", [paths])  # nosec B608
     there = {row[0] for row in described.fetchall()}
     # A file from before a column was added has no such column.

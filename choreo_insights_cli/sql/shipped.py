@@ -1,4 +1,4 @@
-"""What the project ships: tables, views and saved queries, as they are compiled."""
+"""The shipped tables, views and saved queries, as compiled."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,8 +33,8 @@ OWN = (
 
 def tables() -> Mapping[str, Sequence[Column]]:
     """The columns of every shipped table by its name. Raises ConfigurationError."""
-    asked = {table.name: table.columns for table in load().tables}
-    return asked | {name: columns for name, _, columns in OWN}
+    exported = {table.name: table.columns for table in load().tables}
+    return exported | {name: columns for name, _, columns in OWN}
 
 
 def views() -> list[statements.View]:

@@ -1,7 +1,7 @@
 """The views in `views/` and the saved queries in `queries/`: what their files say.
 
-A file is one SELECT in Trino's SQL below a comment: a title, what is to be known, `Grain:` in a
-view, and a line `column: meaning` for each column whose meaning its name does not tell.
+A file is one SELECT in Trino's SQL below a comment: a title, notes, `Grain:` in a
+view, and a line `column: meaning` for each column whose name is not enough.
 """
 
 import re
@@ -35,7 +35,7 @@ TRINO_TYPES: Mapping[str, str] = {
 }
 _GLUE_TYPES = {trino: glue for glue, trino in TRINO_TYPES.items()}
 
-# What these columns mean wherever a view has them and says nothing else.
+# The meaning of these columns, where a view does not say otherwise.
 _MEANINGS: Mapping[str, str] = {
     "day": "The UTC day: the partition. Filter by it.",
     "hour": "Start of the hour (UTC).",
@@ -84,7 +84,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class ViewColumn:
-    """A column of a view: its name, its type in Glue's words, and what it means."""
+    """A column of a view: its name, its Glue type and its meaning."""
 
     name: str
     type: str
@@ -93,14 +93,13 @@ class ViewColumn:
 
 @dataclass(frozen=True)
 class View:
-    """A view with the columns that its SELECT gives."""
+    """A view with the columns of its SELECT."""
 
     statement: Statement
     columns: tuple[ViewColumn, ...]
 
     @property
     def name(self) -> str:
-        """The view's name."""
         return self.statement.name
 
 
@@ -110,26 +109,25 @@ Tables = Mapping[str, Iterable[Column]]
 def views(folder: Path, tables: Tables) -> list[View]:
     """The views of a folder, each after those that it reads.
 
-    Raises DocumentError for one that reads what there is not, has a column whose type does not
-    follow from its sources or whose meaning is not told, or is not one SELECT with a title and a
-    grain.
+    Raises DocumentError for one that reads an unknown table, has a column without a type or a
+    meaning, or is not one SELECT with a title and a grain.
     """
-    found = {statement.name: statement for statement in statements(folder)}
+    by_name = {statement.name: statement for statement in statements(folder)}
     schema = _schema(tables)
     known = {name: [*tables[name]] for name in tables}
-    for name, statement in found.items():
+    for name, statement in by_name.items():
         if name in known:
             raise DocumentError(statement.path, "there is a table of this name: rename the file")
         if not statement.grain:
             raise DocumentError(statement.path, f"its comment has no line `-- {_GRAIN}...`")
-    made: list[View] = []
-    for statement in _in_order(found):
-        columns = _columns(statement, schema, {*known, *found})
+    done: list[View] = []
+    for statement in _in_order(by_name):
+        columns = _columns(statement, schema, {*known, *by_name})
         schema.add_table(
             statement.name, {c.name: TRINO_TYPES[c.type] for c in columns}, dialect=DIALECT
         )
-        made.append(View(statement, columns))
-    return made
+        done.append(View(statement, columns))
+    return done
 
 
 def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[Statement]:
@@ -139,10 +137,10 @@ def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[Statemen
         types = {column.name: TRINO_TYPES[column.type] for column in view.columns}
         schema.add_table(view.name, types, dialect=DIALECT)
         names.add(view.name)
-    found = list(statements(folder))
-    for query in found:
+    saved = list(statements(folder))
+    for query in saved:
         _qualified(query, schema, names)
-    return found
+    return saved
 
 
 def statements(folder: Path) -> Iterator[Statement]:
@@ -152,7 +150,7 @@ def statements(folder: Path) -> Iterator[Statement]:
 
 
 def read(path: Path, text: str) -> Statement:
-    """A file's text taken apart. Raises DocumentError with what is wrong."""
+    """Parses a file's text. Raises DocumentError."""
     try:
         trees = parse(text, read=DIALECT)
     except SqlglotError as error:
@@ -167,7 +165,7 @@ def read(path: Path, text: str) -> Statement:
 
 
 def _comment(path: Path, text: str) -> list[str]:
-    """The comment at the file's head, lines joined to what they go on with."""
+    """The comment at the top of the file, continued lines joined."""
     lines: list[str] = []
     for line in text.splitlines():
         if not line.startswith("--"):
@@ -188,8 +186,8 @@ def _taken_apart(lines: Iterable[str]) -> tuple[str, str, dict[str, str]]:
     for line in lines:
         if line.startswith(_GRAIN):
             grain = line.removeprefix(_GRAIN)
-        elif told := _MEANING.fullmatch(line):
-            meanings[told[1]] = told[2]
+        elif meaning := _MEANING.fullmatch(line):
+            meanings[meaning[1]] = meaning[2]
         else:
             notes.append(line)
     return grain, " ".join(notes), meanings
@@ -204,24 +202,24 @@ def _schema(tables: Tables) -> MappingSchema:
     return MappingSchema(types, dialect=DIALECT)
 
 
-def _in_order(found: Mapping[str, Statement]) -> Iterator[Statement]:
+def _in_order(by_name: Mapping[str, Statement]) -> Iterator[Statement]:
     """Each after those that it reads, and else by name."""
-    sorter = TopologicalSorter({n: found[n].sources & found.keys() for n in found})
+    sorter = TopologicalSorter({n: by_name[n].sources & by_name.keys() for n in by_name})
     try:
         sorter.prepare()
     except CycleError as error:
-        first = found[error.args[1][0]]
+        first = by_name[error.args[1][0]]
         reason = f"views read each other: {' -> '.join(error.args[1])}"
         raise DocumentError(first.path, reason) from error
     while ready := sorted(sorter.get_ready()):
-        yield from (found[name] for name in ready)
+        yield from (by_name[name] for name in ready)
         sorter.done(*ready)
 
 
 def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]) -> exp.Query:
     """The SELECT with every name resolved and every type known that can be."""
     if unknown := sorted(statement.sources - set(names)):
-        raise DocumentError(statement.path, f"there is no table or view {', '.join(unknown)}")
+        raise DocumentError(statement.path, f"unknown table or view {', '.join(unknown)}")
     try:
         tree = qualify(statement.tree.copy(), schema=schema, dialect=DIALECT)
         annotated = annotate_types(
@@ -235,7 +233,7 @@ def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]
 
 
 def _metadata() -> dict[type[exp.Expr], dict[str, object]]:
-    """What sqlglot knows of functions' types, and `max_by`, of which it knows none."""
+    """sqlglot's types of functions, and that of `max_by`, which it lacks."""
     own = {"annotator": lambda self, found: self._annotate_by_args(found, "this")}
     return {**Trino.EXPRESSION_METADATA, exp.ArgMax: own}
 
@@ -243,7 +241,7 @@ def _metadata() -> dict[type[exp.Expr], dict[str, object]]:
 def _columns(
     statement: Statement, schema: MappingSchema, names: Iterable[str]
 ) -> tuple[ViewColumn, ...]:
-    found = []
+    columns = []
     for selected in _qualified(statement, schema, names).selects:
         name, type_of = selected.alias_or_name, selected.type
         written = type_of.sql(DIALECT).lower() if type_of else "unknown"
@@ -252,9 +250,9 @@ def _columns(
             raise DocumentError(statement.path, reason)
         meaning = statement.meanings.get(name) or _MEANINGS.get(name)
         if not meaning:
-            reason = f"what {name} means is not told: add a line `-- {name}: ...`"
+            reason = f"the column {name} has no meaning: add a line `-- {name}: ...`"
             raise DocumentError(statement.path, reason)
-        found.append(ViewColumn(name, _GLUE_TYPES[written], meaning))
-    if left := statement.meanings.keys() - {column.name for column in found}:
-        raise DocumentError(statement.path, f"it tells of columns that it has not: {sorted(left)}")
-    return tuple(found)
+        columns.append(ViewColumn(name, _GLUE_TYPES[written], meaning))
+    if left := statement.meanings.keys() - {column.name for column in columns}:
+        raise DocumentError(statement.path, f"unknown columns in its comment: {sorted(left)}")
+    return tuple(columns)

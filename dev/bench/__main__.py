@@ -11,7 +11,7 @@ from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import ROOT
 from dev.bench import conversion, exports, imports, machine, report
 from dev.bench.errors import BenchError
-from dev.bench.place import Place, place
+from dev.bench.place import BenchPlace, place
 from dev.bench.replies import Replies
 
 # 24 days of 29 APIs by minute are a million rows.
@@ -21,27 +21,26 @@ _WINDOWS = (5, 40)
 
 
 def main() -> int:
-    """Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dev.bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="rounds that medians are of")
     parser.add_argument("--days", type=int, default=_DAYS, help="days of replies (24: 1M rows)")
     parser.add_argument(
         "--page", type=Path, default=ROOT / "docs/generated/benchmarks.md", help="where to write"
     )
-    given = parser.parse_args()
+    args = parser.parse_args()
     try:
         with place() as where:
-            return _measure(where, given)
+            return _measure(where, args)
     except (BenchError, CommandError) as error:
         print(f"make bench: {error}", file=sys.stderr)
         return 2
 
 
-def _measure(where: Place, given: argparse.Namespace) -> int:
+def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     facts = machine.facts()
-    replies = Replies(where.folder / "replies", given.days, _APIS)
-    print(f"{given.rounds} rounds of {replies.rows:,} rows each", flush=True)
-    found = conversion.measure(where, replies, given.rounds)
+    replies = Replies(where.folder / "replies", args.days, _APIS)
+    print(f"{args.rounds} rounds of {replies.rows:,} rows each", flush=True)
+    found = conversion.measure(where, replies, args.rounds)
     print(*report.conversion_table(found), sep="\n", flush=True)
     windows = exports.windows(where, _WINDOWS)
     requests = exports.one_day(where)
@@ -54,10 +53,10 @@ def _measure(where: Place, given: argparse.Namespace) -> int:
         report.import_target(imported),
     ]
     print(*report.targets_table(targets), sep="\n")
-    given.page.write_text(
-        report.page(facts, targets, found, given.rounds, windows, requests, imported)
+    args.page.write_text(
+        report.page(facts, targets, found, args.rounds, windows, requests, imported)
     )
-    print(f"written: {given.page}")
+    print(f"written: {args.page}")
     return 0 if all(target.met for target in targets) else 1
 
 

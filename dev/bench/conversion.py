@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from statistics import median
 
 from dev.bench.errors import BenchError
-from dev.bench.jobs.given import Given
-from dev.bench.place import Place, Took, middle
-from dev.bench.replies import Made, Replies
+from dev.bench.jobs.job_args import JobArgs
+from dev.bench.place import BenchPlace, Timing, middle
+from dev.bench.replies import GeneratedReplies, Replies
 
 OURS = "ours"
 FLOOR = "floor"
@@ -19,54 +19,53 @@ _ROUND = (FLOOR, OURS) * 3 + (*WRANGLERS, DLT)
 
 @dataclass(frozen=True)
 class Conversion:
-    """All rounds: for each job what it took in each of them, and bytes of Parquet."""
+    """All rounds: the timings of each job, and its bytes of Parquet."""
 
-    made: Made
+    made: GeneratedReplies
     days: int
-    took: dict[str, list[Took]]
+    timings: dict[str, list[Timing]]
     sizes: dict[str, int]
 
     def rate(self, job: str) -> float:
-        """Median of rows a second."""
-        return median(took.rate for took in self.took[job])
+        """Median of rows per second."""
+        return median(timing.rate for timing in self.timings[job])
 
     def seconds(self, job: str) -> float:
-        """Median."""
-        return median(took.seconds for took in self.took[job])
+        return median(timing.seconds for timing in self.timings[job])
 
     def peak(self, job: str) -> float:
         """Median of peak memory in MiB."""
-        return median(took.peak_mib for took in self.took[job])
+        return median(timing.peak_mib for timing in self.timings[job])
 
     def faster(self, job: str) -> float:
         """How many times the rows a second of another job ours has: median of the rounds."""
-        pairs = zip(self.took[OURS], self.took[job], strict=True)
+        pairs = zip(self.timings[OURS], self.timings[job], strict=True)
         return median(ours.rate / other.rate for ours, other in pairs)
 
     def memory(self, job: str) -> float:
         """Our peak as a share of another job's: median of the rounds."""
-        pairs = zip(self.took[OURS], self.took[job], strict=True)
+        pairs = zip(self.timings[OURS], self.timings[job], strict=True)
         return median(ours.peak_mib / other.peak_mib for ours, other in pairs)
 
 
-def measure(where: Place, replies: Replies, rounds: int) -> Conversion:
+def measure(where: BenchPlace, replies: Replies, rounds: int) -> Conversion:
     """Runs each job in each round, one after the other. Raises BenchError."""
     made = replies.make()
-    took: dict[str, list[Took]] = {job: [] for job in JOBS}
+    timings: dict[str, list[Timing]] = {job: [] for job in JOBS}
     sizes: dict[str, int] = {}
     for _ in range(rounds):
-        in_round: dict[str, list[Took]] = {job: [] for job in JOBS}
+        in_round: dict[str, list[Timing]] = {job: [] for job in JOBS}
         for job in _ROUND:
             bucket = where.new_bucket()
-            in_round[job].append(where.run(job, *Given(replies, bucket).words()))
+            in_round[job].append(where.run(job, *JobArgs(replies, bucket).words()))
             if job != FLOOR:
                 sizes[job] = _checked(where, bucket, made, job)
         for job, several in in_round.items():
-            took[job].append(middle(several))
-    return Conversion(made, replies.days, took, sizes)
+            timings[job].append(middle(several))
+    return Conversion(made, replies.days, timings, sizes)
 
 
-def _checked(where: Place, bucket: str, made: Made, job: str) -> int:
+def _checked(where: BenchPlace, bucket: str, made: GeneratedReplies, job: str) -> int:
     stored = where.stored(bucket, "count")
     if (stored.rows, stored.requests) != (made.rows, made.requests):
         raise BenchError(

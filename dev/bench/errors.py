@@ -1,5 +1,5 @@
-"""What the benchmark may fail with."""
+"""The error of the benchmark."""
 
 
 class BenchError(Exception):
-    """It cannot go on, or what a job stored is wrong; the message says why."""
+    """The benchmark cannot continue, or a job stored wrong rows; the message says why."""

@@ -1,4 +1,4 @@
-"""What importing a handler costs beside importing its libraries: a cold start pays for both."""
+"""The import time of a handler relative to that of its libraries: a cold start pays both."""
 
 import subprocess
 import sys

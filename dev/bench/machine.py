@@ -20,7 +20,7 @@ LIBRARIES = (
 
 
 def facts() -> dict[str, str]:
-    """What a reader must know of the machine, by name."""
+    """The facts about the machine, by name."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = " / ".join(f"{value:.1f}" for value in os.getloadavg())
     return {

@@ -1,4 +1,4 @@
-"""Where jobs run: a local AWS, a sandbox Choreo, and each job in a process of its own."""
+"""Runs jobs, each in a new process, against a local AWS and a sandbox Choreo."""
 
 import json
 import os
@@ -24,8 +24,8 @@ from dev.local.paths import Folder
 
 
 @dataclass(frozen=True)
-class Took:
-    """What a job took; memory is the peak above what was held when it began."""
+class Timing:
+    """Time and memory of a job; memory is the peak above the start."""
 
     rows: int
     seconds: float
@@ -33,22 +33,22 @@ class Took:
 
     @property
     def rate(self) -> float:
-        """Rows a second."""
+        """Rows per second."""
         return self.rows / self.seconds
 
 
-def middle(several: Sequence[Took]) -> Took:
+def middle(several: Sequence[Timing]) -> Timing:
     """The median of each figure of the same work."""
-    return Took(
+    return Timing(
         several[0].rows,
-        median(took.seconds for took in several),
-        median(took.peak_mib for took in several),
+        median(timing.seconds for timing in several),
+        median(timing.peak_mib for timing in several),
     )
 
 
 @dataclass(frozen=True)
-class Stored:
-    """What a job left in its bucket."""
+class StoredObjects:
+    """The objects that a job wrote."""
 
     rows: int
     bytes: int
@@ -57,7 +57,7 @@ class Stored:
 
 
 @dataclass
-class Place:
+class BenchPlace:
     """A running local AWS, and a folder for files."""
 
     folder: Path
@@ -76,14 +76,13 @@ class Place:
         )
 
     def new_bucket(self) -> str:
-        """An empty bucket."""
         self._buckets += 1
         name = f"bench-{self._buckets}"
         where: Any = {"LocationConstraint": REGION}
         self.s3().create_bucket(Bucket=name, CreateBucketConfiguration=where)
         return name
 
-    def run(self, job: str, *words: str) -> Took:
+    def run(self, job: str, *words: str) -> Timing:
         """Runs `dev.bench.jobs.JOB` in a new process. Raises BenchError where it fails."""
         done = subprocess.run(
             [sys.executable, "-m", f"dev.bench.jobs.{job}", *words],
@@ -95,16 +94,16 @@ class Place:
         )
         if done.returncode:
             raise BenchError(f"{job} failed:\n{done.stderr[-4000:]}")
-        return Took(**json.loads(done.stdout.splitlines()[-1]))
+        return Timing(**json.loads(done.stdout.splitlines()[-1]))
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        # The tools' own settings and messages home stay out of it.
+        # The tools' own settings and telemetry are switched off.
         home = {"HOME": str(self.folder), "RUNTIME__DLTHUB_TELEMETRY": "false"}
         path = os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights")))
         return kept | home | self.local.environment | {"PYTHONPATH": path}
 
-    def stored(self, bucket: str, column: str) -> Stored:
+    def stored(self, bucket: str, column: str) -> StoredObjects:
         """Reads a bucket's Parquet; `requests` is the sum of a column."""
         client = self.s3()
         rows = size = objects = requests = 0
@@ -118,16 +117,16 @@ class Place:
                 requests += sum(values.column(column).to_pylist())
                 size += len(body)
                 objects += 1
-        return Stored(rows, size, objects, requests)
+        return StoredObjects(rows, size, objects, requests)
 
 
 @contextmanager
-def place() -> Iterator[Place]:
-    """A place that is gone with all its files in the end."""
+def place() -> Iterator[BenchPlace]:
+    """A place that is removed with all its files at the end."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         local = aws.start(Folder(folder), iam=False)
         try:
-            yield Place(folder, local)
+            yield BenchPlace(folder, local)
         finally:
             local.process.stop()

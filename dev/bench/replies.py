@@ -39,7 +39,6 @@ class Replies:
 
     @property
     def rows(self) -> int:
-        """The rows of all replies."""
         return self.days * self.apis * MINUTES
 
     def files(self) -> Iterator[tuple[date, Path]]:
@@ -48,8 +47,7 @@ class Replies:
             day = FIRST_DAY + timedelta(days=number)
             yield day, self.folder / f"{day.isoformat()}.json"
 
-    def make(self) -> "Made":
-        """Writes them."""
+    def make(self) -> "GeneratedReplies":
         self.folder.mkdir(parents=True, exist_ok=True)
         size = requests = 0
         for day, path in self.files():
@@ -60,7 +58,7 @@ class Replies:
             requests += sum(
                 row["count"] for root in roots.values() for api in root for row in api["usage"]
             )
-        return Made(self.rows, size, requests)
+        return GeneratedReplies(self.rows, size, requests)
 
     def _roots(self, day: date, chance: random.Random) -> dict[str, list[dict[str, Any]]]:
         midnight = datetime.combine(day, time(), UTC)
@@ -70,8 +68,8 @@ class Replies:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What was made; `requests` is the sum of all counts, to check the results by."""
+class GeneratedReplies:
+    """The size of the replies; `requests` is the sum of all counts, to check the results."""
 
     rows: int
     bytes: int

@@ -8,7 +8,7 @@ from string import Template
 from dev.bench.conversion import DLT, FLOOR, JOBS, OURS, WRANGLERS, Conversion
 from dev.bench.exports import APIS, APPLICATIONS, TABLES, Requests
 from dev.bench.imports import Imports
-from dev.bench.place import Took
+from dev.bench.place import Timing
 
 _PAGE = Path(__file__).with_name("page.md")
 _NAMES = {
@@ -31,43 +31,41 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """The verdict."""
         return self.ratio >= self.limit if self.at_least else self.ratio <= self.limit
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """For a table."""
         sign = "≥" if self.at_least else "≤"
         verdict = "met" if self.met else "MISSED"
         return self.what, f"{self.ratio:.3g}", f"{sign} {self.limit:.3g}", verdict
 
 
-def conversion_targets(found: Conversion) -> Iterator[Target]:
-    """Where there are two ways with a tool, the better one counts, in each respect."""
-    yield Target("Rows a second, times those of dlt", found.faster(DLT), 10, at_least=True)
-    faster = min(found.faster(job) for job in WRANGLERS)
+def conversion_targets(conversion: Conversion) -> Iterator[Target]:
+    """The better of awswrangler's two ways counts, for each figure."""
+    yield Target("Rows a second, times those of dlt", conversion.faster(DLT), 10, at_least=True)
+    faster = min(conversion.faster(job) for job in WRANGLERS)
     yield Target("Rows a second, times those of awswrangler", faster, 2.2, at_least=True)
-    yield Target("Peak memory, share of dlt's", found.memory(DLT), 0.5, at_least=False)
-    memory = max(found.memory(job) for job in WRANGLERS)
+    yield Target("Peak memory, share of dlt's", conversion.memory(DLT), 0.5, at_least=False)
+    memory = max(conversion.memory(job) for job in WRANGLERS)
     yield Target("Peak memory, share of awswrangler's", memory, 0.5, at_least=False)
-    slower = 1 / found.faster(FLOOR)
+    slower = 1 / conversion.faster(FLOOR)
     yield Target("Time, times that of the floor", slower, 3, at_least=False)
 
 
-def window_target(short: tuple[int, Took], long: tuple[int, Took]) -> Target:
-    """Memory must not follow the window; the ledger and the plan of the days do, a little."""
+def window_target(short: tuple[int, Timing], long: tuple[int, Timing]) -> Target:
+    """Memory must not grow with the window; only the ledger and the plan do, a little."""
     what = f"Peak memory of a backfill, {long[0]} days against {short[0]}"
     return Target(what, long[1].peak_mib / short[1].peak_mib, 1.3, at_least=False)
 
 
-def requests_target(found: Requests) -> Target:
-    """Questions travel together."""
-    return Target("Requests a question, one environment-day", found.share, 1 / 15, at_least=False)
+def requests_target(requests: Requests) -> Target:
+    """Several queries share a request."""
+    return Target("Requests per query, one environment-day", requests.share, 1 / 15, at_least=False)
 
 
-def import_target(found: Sequence[Imports]) -> Target:
+def import_target(imports: Sequence[Imports]) -> Target:
     """A cold start is mostly the import of libraries. The worst handler counts."""
-    ratio = max(imports.ratio for imports in found)
+    ratio = max(imports.ratio for imports in imports)
     return Target("Importing a handler, times its libraries", ratio, 1.25, at_least=False)
 
 
@@ -91,14 +89,20 @@ def targets_table(targets: Sequence[Target]) -> list[str]:
     return _table(("", "ratio", "target", "verdict"), [target.row for target in targets])
 
 
-def conversion_table(found: Conversion) -> list[str]:
-    """What each job took."""
+def conversion_table(conversion: Conversion) -> list[str]:
+    """Each job's time, rate, memory and file size."""
     rows = []
-    for job in sorted(JOBS, key=found.seconds):
-        size = f"{found.sizes[job] / 2**20:.1f}" if job in found.sizes else ""
-        rate = f"{found.rate(job):,.0f}"
+    for job in sorted(JOBS, key=conversion.seconds):
+        size = f"{conversion.sizes[job] / 2**20:.1f}" if job in conversion.sizes else ""
+        rate = f"{conversion.rate(job):,.0f}"
         rows.append(
-            (_NAMES[job], f"{found.seconds(job):.2f}", rate, f"{found.peak(job):.0f}", size)
+            (
+                _NAMES[job],
+                f"{conversion.seconds(job):.2f}",
+                rate,
+                f"{conversion.peak(job):.0f}",
+                size,
+            )
         )
     return _table(("", "seconds", "rows a second", "peak MiB", "Parquet MiB"), rows)
 
@@ -113,26 +117,26 @@ def _milliseconds(imports: Sequence[Imports]) -> list[tuple[str, str, str]]:
 def page(
     facts: Mapping[str, str],
     targets: Sequence[Target],
-    found: Conversion,
+    conversion: Conversion,
     rounds: int,
-    windows: Mapping[int, Took],
+    windows: Mapping[int, Timing],
     requests: Requests,
     imports: Sequence[Imports],
 ) -> str:
     """The page `docs/generated/benchmarks.md`."""
-    took = [(str(days), f"{t.rows:,}", f"{t.peak_mib:.1f}") for days, t in windows.items()]
+    windows_rows = [(str(days), f"{t.rows:,}", f"{t.peak_mib:.1f}") for days, t in windows.items()]
     return Template(_PAGE.read_text()).substitute(
         targets="\n".join(targets_table(targets)),
-        rows=f"{found.made.rows:,}",
-        days=found.days,
-        size=round(found.made.bytes / 2**20),
+        rows=f"{conversion.made.rows:,}",
+        days=conversion.days,
+        size=round(conversion.made.bytes / 2**20),
         rounds=rounds,
-        jobs="\n".join(conversion_table(found)),
+        jobs="\n".join(conversion_table(conversion)),
         apis=APIS,
         applications=APPLICATIONS,
         tables=", ".join(f"`{name}`" for name in TABLES),
-        windows="\n".join(_table(("days", "rows", "peak MiB"), took)),
-        questions=f"{requests.questions:,}",
+        windows="\n".join(_table(("days", "rows", "peak MiB"), windows_rows)),
+        queries=f"{requests.queries:,}",
         requests=requests.requests,
         imports="\n".join(_table(("function", "ms", "libraries, ms"), _milliseconds(imports))),
         facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),

@@ -6,7 +6,7 @@ from dev.sandbox import Settings, World
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 
 HANDLE = "synthetic"
-# The last day is nearly over: it is asked for like every other, and lists are known for it.
+# The last day is nearly over: it is queried like every other, and has lists.
 NOW = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
 
 

@@ -1,6 +1,6 @@
 """`python -m dev.local COMMAND`: deploying, here and on AWS. Settings come as variables.
 
-What is done with a deployed stack are the commands of `insights`, in `cli`.
+The commands for a deployed stack are those of `insights`, in `choreo_insights_cli`.
 """
 
 import signal
@@ -15,7 +15,7 @@ from choreo_insights_cli.errors import INTERRUPTED, NOT_DONE, WRONG_USAGE, Comma
 from choreo_insights_cli.paths import STACK_NAME
 from dev.local import background, demo, deploy, up
 from dev.local.paths import Folder
-from dev.local.state import State
+from dev.local.state import LocalState
 
 
 def _local_up() -> None:
@@ -30,7 +30,7 @@ def _local_up() -> None:
 
 def _local_down() -> None:
     folder = Folder.default()
-    stopped = [State.load(part).stop(part) for part in (folder, demo.folder_of(folder))]
+    stopped = [LocalState.load(part).stop(part) for part in (folder, demo.folder_of(folder))]
     print("Stopped." if any(stopped) else "Nothing was running.")
 
 

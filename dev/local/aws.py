@@ -31,9 +31,9 @@ class LocalAws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What an AWS SDK needs to reach it, as the account's root.
+        """The variables for an AWS SDK to reach it, as the account's root.
 
-        The functions are given credentials of their own roles; with `iam` those are held to
+        The functions get credentials of their own roles; with `iam` those are held to
         their policies.
         """
         return {
@@ -57,7 +57,7 @@ def start(folder: Folder, *, iam: bool = True) -> LocalAws:
         try:
             background.wait_until_ready(process, partial(_ready, port), "The local AWS", log)
         except CommandError:
-            # Someone else may have taken the port between its choice and its use.
+            # Another process may have taken the port since it was chosen.
             if attempt + 1 == _ATTEMPTS or "already in use" not in background.tail(log):
                 raise
         else:
@@ -66,7 +66,7 @@ def start(folder: Folder, *, iam: bool = True) -> LocalAws:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nobody listens."""
+    """A free TCP port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -86,10 +86,10 @@ def _settings(folder: Folder, port: int, iam: bool) -> dict[str, str]:
         "GATEWAY_PORT": str(port),
         "MINISTACK_REGION": REGION,
         "AUTH": "true" if iam else "false",
-        # Listeners of services that nobody needs here; they would bind every interface.
+        # Unused services, which would listen on every interface.
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # The waits of state machines before they try again, as a part of what they are on AWS.
+        # Shortens the waits of state machines to this share.
         "SFN_WAIT_SCALE": "0.02",
         # A Docker engine would change how functions run.
         "DOCKER_HOST": f"unix://{folder.path}/no-docker",

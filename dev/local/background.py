@@ -16,7 +16,7 @@ from pathlib import Path
 
 from choreo_insights_cli.errors import CommandError
 
-# What ends a command at the terminal.
+# The signals that end a command at the terminal.
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOP_SECONDS = 10
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -54,7 +54,7 @@ def start(
 ) -> Background:
     """Starts a program in `folder`, with nothing but this environment, writing to `log`.
 
-    It takes no part in the terminal's Ctrl-C: whoever starts it stops it.
+    The terminal's Ctrl-C does not reach it: the caller stops it.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output, _uninterrupted():
@@ -94,7 +94,7 @@ def stop_all() -> None:
 def wait_until_ready(started: Background, ready: Callable[[], bool], what: str, log: Path) -> None:
     """Calls `ready` until it is true.
 
-    Raises CommandError with the end of the log when the program ends first, or takes a minute.
+    Raises CommandError with the end of the log when the program ends first, or after a minute.
     """
     end = time.monotonic() + 60
     while not ready():

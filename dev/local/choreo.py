@@ -32,7 +32,7 @@ class Sandbox:
         }
 
     def secrets(self) -> dict[str, dict[str, str]]:
-        """What each of its organisations has as a secret, by handle."""
+        """The secret of each organisation, by handle."""
         found: dict[str, dict[str, str]] = self.admin("secrets")
         return found
 
@@ -78,11 +78,11 @@ def external() -> dict[str, str]:
 
     Empty where none is named. Raises CommandError where some but not all are.
     """
-    given = {name: os.environ[name] for name in _SETTINGS if os.environ.get(name)}
-    missing = ", ".join(name for name in _SETTINGS if name not in given)
-    if given and missing:
+    urls = {name: os.environ[name] for name in _SETTINGS if os.environ.get(name)}
+    missing = ", ".join(name for name in _SETTINGS if name not in urls)
+    if urls and missing:
         raise CommandError(
-            f"{missing} is not given. Name all of {', '.join(_SETTINGS)} for a server of your own,"
+            f"{missing} is missing. Set all of {', '.join(_SETTINGS)} for a server of your own,"
             " or none for the sandbox."
         )
-    return {_SETTINGS[name]: url for name, url in given.items()}
+    return {_SETTINGS[name]: url for name, url in urls.items()}

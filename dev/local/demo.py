@@ -19,24 +19,24 @@ from choreo_insights_cli.paths import ROOT, STACK_NAME
 from choreo_insights_cli.stack import Stack
 from dev.local import deploy, schedule, up
 from dev.local.paths import Folder
-from dev.local.state import State
+from dev.local.state import LocalState
 from dev.local.steps import Steps
 
 _SQL = ROOT / "dev/local/sql"
 
 
 def folder_of(folder: Folder) -> Folder:
-    """The demo's own folder, so that it leaves a stack of `make local` alone."""
+    """The demo's own folder, so that a stack of `make local` is not touched."""
     return Folder(folder.path / "demo")
 
 
 def main(folder: Folder) -> None:
     """Shows everything, then stops everything unless KEEP=1.
 
-    Raises CommandError; whoever catches it stops what was started.
+    Raises CommandError; the caller then stops what was started.
     """
     folder = folder_of(folder)
-    state = State.load(folder)
+    state = LocalState.load(folder)
     state.stop(folder)
     keep = os.environ.get("KEEP", "") not in ("", "0")
     # Into a file or a pipe, tables need not be as narrow as an old terminal.
@@ -48,10 +48,10 @@ def main(folder: Folder) -> None:
 
 @dataclass
 class Demo:
-    """The steps of the demo, and what they show."""
+    """The steps of the demo."""
 
     folder: Folder
-    state: State
+    state: LocalState
     console: Console
 
     def run(self, *, keep: bool) -> None:
@@ -78,7 +78,7 @@ class Demo:
         self._show_tokens(tokens)
         place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
         self._show_answer(f"Partitions written to {place}", written)
-        self._show_answer("Asked by SQL: traffic by environment and UTC day (synthetic)", answer)
+        self._show_answer("SQL: traffic by environment and UTC day (synthetic)", answer)
         self._show_more(stack, keep=keep)
         self._show_pages(drawn, reports)
 
@@ -135,7 +135,7 @@ class Demo:
             table.add_row(handle, entry["expires_at"], entry["fingerprint"])
         self.console.print("\n", table)
 
-    def _show_answer(self, title: str, answer: query.Answer) -> None:
+    def _show_answer(self, title: str, answer: query.QueryResult) -> None:
         table = query.as_table(answer)
         table.title, table.title_justify = title, "left"
         self.console.print("\n", table)
@@ -169,13 +169,13 @@ class Demo:
         lines += [
             "  make local                  the same stack, for development",
             "  make deploy                 the same template, on AWS",
-            "  dev/local/sql/                  the SQL that was asked",
+            "  dev/local/sql/                  the queries of the demo",
         ]
         self.console.print("\n".join(lines), highlight=False, soft_wrap=True)
 
 
-def asked(stack: Stack, name: str) -> query.Answer:
-    """What one of the demo's own queries gives."""
+def asked(stack: Stack, name: str) -> query.QueryResult:
+    """The rows of one of the demo's own queries."""
     return query.by_athena(stack, (_SQL / f"{name}.sql").read_text())
 
 

@@ -98,7 +98,7 @@ def build_locally(folder: Folder) -> None:
 
 
 def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
-    """Deploys what was built to the local AWS, else as `deploy_to_aws`."""
+    """Deploys the build to the local AWS, otherwise like `deploy_to_aws`."""
     announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
     chosen = folder.path / "parameters.yaml"
@@ -115,8 +115,8 @@ def deploy_to_aws() -> None:
     """Builds for Lambda and deploys to the AWS account of the terminal's credentials.
 
     What PARAMETERS does not name keeps its value of the last deployment, or its default.
-    Says before what that changes in tables that are there. Raises CommandError where it would break
-    days that are there, or when sam fails.
+    First prints the changes of existing tables. Raises CommandError where they would break existing
+    days, or when sam fails.
     """
     given = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
@@ -130,13 +130,13 @@ def deploy_to_aws() -> None:
 
 
 def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
-    """Runs sam in the terminal, which shows what it says."""
+    """Runs sam in the terminal, which shows its output."""
     if subprocess.run([str(tool("sam", "sam")), *command], env=environment, check=False).returncode:
         raise CommandError(f"sam {command[0]} failed; its output above says why.")
 
 
 def layer_settings(values: Mapping[str, str]) -> dict[str, str]:
-    """What the layer's rule needs to build for the functions' processor and Python."""
+    """The variables for the layer's make rule: the functions' processor and Python."""
     found = {}
     if architecture := values.get("Architecture"):
         found["LAYER_PLATFORM"] = "aarch64" if architecture == "arm64" else architecture

@@ -1,4 +1,4 @@
-"""Where things lie: the project's own files, its tools, and a folder for what runs locally."""
+"""The paths of the project's files, its tools, and the folder of a local deployment."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from choreo_insights_cli.paths import ROOT
 
 
 def tool(venv: str, name: str) -> Path:
-    """A program in one of the project's virtual environments, which lie where VENVS says.
+    """A program in one of the project's virtual environments, in the folder VENVS.
 
     Raises CommandError where it was not installed yet.
     """
@@ -39,7 +39,7 @@ class Folder:
 
     @property
     def state(self) -> Path:
-        """What runs in the background."""
+        """The file that remembers the programs in the background."""
         return self.path / "state.json"
 
     @property
@@ -53,7 +53,6 @@ class Folder:
         return self.path / "dataset"
 
     def log(self, name: str) -> Path:
-        """A program's log."""
         return self.path / "logs" / f"{name}.log"
 
 

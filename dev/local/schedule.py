@@ -18,7 +18,7 @@ _RUN_SECONDS = 600
 
 @dataclass(frozen=True)
 class Run:
-    """An invocation of the export function that ended: what it logged."""
+    """The log of an invocation of the export function that ended."""
 
     lines: tuple[str, ...]
 

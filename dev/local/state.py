@@ -1,4 +1,4 @@
-"""What of a local deployment runs in the background, remembered between commands."""
+"""Remembers between commands which programs of a local deployment run in the background."""
 
 import json
 import shutil
@@ -11,27 +11,27 @@ from dev.local.paths import Folder
 
 
 @dataclass
-class State:
+class LocalState:
     """The running parts of a local deployment."""
 
     aws: LocalAws | None = None
     sandbox: Sandbox | None = None
 
     @classmethod
-    def load(cls, folder: Folder) -> "State":
-        """What still runs of what was saved."""
+    def load(cls, folder: Folder) -> "LocalState":
+        """Loads the saved programs."""
         if not folder.state.exists():
             return cls()
         saved = json.loads(folder.state.read_text())
         state = cls()
-        if found := saved["aws"]:
-            state.aws = LocalAws(Background(**found.pop("process")), **found)
-        if found := saved["sandbox"]:
-            state.sandbox = Sandbox(Background(**found.pop("process")), **found)
+        if part := saved["aws"]:
+            state.aws = LocalAws(Background(**part.pop("process")), **part)
+        if part := saved["sandbox"]:
+            state.sandbox = Sandbox(Background(**part.pop("process")), **part)
         return state
 
     def save(self, folder: Folder) -> None:
-        """Writes it down, at once when something was started: Ctrl-C may come any moment."""
+        """Saves the state, as soon as a program started: Ctrl-C may come at any moment."""
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.state.write_text(json.dumps(asdict(self)))
 

@@ -1,4 +1,4 @@
-"""Steps at the terminal: what is done, how it went, how long it took."""
+"""Shows steps at the terminal, each with its result and its seconds."""
 
 import time
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from rich.console import Console
 
 
 class Step:
-    """A step under way. `note` stands beside it, now and when it is done."""
+    """A running step. `note` is shown beside it, also when it is done."""
 
     def __init__(self, name: str) -> None:
         self.name = name

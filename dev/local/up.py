@@ -10,25 +10,25 @@ from choreo_insights_cli.stack import Stack
 from dev.local import aws, choreo, deploy
 from dev.local.aws import LocalAws
 from dev.local.paths import Folder
-from dev.local.state import State
+from dev.local.state import LocalState
 
 _DAYS = 3
 # The limit that protects a real subscription would only slow down the sandbox.
 _SANDBOX_REQUESTS = "60000"
 
 
-def up(folder: Folder) -> State:
-    """Deploys the stack and leaves it running. What runs already is used again.
+def up(folder: Folder) -> LocalState:
+    """Deploys the stack and leaves it running. Running programs are reused.
 
     Raises CommandError.
     """
     external = choreo.external()
-    given = deploy.given_parameters()
-    state = State.load(folder)
+    chosen = deploy.given_parameters()
+    state = LocalState.load(folder)
     start_aws(folder, state, iam=iam_wanted())
     assert state.aws  # noqa: S101 - narrows the type
     start_choreo(folder, state, external)
-    values = parameters(state, external) | given
+    values = parameters(state, external) | chosen
     earlier = deploy.earlier_parameters(Stack(STACK_NAME, state.aws.environment))
     deploy.check_tables(earlier | values)
     store_secrets(state, values)
@@ -39,12 +39,12 @@ def up(folder: Folder) -> State:
 
 
 def iam_wanted() -> bool:
-    """Whether the local AWS holds everyone to their policies: unless IAM=0."""
+    """Whether the local AWS enforces IAM policies: unless IAM=0."""
     return os.environ.get("IAM", "1") != "0"
 
 
-def start_aws(folder: Folder, state: State, *, iam: bool) -> None:
-    """Starts the local AWS unless it runs just so."""
+def start_aws(folder: Folder, state: LocalState, *, iam: bool) -> None:
+    """Starts the local AWS unless it runs with the same setting."""
     if state.aws and state.aws.process.alive and state.aws.iam == iam:
         return
     if state.aws:
@@ -54,8 +54,8 @@ def start_aws(folder: Folder, state: State, *, iam: bool) -> None:
     state.save(folder)
 
 
-def start_choreo(folder: Folder, state: State, external: dict[str, str]) -> None:
-    """Starts the sandbox, or stops it where another server takes its place."""
+def start_choreo(folder: Folder, state: LocalState, external: dict[str, str]) -> None:
+    """Starts the sandbox, or stops it where another server replaces it."""
     if state.sandbox and state.sandbox.process.alive and not external:
         return
     if state.sandbox:
@@ -66,7 +66,7 @@ def start_choreo(folder: Folder, state: State, external: dict[str, str]) -> None
     state.save(folder)
 
 
-def parameters(state: State, external: dict[str, str]) -> dict[str, str]:
+def parameters(state: LocalState, external: dict[str, str]) -> dict[str, str]:
     """The template parameters of a local deployment, before the user's own."""
     since = datetime.now(UTC).date() - timedelta(days=_DAYS)
     values = {"ExportSince": since.isoformat()}
@@ -77,7 +77,7 @@ def parameters(state: State, external: dict[str, str]) -> dict[str, str]:
     return values | external | {"Organizations": "acme"}
 
 
-def store_secrets(state: State, values: dict[str, str]) -> None:
+def store_secrets(state: LocalState, values: dict[str, str]) -> None:
     """Stores the secrets of the sandbox's organisations. Another server's are for the user."""
     if not state.sandbox or not state.aws:
         return
@@ -88,7 +88,7 @@ def store_secrets(state: State, values: dict[str, str]) -> None:
 
 
 def write_env(folder: Folder, local: LocalAws) -> None:
-    """Writes what a shell needs to use the deployment."""
+    """Writes the variables for a shell to use the deployment."""
     settings = local.environment | {"STACK_NAME": STACK_NAME}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
     folder.env.write_text("".join(lines))

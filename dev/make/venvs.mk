@@ -4,11 +4,11 @@
 PYTHON ?= python3
 VENVS ?= .venvs
 UV ?= $(VENVS)/uv/bin/uv
-# uv takes the Python at hand: it never fetches one of its own.
+# uv uses the installed Python and never downloads one.
 export UV_PYTHON_DOWNLOADS = never
 
 LOCKS := layers/insights/requirements bench dev localaws mutants policy runtime sam secrets uv
-# What `make check` and `make test` use.
+# The environments of `make check` and `make test`.
 ENVIRONMENTS := $(filter-out layers/% bench mutants,$(LOCKS))
 
 .SECONDARY: $(VENVS)/uv/.done
@@ -40,7 +40,7 @@ $(VENVS)/%/.done: dev/requirements/%.txt $(VENVS)/uv/.done FORCE
 
 # Every lock is for all platforms, with hashes, and names no package index.
 .PHONY: lock
-lock: $(VENVS)/uv/.done ## writes the locks in dev/requirements/ anew from their .in files
+lock: $(VENVS)/uv/.done ## rewrites the locks in dev/requirements/ from their .in files
 	@for lock in $(LOCKS); do \
 	  case $$lock in */*) file=$$lock ;; *) file=dev/requirements/$$lock ;; esac; \
 	  case $$lock in dev) more=../../pyproject.toml ;; *) more= ;; esac; \

@@ -68,7 +68,6 @@ class Browser:
         return self._page.evaluate(script)
 
     def move(self, x: float, y: float) -> None:
-        """Moves the pointer."""
         self._page.mouse.move(x, y)
 
     def press(self, keys: str) -> None:

@@ -1,4 +1,4 @@
-"""A dataset of synthetic traffic, as a full export of the sandbox leaves it, without AWS."""
+"""A dataset of synthetic traffic, as a full export of the sandbox writes it, without AWS."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _SETTLE_HOURS = 24
 
 
 @dataclass(frozen=True)
-class Made:
+class SyntheticPartition:
     """A partition: its rows, and what the ledger says of it."""
 
     table: Table
@@ -57,7 +57,7 @@ class Made:
         return f"{day_prefix(self.table.name, self.day)}{self.place}.parquet"
 
 
-def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
+def write(folder: Path, world: World, since: date, now: datetime) -> list[SyntheticPartition]:
     """Writes the dataset's files below a folder, with ledger, checks and registry.
 
     Returns what was written of the tables.
@@ -77,11 +77,11 @@ def write(folder: Path, world: World, since: date, now: datetime) -> list[Made]:
     return made
 
 
-def _place_day(made: Made) -> tuple[str, date]:
+def _place_day(made: SyntheticPartition) -> tuple[str, date]:
     return made.place, made.day
 
 
-def _check(folder: Path, there: Mapping[str, Made], now: datetime) -> None:
+def _check(folder: Path, there: Mapping[str, SyntheticPartition], now: datetime) -> None:
     """Writes the checks of a day of one environment, or of an organisation's own tables."""
 
     def read(name: str) -> Mapping[str, Sequence[Any]] | None:
@@ -140,7 +140,7 @@ def _save(path: Path, body: bytes) -> None:
     path.write_bytes(body)
 
 
-def _partitions(world: World, since: date, now: datetime) -> Iterator[Made]:
+def _partitions(world: World, since: date, now: datetime) -> Iterator[SyntheticPartition]:
     for table in (each for each in load().tables if not each.off):
         for handle, organization in world.organizations.items():
             if table.on_prem_key and not organization.on_prem_key:
@@ -148,7 +148,7 @@ def _partitions(world: World, since: date, now: datetime) -> Iterator[Made]:
             for environment in _environments(table, organization):
                 for day in _days(table, since, now.date()):
                     rows = _rows(world, table, handle, environment, day, now)
-                    yield Made(table, handle, environment, day, rows)
+                    yield SyntheticPartition(table, handle, environment, day, rows)
 
 
 def _environments(table: Table, organization: Organization) -> Sequence[Place | None]:
@@ -178,7 +178,7 @@ def _rows(
     return rows
 
 
-def _file(partition: Made, now: datetime) -> bytes:
+def _file(partition: SyntheticPartition, now: datetime) -> bytes:
     columns, rows = partition.table.columns, partition.rows
     values = {
         column.name: [
@@ -194,7 +194,7 @@ def _plain(value: Any) -> Any:
     return microseconds(value) if isinstance(value, datetime) else value
 
 
-def _entry(made: Made, at: datetime) -> Entry:
+def _entry(made: SyntheticPartition, at: datetime) -> Entry:
     environment = made.environment
     return Entry(
         table=made.table.name,

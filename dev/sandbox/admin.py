@@ -1,14 +1,13 @@
-"""The operator's side, under /sandbox/: JSON in, JSON out.
+"""The sandbox's own endpoints, under /sandbox/: JSON in, JSON out.
 
 | path | GET | POST |
 | --- | --- | --- |
-| /sandbox/statistics | counts | begins them at nothing |
-| /sandbox/settings | all settings | sets those given |
-| /sandbox/faults | rules in force | puts a list of rules in place of all; an object adds one |
-| /sandbox/now | the instant that data is seen at | `{"now": "..."}`, null for the wall's clock |
-| /sandbox/lapses | | a list of what is not given at present, see `dev.sandbox.lapses.Lapse` |
-| /sandbox/changes | | `{"change": name, ...}`: changes the world, see `dev.sandbox.changes.CHANGES`
-|
+| /sandbox/statistics | counts | resets them |
+| /sandbox/settings | all settings | changes some |
+| /sandbox/faults | active rules | a list replaces all rules; an object adds one |
+| /sandbox/now | the current time | `{"now": "..."}` freezes it, null uses the real clock |
+| /sandbox/lapses | | a list of missing data, see `dev.sandbox.lapses.Lapse` |
+| /sandbox/changes | | `{"change": name, ...}`, see `dev.sandbox.changes.CHANGES` |
 | /sandbox/tokens | | `{"organization": handle}` (or `{}`): ends live tokens |
 | /sandbox/rotate | | `{"organization": handle}`: another consumer secret |
 | /sandbox/secrets | each organisation's secret | |
@@ -32,72 +31,72 @@ PREFIX = "/sandbox/"
 
 
 def administer(service: Service, method: str, path: str, body: bytes) -> Reply:
-    """The reply to the operator: 400 with a reason for what cannot be done."""
+    """The reply of an endpoint; 400 with a reason for a bad request."""
     name, _, query = path.removeprefix(PREFIX).partition("?")
     table = {"GET": _READ, "POST": _CHANGE}.get(method, {})
     if name not in table:
         names = ", ".join(sorted({*_READ, *_CHANGE}))
         return of_json(404, {"error": f"{method} {name!r} is none of {names}"})
     try:
-        given = json.loads(body or b"{}") if method == "POST" else dict(parse_qsl(query))
-        return of_json(200, table[name](service, given))
+        content = json.loads(body or b"{}") if method == "POST" else dict(parse_qsl(query))
+        return of_json(200, table[name](service, content))
     except (ValueError, TypeError, KeyError) as error:
         return of_json(400, {"error": f"{type(error).__name__}: {error}"})
 
 
-def _set(service: Service, given: Any) -> Any:
-    service.settings.update(given)
+def _set(service: Service, content: Any) -> Any:
+    service.settings.update(content)
     return service.settings.as_dict()
 
 
-def _set_now(service: Service, given: Any) -> Any:
-    service.settings.update({"now": given["now"]})
-    return _now(service, given)
+def _set_now(service: Service, content: Any) -> Any:
+    service.settings.update({"now": content["now"]})
+    return _now(service, content)
 
 
-def _now(service: Service, _given: Any) -> Any:
+def _now(service: Service, _content: Any) -> Any:
     return {"now": service.settings.clock().isoformat()}
 
 
-def _set_faults(service: Service, given: Any) -> Any:
-    if isinstance(given, list):
-        service.faults.replace(given)
+def _set_faults(service: Service, content: Any) -> Any:
+    if isinstance(content, list):
+        service.faults.replace(content)
     else:
-        service.faults.replace([*service.faults.as_list(), given])
+        service.faults.replace([*service.faults.as_list(), content])
     return service.faults.as_list()
 
 
-def _set_lapses(service: Service, given: Any) -> Any:
-    lapses = [{**values, "day": date.fromisoformat(values["day"])} for values in given]
+def _set_lapses(service: Service, content: Any) -> Any:
+    lapses = [{**values, "day": date.fromisoformat(values["day"])} for values in content]
     service.lapses = tuple(Lapse(**values) for values in lapses)
-    return given
+    return content
 
 
-def _change(service: Service, given: Any) -> Any:
-    change = CHANGES[given["change"]]
-    change(service.world, **{name: value for name, value in given.items() if name != "change"})
-    return _world(service, given)
+def _change(service: Service, content: Any) -> Any:
+    change = CHANGES[content["change"]]
+    change(service.world, **{name: value for name, value in content.items() if name != "change"})
+    return _world(service, content)
 
 
-def _end_tokens(service: Service, given: Any) -> Any:
-    return {"ended": service.tokens.kill_all(given.get("organization"))}
+def _end_tokens(service: Service, content: Any) -> Any:
+    return {"ended": service.tokens.kill_all(content.get("organization"))}
 
 
-def _rotate(service: Service, given: Any) -> Any:
-    service.world.rotate(given["organization"])
-    return service.world.secret(given["organization"])
+def _rotate(service: Service, content: Any) -> Any:
+    service.world.rotate(content["organization"])
+    return service.world.secret(content["organization"])
 
 
-def _reset(service: Service, _given: Any) -> Any:
+def _reset(service: Service, _content: Any) -> Any:
     service.statistics.reset()
     return {}
 
 
-def _secrets(service: Service, _given: Any) -> Any:
+def _secrets(service: Service, _content: Any) -> Any:
     return {handle: service.world.secret(handle) for handle in service.world.organizations}
 
 
-def _world(service: Service, _given: Any) -> Any:
+def _world(service: Service, _content: Any) -> Any:
     return {
         handle: {
             "name": organization.name,
@@ -118,14 +117,14 @@ def _world(service: Service, _given: Any) -> Any:
     }
 
 
-def _expected(service: Service, given: Any) -> Any:
-    now = datetime.fromisoformat(given["now"]) if "now" in given else service.settings.clock()
+def _expected(service: Service, content: Any) -> Any:
+    now = datetime.fromisoformat(content["now"]) if "now" in content else service.settings.clock()
     rows = expected_rows(
         service.world,
-        given["table"],
-        given["organization"],
-        given.get("environment"),
-        date.fromisoformat(given["day"]),
+        content["table"],
+        content["organization"],
+        content.get("environment"),
+        date.fromisoformat(content["day"]),
         now,
         settings=service.settings,
     )

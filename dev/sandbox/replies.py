@@ -44,7 +44,6 @@ class Reply:
 
 
 def of_json(status: int, value: object, headers: Mapping[str, str] | None = None) -> Reply:
-    """A reply of JSON."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return Reply(status, body, {"Content-Type": "application/json", **(headers or {})})
 

@@ -186,17 +186,14 @@ class SandboxServer:
 
     @property
     def token_url(self) -> str:
-        """The token endpoint."""
         return self.url + TOKEN_PATH
 
     @property
     def revoke_url(self) -> str:
-        """The revoke endpoint."""
         return self.url + REVOKE_PATH
 
     @property
     def insights_url(self) -> str:
-        """The query endpoint."""
         return self.url + INSIGHTS_PATH
 
     def start(self) -> None:

@@ -25,7 +25,6 @@ class Statistics:
             self._most_in_flight = 0
 
     def count(self, name: str) -> None:
-        """Adds one to a counter."""
         with self._lock:
             self._counts[name] += 1
 

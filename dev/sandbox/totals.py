@@ -70,7 +70,6 @@ def slowest(by_api: dict[str, list[Cell]]) -> list[Row]:
 
 
 def grouped(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[Cell]]:
-    """Cells by a key."""
     groups: defaultdict[Any, list[Cell]] = defaultdict(list)
     for cell in cells:
         groups[key(cell)].append(cell)

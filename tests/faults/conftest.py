@@ -19,7 +19,7 @@ from choreo_insights_cli.paths import STACK_NAME
 from choreo_insights_cli.stack import Stack
 from dev.local import background, deploy, up
 from dev.local.paths import Folder
-from dev.local.state import State
+from dev.local.state import LocalState
 from tests.faults import page
 from tests.faults.fault_rig import Station
 from tests.faults.selection import SEED, SOAK
@@ -52,7 +52,7 @@ def _deployment() -> Deployment:
     """The deployed template, with addresses that nobody listens on: stations have their own."""
     if _Run.deployment is None:
         folder = Folder(Path(tempfile.mkdtemp(prefix="faults-")))
-        state = State()
+        state = LocalState()
         up.start_aws(folder, state, iam=True)
         assert state.aws
         _Run.deployment = Deployment(state.aws.environment, str(folder.path))

@@ -1,5 +1,4 @@
-"""`docs/generated/reliability.md`: the faults, the cases of each that were survived, and the
-invariants."""
+"""Writes `docs/generated/reliability.md`: the faults with their counts, and the invariants."""
 
 import textwrap
 from collections.abc import Mapping

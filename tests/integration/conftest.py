@@ -24,7 +24,7 @@ from choreo_insights_cli.paths import STACK_NAME
 from choreo_insights_cli.stack import Stack
 from dev.local import deploy, schedule, up
 from dev.local.paths import Folder
-from dev.local.state import State
+from dev.local.state import LocalState
 from dev.sandbox import SandboxServer, World
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 from tests.integration import releases
@@ -46,7 +46,7 @@ class Deployment:
     """The stack under test and the sandbox that it talks to."""
 
     folder: Folder
-    state: State
+    state: LocalState
     stack: Stack
     sandbox: SandboxServer
     now: datetime
@@ -201,7 +201,7 @@ def older(built: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 @contextmanager
 def _prepared(folder: Folder, world: World, days: int) -> Iterator[Deployment]:
     """A local AWS with the secrets of a sandbox, and nothing deployed yet."""
-    state = State()
+    state = LocalState()
     now = _away_from_midnight().replace(microsecond=0)
     with SandboxServer(world=world) as sandbox:
         sandbox.settings.now = now

@@ -15,7 +15,7 @@ import pytest
 from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.stack import Stack
 from dev.local.paths import Folder
-from dev.local.state import State
+from dev.local.state import LocalState
 from dev.sandbox import SandboxServer, World
 from tests.integration import processes
 from tests.integration.test_commands import command, environment, insights, settings
@@ -56,7 +56,7 @@ def test_local_with_a_server_of_ones_own(sandbox: SandboxServer, stopped: Folder
     up = command("up", stopped, PARAMETERS=chosen, **urls)
 
     assert up.returncode == 0, up.stderr
-    state = State.load(stopped)
+    state = LocalState.load(stopped)
     assert state.sandbox is None
     assert state.aws
     assert state.aws.iam

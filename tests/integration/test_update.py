@@ -18,7 +18,7 @@ from choreo_insights_cli.commands.query import Value
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.releases.announce import announce
 from choreo_insights_cli.releases.deployed import deployed
-from choreo_insights_cli.releases.migrate import Outcome
+from choreo_insights_cli.releases.migrate import MigrationCounts
 from dev.local.paths import Folder
 from tests.integration import releases
 from tests.integration.conftest import Deployment
@@ -49,7 +49,7 @@ class Updated:
     deployment: Deployment
     told: list[str]
     before: dict[str, Value]
-    outcomes: list[Outcome]
+    outcomes: list[MigrationCounts]
     # The name of a backfill that was started before, and whether it still ran afterwards.
     backfill: str
     overlapped: bool
@@ -141,8 +141,8 @@ def test_the_deployment_says_what_it_changes(updated: Updated) -> None:
     told = "\n".join(updated.told)
     since, today = updated.days[0], updated.days[-1]
     assert f"{TABLE}.found is hits now. `insights migrate`" in told
-    assert f"{TABLE}.lost is gone from SQL" in told
-    assert f"{TABLE}.hit_percentage is new: null on the days that are there" in told
+    assert f"{TABLE}.lost is removed from SQL" in told
+    assert f"{TABLE}.hit_percentage is new: null on days that are exported already" in told
     assert f"insights backfill --from {since} --to {today} --tables {TABLE} --again" in told
     assert sum(line.startswith(f"  {TABLE}.") for line in updated.told) == 3
 

@@ -16,7 +16,12 @@ from choreo_insights.export.catchup import places
 from choreo_insights.export.parts import Backfill, TooManyParts
 from choreo_insights_cli import options
 from choreo_insights_cli.commands.backfill import report, screen
-from choreo_insights_cli.commands.backfill.machine import PARTS_FAILED, Execution, Failure, Machine
+from choreo_insights_cli.commands.backfill.machine import (
+    PARTS_FAILED,
+    Execution,
+    FailedPart,
+    Machine,
+)
 from choreo_insights_cli.errors import DONE, INTERRUPTED, BadNews, CommandError, WrongUsage
 from choreo_insights_cli.paths import catalogue
 from choreo_insights_cli.stack import Stack
@@ -33,7 +38,7 @@ Examples:
 
 
 @dataclass(frozen=True)
-class Wish:
+class BackfillOptions:
     """What is to be exported, as the user says it. `span` is None for the usual one.
 
     `again` asks for what is final too, and replaces nothing by less.
@@ -57,7 +62,7 @@ class Wish:
         organizations: str | None = None,
         span: int | None = None,
         again: bool = False,
-    ) -> "Wish":
+    ) -> "BackfillOptions":
         """Reads the options. Raises WrongUsage for days that are none or all to come."""
         if first is None or last is None:
             raise WrongUsage(
@@ -119,7 +124,7 @@ def command(
         raise WrongUsage(f"{named}: give one of these, or --from and --to.")
     if not given:
         today = datetime.now(UTC).date()
-        wish = Wish.read(
+        wish = BackfillOptions.read(
             first, last, today, tables=tables, organizations=org, span=span, again=again
         )
         return _Command(stack, as_json=as_json).start(wish)
@@ -142,7 +147,7 @@ class _Command:
     def _chosen(self, name: str) -> Execution:
         return self._machine.execution(name) if name else self._machine.running()
 
-    def start(self, wish: Wish) -> int:
+    def start(self, wish: BackfillOptions) -> int:
         parameters = self._stack.parameters
         execution = self._machine.start(divided(wish, parameters, self._registry))
         self._say(f"Backfill {execution.name}: {wish.first} to {wish.last}.")
@@ -206,18 +211,18 @@ class _Command:
         how = "was stopped" if ended.status == "ABORTED" else f"ended as {ended.status}"
         raise BadNews(f"The backfill {how}{f' ({ended.error})' * bool(ended.error)}. {again}")
 
-    def _report(self, failures: Sequence[Failure], ended: Execution) -> None:
+    def _report(self, failures: Sequence[FailedPart], ended: Execution) -> None:
         ledger = report.tried(self._dataset, failures, ended.started, datetime.now(UTC))
         for line in report.lines(failures, ledger, self._names(failures)):
             self._say(line)
 
-    def _names(self, failures: Sequence[Failure]) -> dict[str, str]:
+    def _names(self, failures: Sequence[FailedPart]) -> dict[str, str]:
         """The names of environments by id, for people."""
         organizations = {failure.part.place.organization for failure in failures}
         known = (each for handle in organizations for each in self._registry.known(handle))
         return {each.id: each.name for each in known}
 
-    def _tell(self, execution: Execution, failures: Sequence[Failure] = ()) -> None:
+    def _tell(self, execution: Execution, failures: Sequence[FailedPart] = ()) -> None:
         """Prints the backfill as JSON where that is wanted."""
         if not self._as_json:
             return
@@ -240,7 +245,7 @@ class _Command:
         self._console.print(text, markup=False, soft_wrap=True)
 
 
-def divided(wish: Wish, parameters: Mapping[str, str], registry: Registry) -> Backfill:
+def divided(wish: BackfillOptions, parameters: Mapping[str, str], registry: Registry) -> Backfill:
     """The parts of a wish.
 
     Raises WrongUsage for an organisation or a table that there is not, CommandError for too many.

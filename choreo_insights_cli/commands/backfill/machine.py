@@ -68,7 +68,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedPart:
     """A part that failed: the error that the state machine saw, which may be a long text."""
 
     part: Part
@@ -188,7 +188,6 @@ class Machine:
         )
 
     def progress(self, execution: Execution) -> Progress:
-        """How far it is."""
         if (run := self._map_run(execution)) is None:
             return Progress(len(json.loads(execution.input)["parts"]))
         counts = run["itemCounts"]
@@ -200,7 +199,7 @@ class Machine:
         runs = self._states.list_map_runs(executionArn=execution.arn)["mapRuns"]
         return self._states.describe_map_run(mapRunArn=runs[0]["mapRunArn"]) if runs else None
 
-    def failures(self, execution: Execution) -> Iterator[Failure]:
+    def failures(self, execution: Execution) -> Iterator[FailedPart]:
         """The parts that failed so far, the latest first."""
         if (run := self._map_run(execution)) is None:
             return
@@ -212,10 +211,10 @@ class Machine:
                 for listed in page["executions"]:
                     yield self._failure(listed["executionArn"])
 
-    def _failure(self, arn: str) -> Failure:
+    def _failure(self, arn: str) -> FailedPart:
         found = self._states.describe_execution(executionArn=arn)
         part = Part.of_event(json.loads(found["input"])["event"])
-        return Failure(part, found.get("error", ""), found.get("cause", ""))
+        return FailedPart(part, found.get("error", ""), found.get("cause", ""))
 
     def stop(self, execution: Execution) -> None:
         """Stops it. What is being exported this moment still gets to its end."""

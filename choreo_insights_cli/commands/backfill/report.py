@@ -13,7 +13,7 @@ from choreo_insights.dataset.ledger import RUNS, Entry, read_entries
 from choreo_insights.dataset.partitions import day_of
 from choreo_insights.dataset.store import Dataset, Stored
 from choreo_insights.export.parts import Part, Span
-from choreo_insights_cli.commands.backfill.machine import Failure
+from choreo_insights_cli.commands.backfill.machine import FailedPart
 from choreo_insights_cli.errors import CommandError
 
 _THREADS = 16
@@ -22,7 +22,7 @@ _LONGEST_REASON = 400
 _LISTS = ("environments", "apis", "applications")
 
 
-class Partition(NamedTuple):
+class PartitionKey(NamedTuple):
     """What the ledger's rows are about."""
 
     table: str
@@ -33,7 +33,7 @@ class Partition(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tried:
+class LastAttempt:
     """The last that the ledger tells of a partition."""
 
     status: str
@@ -42,8 +42,8 @@ class Tried:
 
 
 def tried(
-    dataset: Dataset, failures: Sequence[Failure], since: datetime, now: datetime
-) -> dict[Partition, Tried]:
+    dataset: Dataset, failures: Sequence[FailedPart], since: datetime, now: datetime
+) -> dict[PartitionKey, LastAttempt]:
     """What the ledger tells since then of the partitions of these parts, and of their lists.
 
     Raises CommandError where an object of the ledger cannot be read, or what `dataset` does.
@@ -54,13 +54,13 @@ def tried(
     days = {day for span in spans for day in _days(span)}
     listed = dataset.listing(RUNS, min(days), max(days))
     keys = [key for key, stored in listed.items() if _is_of(key, stored, days, since)]
-    found: dict[Partition, Tried] = {}
+    found: dict[PartitionKey, LastAttempt] = {}
     with ThreadPoolExecutor(_THREADS) as threads:
         for entries in threads.map(lambda key: _entries(dataset, key, since), keys):
             for entry in entries:
                 last = found.get(_partition(entry))
                 if last is None or last.at <= entry.exported_at:
-                    outcome = Tried(entry.status, entry.error, entry.exported_at)
+                    outcome = LastAttempt(entry.status, entry.error, entry.exported_at)
                     found[_partition(entry)] = outcome
     return found
 
@@ -84,14 +84,16 @@ def _entries(dataset: Dataset, key: str, since: datetime) -> list[Entry]:
         raise CommandError(f"{key} cannot be read: {error}") from error
 
 
-def _partition(entry: Entry) -> Partition:
-    return Partition(
+def _partition(entry: Entry) -> PartitionKey:
+    return PartitionKey(
         entry.table, entry.organization, entry.environment, entry.environment_id, entry.day
     )
 
 
 def lines(
-    failures: Iterable[Failure], ledger: Mapping[Partition, Tried], names: Mapping[str, str]
+    failures: Iterable[FailedPart],
+    ledger: Mapping[PartitionKey, LastAttempt],
+    names: Mapping[str, str],
 ) -> Iterator[str]:
     """The report for a reader: the parts of an organisation that failed alike, and the reasons.
 
@@ -114,7 +116,7 @@ def _parts(number: int) -> str:
     return "1 part" if number == 1 else f"{number} parts"
 
 
-def _reasons(failure: Failure, ledger: Mapping[Partition, Tried]) -> list[str]:
+def _reasons(failure: FailedPart, ledger: Mapping[PartitionKey, LastAttempt]) -> list[str]:
     failed = [partition for partition in ledger if _failed(failure.part, partition, ledger)]
     reasons = _by_reason(failed, ledger)
     if not reasons:
@@ -122,12 +124,14 @@ def _reasons(failure: Failure, ledger: Mapping[Partition, Tried]) -> list[str]:
     return [f"{_named(partitions)}: {reason}" for reason, partitions in reasons.items()]
 
 
-def _order(failure: Failure) -> tuple[str, str, int]:
+def _order(failure: FailedPart) -> tuple[str, str, int]:
     place, span = failure.part.place, failure.part.span
     return place.organization, place.environment or "", -span.last.toordinal()
 
 
-def _failed(part: Part, partition: Partition, ledger: Mapping[Partition, Tried]) -> bool:
+def _failed(
+    part: Part, partition: PartitionKey, ledger: Mapping[PartitionKey, LastAttempt]
+) -> bool:
     place, span = part.place, part.span
     return (
         ledger[partition].status == "failed"
@@ -141,15 +145,15 @@ def _failed(part: Part, partition: Partition, ledger: Mapping[Partition, Tried])
 
 
 def _by_reason(
-    partitions: Iterable[Partition], ledger: Mapping[Partition, Tried]
-) -> dict[str, list[Partition]]:
-    found: dict[str, list[Partition]] = {}
+    partitions: Iterable[PartitionKey], ledger: Mapping[PartitionKey, LastAttempt]
+) -> dict[str, list[PartitionKey]]:
+    found: dict[str, list[PartitionKey]] = {}
     for partition in partitions:
         found.setdefault(ledger[partition].error or "no reason given", []).append(partition)
     return found
 
 
-def _named(partitions: Sequence[Partition]) -> str:
+def _named(partitions: Sequence[PartitionKey]) -> str:
     """Partitions as tables and days, those of the same days together."""
     days: dict[str, list[date]] = {}
     for partition in sorted(partitions, key=lambda each: (each.table, each.day)):
@@ -171,7 +175,7 @@ def _ranges(days: Sequence[date]) -> str:
     return ", ".join(str(run[0]) + (f" to {run[-1]}" if len(run) > 1 else "") for run in found)
 
 
-def reason_of(failure: Failure) -> str:
+def reason_of(failure: FailedPart) -> str:
     """What the state machine saw: for what the ledger does not tell, as of a killed function."""
     message = failure.cause
     with suppress(ValueError, TypeError, KeyError):

@@ -48,7 +48,6 @@ class Clock:
         self._ended, self._at = first.ended if redriven else 0, now
 
     def pace(self, progress: machine.Progress, now: datetime) -> Pace:
-        """The pace now."""
         began = self._at if self._redriven else progress.began or now
         seconds = (now - began).total_seconds()
         return pace(progress.ended - self._ended, progress.parts - progress.ended, seconds)

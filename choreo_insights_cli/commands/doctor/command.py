@@ -28,11 +28,11 @@ from choreo_insights_cli.catalogue.compiler import schema
 from choreo_insights_cli.commands.doctor.compare import additions, compare
 from choreo_insights_cli.commands.doctor.documents import Document, load, named
 from choreo_insights_cli.commands.doctor.dry_run import Exporter
-from choreo_insights_cli.commands.doctor.findings import Diagnosis, Report
+from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport
 from choreo_insights_cli.commands.doctor.live import SAMPLE, Live
 from choreo_insights_cli.commands.doctor.probe import Prober
 from choreo_insights_cli.commands.doctor.secret import from_given, from_stack
-from choreo_insights_cli.commands.doctor.settings import Settings, Wish, resolve
+from choreo_insights_cli.commands.doctor.settings import DoctorOptions, DoctorSettings, resolve
 from choreo_insights_cli.commands.doctor.show import show
 from choreo_insights_cli.commands.doctor.token import obtain
 from choreo_insights_cli.errors import CommandError
@@ -78,7 +78,7 @@ def command(
 
     The settings are those of the deployed stack, else the template's defaults.
     """
-    wish = Wish(organization=org, **given)
+    wish = DoctorOptions(organization=org, **given)
     with spinner.shown("reading the settings") as say:
         report = diagnose(wish, stack, sys.stdin.read, polite_http(), say)
     if as_json:
@@ -95,20 +95,20 @@ def polite_http() -> Http:
 
 
 def diagnose(
-    wish: Wish,
+    wish: DoctorOptions,
     stack: Stack,
     read_stdin: Callable[[], str],
     http: Http,
     progress: Callable[[str], None] = lambda _: None,
-) -> Report:
+) -> DoctorReport:
     """All checks for all organisations that the user or the stack names."""
     try:
         settings = resolve(wish, stack, read_stdin)
     except (CommandError, InsightsError) as error:
-        return Report(failure=str(error))
+        return DoctorReport(failure=str(error))
     ours = schema()
     documents, broken = load(ours)
-    report = Report(settings.shown())
+    report = DoctorReport(settings.shown())
     for handle in settings.organizations:
         diagnosis = Diagnosis(handle, settings.from_options())
         report.diagnoses.append(diagnosis)
@@ -122,7 +122,7 @@ class _Round:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: DoctorSettings,
         diagnosis: Diagnosis,
         http: Http,
         documents: Sequence[Document],

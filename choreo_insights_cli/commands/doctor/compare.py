@@ -1,4 +1,8 @@
-"""The documents against a live schema: what no longer holds, and what is new."""
+"""Compares the documents with a live schema: what the service would refuse, and what is new.
+
+graphql-core validates the queries and their values. Its `find_breaking_changes` is not used: it
+looks at whole schemas, not at what a document selects, and counts ID to String as breaking.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +77,7 @@ class _Selected:
 
 
 @dataclass
-class _Found:
+class _Differences:
     """What of a document the service would refuse, which fields have another type by now, and
     what is only worth knowing.
     """
@@ -115,8 +119,8 @@ def _listed(texts: Sequence[str]) -> str:
     return "; ".join([*texts[:_MOST], *more])
 
 
-def _look(document: Document, ours: GraphQLSchema, live: GraphQLSchema) -> _Found:
-    found = _Found()
+def _look(document: Document, ours: GraphQLSchema, live: GraphQLSchema) -> _Differences:
+    found = _Differences()
     found.refused += map(_located, validate(live, document.query))
     found.refused += _refused_values(document.table, live)
     for fan in document.table.fan_out:

@@ -14,13 +14,13 @@ from choreo_insights.export.decode import GROUPS, Answer
 from choreo_insights.export.insights_api import day_values, time_filter
 from choreo_insights.export.queries import Query, Rows, collect
 from choreo_insights_cli.commands.doctor.live import Live
-from choreo_insights_cli.commands.doctor.settings import Settings
+from choreo_insights_cli.commands.doctor.settings import DoctorSettings
 
 
 class Exporter:
     """Asks for one organisation through the exporter's own path."""
 
-    def __init__(self, live: Live, credentials: Credentials, settings: Settings) -> None:
+    def __init__(self, live: Live, credentials: Credentials, settings: DoctorSettings) -> None:
         self._live = live
         self._credentials = credentials
         self._tenant = settings.tenants[0]

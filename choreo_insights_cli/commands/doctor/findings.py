@@ -75,7 +75,7 @@ class Diagnosis:
 
 
 @dataclass
-class Report:
+class DoctorReport:
     """What was asked where, and the diagnosis of each organisation.
 
     `settings` holds name, value and where the value comes from. `failure` is why nothing could be

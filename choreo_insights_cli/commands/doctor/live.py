@@ -18,7 +18,7 @@ from choreo_insights.http import Http
 from choreo_insights.redaction import redact
 from choreo_insights.replies import Reply, parse_object, read_complaint
 from choreo_insights.tokens.reader import Tokens
-from choreo_insights_cli.commands.doctor.settings import Settings
+from choreo_insights_cli.commands.doctor.settings import DoctorSettings
 
 _SECONDS = 60.0
 # The sample of Choreo's documentation: what works at all, works with it.
@@ -59,7 +59,7 @@ class Live:
     """Asks the API for one organisation."""
 
     def __init__(
-        self, http: Http, settings: Settings, credentials: Credentials, tokens: Tokens
+        self, http: Http, settings: DoctorSettings, credentials: Credentials, tokens: Tokens
     ) -> None:
         self._http = http
         self._url = settings.insights_url

@@ -34,7 +34,7 @@ _UNUSED = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class DoctorOptions:
     """What the user says; what is empty is for the stack to say.
 
     `secret_file` names a file with the credentials in JSON, `-` being what is piped in. `probe`
@@ -52,7 +52,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Settings:
+class DoctorSettings:
     """Checked settings.
 
     `stack` is there where AWS was looked at, `deployed` are its parameters (empty: there is none).
@@ -107,7 +107,7 @@ class Settings:
         ]
 
 
-def resolve(wish: Wish, stack: Stack, read_stdin: Callable[[], str]) -> Settings:
+def resolve(wish: DoctorOptions, stack: Stack, read_stdin: Callable[[], str]) -> DoctorSettings:
     """The settings. AWS is not asked where the secret's file and both addresses are given.
 
     Raises CommandError, and ConfigurationError for a value that cannot be.
@@ -144,7 +144,7 @@ def _checked(
     deployed: Mapping[str, str],
     note: str,
     given: Mapping[str, Any] | None,
-) -> Settings:
+) -> DoctorSettings:
     complete = {**_UNUSED, **values, "REVOKE_URL": values["TOKEN_URL"]}
     try:
         token = TokenConfig.from_environment(complete)
@@ -153,7 +153,7 @@ def _checked(
         raise _blamed(error, sources) from None
     if given is not None and len(token.organizations) > 1:
         raise WrongUsage("--secret-file holds one organisation: name it alone, --org handle.")
-    return Settings(
+    return DoctorSettings(
         token.organizations,
         token.token_url,
         export.insights_url,
@@ -188,7 +188,7 @@ def _deployed(stack: Stack) -> tuple[Mapping[str, str], str]:
 
 
 def _organizations(
-    wish: Wish, given: Mapping[str, Any] | None, deployed: Mapping[str, str], note: str
+    wish: DoctorOptions, given: Mapping[str, Any] | None, deployed: Mapping[str, str], note: str
 ) -> str:
     if wish.organization:
         return wish.organization

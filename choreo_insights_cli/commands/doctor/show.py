@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from choreo_insights_cli.commands.doctor.findings import Diagnosis, Finding, Report, Status
+from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport, Finding, Status
 from choreo_insights_cli.errors import DONE
 
 _STYLES: dict[Status, str] = {
@@ -19,8 +19,7 @@ _STYLES: dict[Status, str] = {
 }
 
 
-def show(report: Report, console: Console) -> None:
-    """Prints the report."""
+def show(report: DoctorReport, console: Console) -> None:
     for name, value, source in report.settings:
         console.print(Text(f"{name:<12} {value}  ({source})"), soft_wrap=True)
     for diagnosis in report.diagnoses:
@@ -79,7 +78,7 @@ def _line(finding: Finding) -> str:
     return " | ".join(parts)
 
 
-def _verdict(report: Report) -> str:
+def _verdict(report: DoctorReport) -> str:
     if report.failure:
         return f"Nothing could be asked: {report.failure}"
     if report.exit_code == DONE:

@@ -12,7 +12,7 @@ from choreo_insights.tokens.minting import TokenService
 from choreo_insights.tokens.reader import Token, Tokens, instant
 from choreo_insights_cli.commands import token
 from choreo_insights_cli.commands.doctor.findings import Diagnosis
-from choreo_insights_cli.commands.doctor.settings import Settings
+from choreo_insights_cli.commands.doctor.settings import DoctorSettings
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.stack import Stack
 
@@ -42,7 +42,7 @@ class MintedTokens:
 
 
 def obtain(
-    settings: Settings, credentials: Credentials, http: Http, diagnosis: Diagnosis
+    settings: DoctorSettings, credentials: Credentials, http: Http, diagnosis: Diagnosis
 ) -> Tokens | None:
     """What gives a token for this organisation, None where there is none; both are noted."""
     handle = diagnosis.organization

@@ -17,13 +17,13 @@ from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli import options, paths, spinner
 from choreo_insights_cli.commands.backfill.machine import Machine
 from choreo_insights_cli.commands.restore.restoring import (
-    Outcome,
     Restore,
+    RestoreCounts,
     Restored,
     commands,
     counted,
 )
-from choreo_insights_cli.commands.restore.sources import Found, copies, together, versions
+from choreo_insights_cli.commands.restore.sources import RestoreTask, copies, together, versions
 from choreo_insights_cli.errors import BAD_NEWS, DONE, WrongUsage
 from choreo_insights_cli.sql.shipped import OWN
 from choreo_insights_cli.stack import Stack
@@ -74,7 +74,7 @@ def command(
     were restored as they were before they had settled are closed as unconfirmed, and the commands
     that export them again are printed.
     """
-    chosen = Options(before, copy, replace, options.names(tables or ""), dry_run)
+    chosen = RestoreOptions(before, copy, replace, options.names(tables or ""), dry_run)
     chosen.check(datetime.now(UTC))
     listed: list[str] = []
     say = listed.append if as_json else click.echo
@@ -98,7 +98,7 @@ def command(
 
 
 @dataclass(frozen=True)
-class Options:
+class RestoreOptions:
     """What the user wants to be brought back; without `tables`, all."""
 
     before: datetime | None = None
@@ -127,7 +127,7 @@ class Options:
 def restore(
     stack: Stack,
     catalogue: Catalogue,
-    chosen: Options,
+    chosen: RestoreOptions,
     now: Callable[[], datetime],
 ) -> Iterator[Restored]:
     """Brings objects back as they are taken from it, and says what became of each.
@@ -145,7 +145,7 @@ def restore(
 
 
 def _work(
-    stack: Stack, catalogue: Catalogue, chosen: Options, now: Callable[[], datetime]
+    stack: Stack, catalogue: Catalogue, chosen: RestoreOptions, now: Callable[[], datetime]
 ) -> Restore:
     dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
     return Restore(
@@ -169,7 +169,7 @@ def _bound_keys(registry: Registry) -> Callable[[str, str], str | None]:
     return lambda organization, environment_id: keys(organization).get(environment_id)
 
 
-def _sources(stack: Stack, chosen: Options) -> Iterator[Iterator[Found]]:
+def _sources(stack: Stack, chosen: RestoreOptions) -> Iterator[Iterator[RestoreTask]]:
     bucket = stack.outputs["DatasetBucketName"]
     named = bool(chosen.tables)
     for prefix in [table_prefix(name) for name in chosen.tables] or [f"{ROOT}/"]:
@@ -192,7 +192,7 @@ def _shown(restored: Iterable[Restored], change: Callable[[str], None]) -> Itera
         yield each
 
 
-def lines(outcomes: Iterable[Outcome], again: Sequence[str], *, dry: bool) -> Iterator[str]:
+def lines(outcomes: Iterable[RestoreCounts], again: Sequence[str], *, dry: bool) -> Iterator[str]:
     """What was done, line by line, and what a person should do next."""
     nothing, moved = True, 0
     for outcome in outcomes:
@@ -224,7 +224,7 @@ def lines(outcomes: Iterable[Outcome], again: Sequence[str], *, dry: bool) -> It
 
 
 def as_dict(
-    outcomes: Iterable[Outcome], again: Sequence[str], listed: Sequence[str] | None
+    outcomes: Iterable[RestoreCounts], again: Sequence[str], listed: Sequence[str] | None
 ) -> dict[str, Any]:
     """The same for a program; `listed` is what a dry run would bring back."""
     tables = [

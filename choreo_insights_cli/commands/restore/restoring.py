@@ -15,7 +15,12 @@ from choreo_insights.dataset.ledger import RUNS, Entry, Ledger
 from choreo_insights.dataset.parquet import names
 from choreo_insights.dataset.partitions import day_end, day_of, last_day
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken
-from choreo_insights_cli.commands.restore.sources import Found, Verdict, is_partition, table_of
+from choreo_insights_cli.commands.restore.sources import (
+    RestoreTask,
+    Verdict,
+    is_partition,
+    table_of,
+)
 from choreo_insights_cli.releases.changes import backfill
 from choreo_insights_cli.releases.entries import entry_of
 
@@ -32,7 +37,7 @@ Became = Verdict | Literal["overtaken", "unreadable"]
 
 
 @dataclass
-class Outcome:
+class RestoreCounts:
     """What became of a table's objects, in counts by verdict.
 
     `unconfirmed` are days whose restored object was requested before the day had settled. `moved`
@@ -49,7 +54,7 @@ class Outcome:
 class Restored:
     """An object, and what became of it."""
 
-    found: Found
+    found: RestoreTask
     became: Became
     unconfirmed: bool = False
     moved: bool = False
@@ -74,7 +79,7 @@ class Restore:
     from_copy: bool
     dry: bool
 
-    def run(self, objects: Iterator[Found]) -> Iterator[Restored]:
+    def run(self, objects: Iterator[RestoreTask]) -> Iterator[Restored]:
         """What became of each object, as it goes on.
 
         Every object that is brought back gets an entry in the ledger. Raises what `Dataset` does.
@@ -86,7 +91,7 @@ class Restore:
                 finally:
                     self.ledger.flush()
 
-    def _restored(self, found: Found) -> Restored:
+    def _restored(self, found: RestoreTask) -> Restored:
         if found.verdict != "restore" or found.source is None:
             return Restored(found, found.verdict)
         version = found.source.version
@@ -101,7 +106,7 @@ class Restore:
         except Overtaken:
             return Restored(found, "overtaken")
 
-    def _written(self, found: Found, kept: Kept) -> Restored:
+    def _written(self, found: RestoreTask, kept: Kept) -> Restored:
         """Writes the object. Raises ValueError where it is no Parquet file, and Overtaken."""
         closes = self._closes(found.key)
         unconfirmed = closes and kept.confirmed and not self._was_closed(found, kept)
@@ -153,7 +158,7 @@ class Restore:
         """The last day that an object covers."""
         return last_day(self.tables.get(table_of(key)), day_of(key))
 
-    def _was_closed(self, found: Found, kept: Kept) -> bool:
+    def _was_closed(self, found: RestoreTask, kept: Kept) -> bool:
         """Whether the object was requested after its day had settled."""
         day = self._last_day(found.key)
         if kept.asked == kept.written:
@@ -162,12 +167,12 @@ class Restore:
         return kept.asked >= day_end(day) + timedelta(hours=self.settle_hours)
 
 
-def counted(restored: Iterable[Restored]) -> list[Outcome]:
+def counted(restored: Iterable[Restored]) -> list[RestoreCounts]:
     """What became of the tables, by name."""
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, RestoreCounts] = {}
     for each in restored:
         table = table_of(each.found.key)
-        outcome = outcomes.setdefault(table, Outcome(table))
+        outcome = outcomes.setdefault(table, RestoreCounts(table))
         outcome.counts[each.became] = outcome.counts.get(each.became, 0) + 1
         outcome.moved += each.moved
         if each.unconfirmed:
@@ -175,7 +180,7 @@ def counted(restored: Iterable[Restored]) -> list[Outcome]:
     return [outcomes[table] for table in sorted(outcomes)]
 
 
-def commands(outcomes: Iterable[Outcome], queried: Collection[str]) -> Iterator[str]:
+def commands(outcomes: Iterable[RestoreCounts], queried: Collection[str]) -> Iterator[str]:
     """What confirms the days that were restored as unconfirmed; `queried` are today's tables."""
     tables: dict[tuple[date, date], list[str]] = {}
     for outcome in outcomes:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Verdict = Literal["restore", "same", "newer", "there", "merged"]
 
 
-class Source(NamedTuple):
+class RestoreSource(NamedTuple):
     """What is brought back. `version` is None for the newest one."""
 
     version: str | None
@@ -25,12 +25,12 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Found:
+class RestoreTask:
     """A key, and what is to be done. `etag` is of the object that is there now, if one is."""
 
     key: str
     verdict: Verdict
-    source: Source | None = None
+    source: RestoreSource | None = None
     etag: str | None = None
 
 
@@ -65,7 +65,7 @@ def _grows(key: str, named: bool) -> bool:
 
 def versions(
     s3: "S3Client", bucket: str, prefix: str, before: datetime, *, named: bool
-) -> Iterator[Found]:
+) -> Iterator[RestoreTask]:
     """Every key below a prefix, with the version that it had before a time.
 
     Memory does not grow with the number of keys. Raises what boto3 does.
@@ -75,20 +75,20 @@ def versions(
             yield _at(key, list(each), before, named=named)
 
 
-def _at(key: str, history: list[_Version], before: datetime, *, named: bool) -> Found:
+def _at(key: str, history: list[_Version], before: datetime, *, named: bool) -> RestoreTask:
     """What to do about a key, given its versions, the newest first."""
     latest = history[0]
     etag = latest.content[0] if latest.content else None
     then = next((each for each in history if each.written < before), None)
     if then is None or then.content is None:
         # Deleted at the time, or not there yet.
-        return Found(key, "newer" if latest.content else "same")
+        return RestoreTask(key, "newer" if latest.content else "same")
     if latest.content == then.content:
-        return Found(key, "same")
-    source = Source(then.id, then.written)
+        return RestoreTask(key, "same")
+    source = RestoreSource(then.id, then.written)
     if latest.content and _grows(key, named):
-        return Found(key, "merged")
-    return Found(key, "restore", source, etag)
+        return RestoreTask(key, "merged")
+    return RestoreTask(key, "restore", source, etag)
 
 
 def _versions(s3: "S3Client", bucket: str, prefix: str) -> Iterator[_Version]:
@@ -112,7 +112,7 @@ def _versions(s3: "S3Client", bucket: str, prefix: str) -> Iterator[_Version]:
 
 def copies(
     s3: "S3Client", copy: str, bucket: str, prefix: str, *, replace: bool, named: bool
-) -> Iterator[Found]:
+) -> Iterator[RestoreTask]:
     """Every key below a prefix of a copy of the bucket.
 
     Objects that are there already stay, unless `replace`. Memory does not grow with the number of
@@ -129,31 +129,33 @@ def copies(
         yield _copied(item, present, replace=replace, named=named)
 
 
-class _Item(NamedTuple):
+class _ListedObject(NamedTuple):
     key: str
     written: datetime
     content: tuple[str, int]
 
 
-def _copied(item: _Item, present: _Item | None, *, replace: bool, named: bool) -> Found:
-    source = Source(None, item.written)
+def _copied(
+    item: _ListedObject, present: _ListedObject | None, *, replace: bool, named: bool
+) -> RestoreTask:
+    source = RestoreSource(None, item.written)
     if present is None:
-        return Found(item.key, "restore", source)
+        return RestoreTask(item.key, "restore", source)
     if present.content == item.content:
-        return Found(item.key, "same")
+        return RestoreTask(item.key, "same")
     if _grows(item.key, named):
-        return Found(item.key, "merged")
-    return Found(item.key, "restore" if replace else "there", source, present.content[0])
+        return RestoreTask(item.key, "merged")
+    return RestoreTask(item.key, "restore" if replace else "there", source, present.content[0])
 
 
-def _listed(s3: "S3Client", bucket: str, prefix: str) -> Iterator[_Item]:
+def _listed(s3: "S3Client", bucket: str, prefix: str) -> Iterator[_ListedObject]:
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
         for item in page.get("Contents", ()):
-            yield _Item(item["Key"], item["LastModified"], (item["ETag"], item["Size"]))
+            yield _ListedObject(item["Key"], item["LastModified"], (item["ETag"], item["Size"]))
 
 
-def together(sources: Iterable[Iterator[Found]]) -> Iterator[Found]:
+def together(sources: Iterable[Iterator[RestoreTask]]) -> Iterator[RestoreTask]:
     """One source after the other."""
     for source in sources:
         yield from source

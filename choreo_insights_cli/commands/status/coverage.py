@@ -20,7 +20,7 @@ from choreo_insights.dataset.store import Stored
 
 
 @dataclass(frozen=True)
-class Settings:
+class ExportSettings:
     """What the stack's parameters say of the export."""
 
     organizations: tuple[str, ...]
@@ -31,7 +31,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Tried:
+class LedgerStatus:
     """What the ledger tells of a partition: its newest entry, and the rows last written.
 
     `rows` is None where no entry says so. `unconfirmed` says whether the newest entry that decided
@@ -46,7 +46,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Place:
+class TablePlace:
     """A table's organisation and environment; its objects are named `key_name`."""
 
     table: str
@@ -60,10 +60,10 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailedPartition:
     """A partition whose newest try failed, or gave less than is stored."""
 
-    place: Place
+    place: TablePlace
     day: date
     at: datetime
     error: str
@@ -89,9 +89,9 @@ class Standing:
     rows: int = 0
     rows_unknown: int = 0
     reaches: datetime | None = None
-    failures: list[Failure] = field(default_factory=list)
-    kept: list[Failure] = field(default_factory=list)
-    unconfirmed: list[Failure] = field(default_factory=list)
+    failures: list[FailedPartition] = field(default_factory=list)
+    kept: list[FailedPartition] = field(default_factory=list)
+    unconfirmed: list[FailedPartition] = field(default_factory=list)
 
     def add(self, other: "Standing") -> None:
         """Takes another one in."""
@@ -124,7 +124,7 @@ class Listings:
         return {name for of, name in self._found if table in (None, of)}
 
 
-class Dataset:
+class ExpectedDataset:
     """What is there and what should be.
 
     `environments` are all that were ever listed of each organisation. Without a list, those count
@@ -133,7 +133,7 @@ class Dataset:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ExportSettings,
         environments: Mapping[str, Sequence[KnownEnvironment]],
         listings: Listings,
         now: datetime,
@@ -158,7 +158,7 @@ class Dataset:
         self._may_be_absent = {today} if young else set()
         # The days that runs query while they are open: of what is gone too, if they are stored.
         self._queried: dict[tuple[str, str], frozenset[date]] = {}
-        self.places: dict[Place, frozenset[date]] = dict(self._places())
+        self.places: dict[TablePlace, frozenset[date]] = dict(self._places())
 
     def is_wanted(self, table: str, key_name: str, day: date) -> bool:
         """Whether a run queries the partition as long as its day is open."""
@@ -180,7 +180,7 @@ class Dataset:
                 found.setdefault(day, {})[place.key(day)] = day in there
         return found
 
-    def standings(self, tried: Mapping[str, Tried]) -> dict[Place, Standing]:
+    def standings(self, tried: Mapping[str, LedgerStatus]) -> dict[TablePlace, Standing]:
         """How every place stands."""
         found = {}
         for place, days in self.places.items():
@@ -189,16 +189,16 @@ class Dataset:
                 found[place] = self._standing(place, days, there, tried)
         return found
 
-    def _keyed(self, place: Place) -> bool:
+    def _keyed(self, place: TablePlace) -> bool:
         """Whether only organisations with an on-prem key have the table: who has, is a secret."""
         return any(t.on_prem_key for t in self.settings.tables if t.name == place.table)
 
     def _standing(
         self,
-        place: Place,
+        place: TablePlace,
         days: frozenset[date],
         there: Mapping[date, Stored],
-        tried: Mapping[str, Tried],
+        tried: Mapping[str, LedgerStatus],
     ) -> Standing:
         standing = Standing(min(there, default=None), max(there, default=None))
         table = next((t for t in self.settings.tables if t.name == place.table), None)
@@ -232,7 +232,7 @@ class Dataset:
     def _is_final(self, stored: Stored, day: date) -> bool:
         return is_closed(stored.written, day, self.settings.settle_hours)
 
-    def _places(self) -> Iterator[tuple[Place, frozenset[date]]]:
+    def _places(self) -> Iterator[tuple[TablePlace, frozenset[date]]]:
         """Every place with the days that should be there; none where it is only history."""
         for table in self.settings.tables:
             seen = set()
@@ -248,7 +248,7 @@ class Dataset:
                         yield place, days
             for key_name in sorted(self._listings.key_names(table.name) - seen):
                 organization, _, name = key_name.partition(".")
-                yield Place(table.name, organization, name or None, key_name), frozenset()
+                yield TablePlace(table.name, organization, name or None, key_name), frozenset()
 
     def _of(self, table: Table, organization: str) -> Iterable[Environment | None]:
         if table.scope == "organization":
@@ -278,18 +278,18 @@ class Dataset:
         return frozenset(partition.day for partition in partitions)
 
 
-def _failure(place: Place, day: date, entry: Tried) -> Failure:
-    return Failure(place, day, entry.at, entry.error or "")
+def _failure(place: TablePlace, day: date, entry: LedgerStatus) -> FailedPartition:
+    return FailedPartition(place, day, entry.at, entry.error or "")
 
 
-def _place(table: str, organization: str, environment: Environment | None) -> Place:
+def _place(table: str, organization: str, environment: Environment | None) -> TablePlace:
     key_name = safe_name(organization)
     if environment is None:
-        return Place(table, organization, None, key_name)
-    return Place(table, organization, environment.name, f"{key_name}.{environment.key_name}")
+        return TablePlace(table, organization, None, key_name)
+    return TablePlace(table, organization, environment.name, f"{key_name}.{environment.key_name}")
 
 
-def by_table(standings: Mapping[Place, Standing]) -> dict[str, Standing]:
+def by_table(standings: Mapping[TablePlace, Standing]) -> dict[str, Standing]:
     """The sums of the tables."""
     found: dict[str, Standing] = {}
     for place, standing in standings.items():

@@ -16,8 +16,14 @@ from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.registry_merge import KnownEnvironment
 from choreo_insights.dataset.store import Dataset, Stored
 from choreo_insights_cli import options, paths
-from choreo_insights_cli.commands.status.coverage import Dataset as Wanted
-from choreo_insights_cli.commands.status.coverage import Listings, Place, Settings, Standing, Tried
+from choreo_insights_cli.commands.status.coverage import (
+    ExpectedDataset,
+    ExportSettings,
+    LedgerStatus,
+    Listings,
+    Standing,
+    TablePlace,
+)
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.stack import Stack
 
@@ -46,7 +52,7 @@ class Status:
     stack: str
     now: datetime
     since: date
-    standings: Mapping[Place, Standing]
+    standings: Mapping[TablePlace, Standing]
     unknown: Sequence[str]
     checks: Checks | None
 
@@ -62,7 +68,7 @@ def read(stack: Stack, now: datetime, *, everything: bool) -> Status:
 
 
 def gather(
-    name: str, chosen: Settings, bucket: Dataset, now: datetime, *, everything: bool
+    name: str, chosen: ExportSettings, bucket: Dataset, now: datetime, *, everything: bool
 ) -> Status:
     """Reads the dataset. Raises CommandError where an object is broken, or what `bucket` does."""
     today = now.astimezone(UTC).date()
@@ -71,10 +77,10 @@ def gather(
         return _Reader(bucket, threads, today, checked_since).status(name, chosen, now)
 
 
-def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> Settings:
+def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> ExportSettings:
     """What the stack's parameters say. Raises ConfigurationError for a table that is none."""
     tables = options.names(parameters["Tables"])
-    return Settings(
+    return ExportSettings(
         organizations=options.names(parameters["Organizations"]),
         tables=catalogue.chosen(None if tables == ("all",) else tables),
         since=date.fromisoformat(parameters["ExportSince"]),
@@ -94,7 +100,7 @@ def _age(key: str) -> tuple[str, bool, str]:
     return name.replace("-", "")[:8], date_alone, name
 
 
-def wanted(chosen: Settings, bucket: Dataset, now: datetime) -> Wanted:
+def wanted(chosen: ExportSettings, bucket: Dataset, now: datetime) -> ExpectedDataset:
     """What should be there, and what is. Raises CommandError, or what `bucket` does."""
     today = now.astimezone(UTC).date()
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -114,7 +120,7 @@ class _Reader:
     def _now(self) -> datetime:
         return datetime.now(UTC)
 
-    def status(self, name: str, chosen: Settings, now: datetime) -> Status:
+    def status(self, name: str, chosen: ExportSettings, now: datetime) -> Status:
         listed = self.listings(chosen, RUNS, CHECKS)
         there = self.wanted(chosen, listed, now)
         tried = self._tried(listed[RUNS], there.looked_for(), there.environments)
@@ -123,14 +129,14 @@ class _Reader:
         return Status(name, now, chosen.since, standings, there.unknown(), checks)
 
     def wanted(
-        self, chosen: Settings, listed: Mapping[str, Mapping[str, Stored]], now: datetime
-    ) -> Wanted:
+        self, chosen: ExportSettings, listed: Mapping[str, Mapping[str, Stored]], now: datetime
+    ) -> ExpectedDataset:
         """What should be there, and what is, from the listings of tables."""
         known = self._environments(chosen.organizations)
         listings = Listings({table.name: listed[table.name] for table in chosen.tables})
-        return Wanted(chosen, known, listings, now)
+        return ExpectedDataset(chosen, known, listings, now)
 
-    def listings(self, chosen: Settings, *more: str) -> dict[str, dict[str, Stored]]:
+    def listings(self, chosen: ExportSettings, *more: str) -> dict[str, dict[str, Stored]]:
         """The objects of the chosen tables, and of more."""
 
         def listing(table: str) -> tuple[str, dict[str, Stored]]:
@@ -174,7 +180,7 @@ class _Reader:
         runs: Mapping[str, Stored],
         looked_for: Mapping[date, Mapping[str, bool]],
         known: Mapping[str, Sequence[KnownEnvironment]],
-    ) -> dict[str, Tried]:
+    ) -> dict[str, LedgerStatus]:
         """What the ledger tells, by the partitions' keys."""
         names = {
             (organization, environment.id): environment.key
@@ -187,17 +193,17 @@ class _Reader:
             if entry.environment is not None:
                 name = names.get((entry.organization, entry.environment_id or ""))
                 key_name += f".{name or safe_name(entry.environment)}"
-            place = Place(entry.table, entry.organization, entry.environment, key_name)
+            place = TablePlace(entry.table, entry.organization, entry.environment, key_name)
             return place.key(entry.day)
 
         by_day: dict[date, list[str]] = {}
         for key in sorted(runs, key=_age, reverse=True):
             by_day.setdefault(day_of(key), []).append(key)
 
-        def of_day(day: date) -> dict[str, Tried]:
+        def of_day(day: date) -> dict[str, LedgerStatus]:
             return self._tried_on(by_day.get(day, ()), looked_for[day], key_of)
 
-        found: dict[str, Tried] = {}
+        found: dict[str, LedgerStatus] = {}
         for part in self._threads.map(of_day, looked_for):
             found |= part
         return found
@@ -207,14 +213,14 @@ class _Reader:
         objects: Sequence[str],
         looked_for: Mapping[str, bool],
         key_of: Callable[[Entry], str],
-    ) -> dict[str, Tried]:
+    ) -> dict[str, LedgerStatus]:
         """Reads a day's ledger, newest first, until nothing is left to learn."""
-        found: dict[str, Tried] = {}
+        found: dict[str, LedgerStatus] = {}
         for each in objects[:_MOST_OBJECTS]:
             for entry in self._entries(each):
                 rows = entry.rows if entry.status in ("exported", "unchanged") else None
                 key = key_of(entry)
-                known = found.get(key) or Tried(entry.exported_at, entry.status, entry.error)
+                known = found.get(key) or LedgerStatus(entry.exported_at, entry.status, entry.error)
                 if known.rows is None:
                     known = replace(known, rows=rows)
                 if known.unconfirmed is None and entry.status not in ("failed", "overtaken"):

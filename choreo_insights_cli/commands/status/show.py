@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from choreo_insights_cli.commands.status.coverage import (
-    Failure,
-    Place,
+    FailedPartition,
     Standing,
+    TablePlace,
     by_table,
     together,
 )
@@ -72,7 +72,7 @@ def _figures(standing: Standing, now: datetime) -> dict[str, Any]:
     }
 
 
-def _error(failure: Failure) -> dict[str, Any]:
+def _error(failure: FailedPartition) -> dict[str, Any]:
     place = failure.place
     return {
         "table": place.table,
@@ -91,7 +91,6 @@ def show(status: Status, console: Console, *, everything: bool) -> None:
 
 
 def lines(status: Status, *, everything: bool) -> Iterable[Text]:
-    """What is printed."""
     when = f"{status.now:%Y-%m-%d %H:%M} UTC"
     yield Text(f"{status.stack}, {when}: the dataset since {status.since}", style="bold")
     yield Text()
@@ -117,16 +116,17 @@ def lines(status: Status, *, everything: bool) -> Iterable[Text]:
 
 
 def _grouped(
-    standings: Mapping[Place, Standing], *, everything: bool
-) -> Iterable[tuple[Place, Standing]]:
+    standings: Mapping[TablePlace, Standing], *, everything: bool
+) -> Iterable[tuple[TablePlace, Standing]]:
     if everything:
         return standings.items()
     return [
-        (Place(table, "", None, ""), standing) for table, standing in by_table(standings).items()
+        (TablePlace(table, "", None, ""), standing)
+        for table, standing in by_table(standings).items()
     ]
 
 
-def _names(place: Place) -> dict[str, str]:
+def _names(place: TablePlace) -> dict[str, str]:
     return {
         "table": place.table,
         "organization": place.organization,
@@ -176,15 +176,15 @@ def age(now: datetime, then: datetime | None) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} d"
 
 
-def _newest_first(failures: Iterable[Failure]) -> list[Failure]:
+def _newest_first(failures: Iterable[FailedPartition]) -> list[FailedPartition]:
     return sorted(failures, key=lambda failure: (failure.at, failure.day), reverse=True)
 
 
 def _errors(
-    heading: str, failures: Sequence[Failure], now: datetime, most: int | None
+    heading: str, failures: Sequence[FailedPartition], now: datetime, most: int | None
 ) -> Iterable[Text]:
     """The last error of each kind, with how many partitions it stands for."""
-    kinds: dict[tuple[str, str, str], list[Failure]] = {}
+    kinds: dict[tuple[str, str, str], list[FailedPartition]] = {}
     for failure in _newest_first(failures):
         kind = (failure.place.table, failure.place.organization, failure.error)
         kinds.setdefault(kind, []).append(failure)

@@ -1,31 +1,31 @@
-"""The panels' charts as Vega-Lite, which the page fills with rows.
+"""Draws the panels as Vega-Lite charts, which the page fills with rows.
 
-A chart names its data (`rows`, and `hover` for what the pointer meets) and leaves a list with one
-word such as `$colours` where the page has to say something. The page makes rows with the fields
-`x0`, `x1`, `y0`, `y1`, `value`, `text`, `series` and `tip`; `tip` maps labels to texts.
+A chart names its data: `rows`, and `hover` for the pointer. A list with one word such as
+`$colours` is a placeholder that the page replaces. The rows have the fields `x0`, `x1`, `y0`, `y1`,
+`value`, `text`, `series` and `tip`; `tip` maps labels to texts.
 """
 
 from typing import Any
 
 import altair as alt
 
-from choreo_insights_cli.dashboard.description import SCALE, Kind, Panel, Part, Unit
+from choreo_insights_cli.dashboard.description import SCALE, Kind, Panel, Unit, ValuePart
 
 HEIGHT = 230
-# Where the page puts its own.
+# Placeholders, which the page replaces.
 COLOURED, COLOURS = "$coloured", "$colours"
 ACROSS, DOWN, SCALED = "$across", "$down", "$scale"
 TICKS, EXTENT = "$ticks", "$extent"
 # An axis names the day at midnight and the hour in between.
 _TIMES = "utcFormat(datum.value, utchours(datum.value) ? '%H:%M' : '%b %d')"
-# With the letters that figures in words have.
+# The letters K and B, as in the figures of the page, not D3's k and G.
 _COUNTS = (
     "replace(replace(format(datum.value, datum.value < 1000 ? '~f' : '~s'), 'k', 'K'), 'G', 'B')"
 )
 _TICKS = 5
 _AXIS_TITLES = {Unit.PERCENT: "%", Unit.MILLISECONDS: "ms", Unit.HOURS: "hours"}
 _WIDE = 240
-# Of a long name the middle is left out, as versions stand at the end. The page has the number.
+# Shortens a long name in the middle, as versions stand at the end. The page replaces $letters.
 _NAME = "replace(datum.label, regexp('^https?://'), '')"
 _NAMES = (
     f"length({_NAME}) > $letters ? slice({_NAME}, 0, floor($letters * 0.6)) + '…'"
@@ -45,13 +45,13 @@ def chart(panel: Panel) -> dict[str, Any]:
     }[panel.kind](panel)
     size = alt.AutoSizeParams(type="fit", contains="padding")
     sized = drawn.properties(width="container", height=HEIGHT, autosize=size)
-    # Whether it is Vega-Lite, the tests ask: to look takes longer than to draw.
+    # The tests validate the schema: doing so here takes longer than drawing.
     made: dict[str, Any] = sized.to_dict(validate=False)
     return made
 
 
 def _colour() -> alt.Color:
-    # The page has the legend, which so has room for long names.
+    # The page draws the legend: it has room for long names.
     scale = alt.Scale(domain=[COLOURED], range=[COLOURS])
     return alt.Color("series:N", scale=scale, legend=None)
 
@@ -73,7 +73,7 @@ def _amount(panel: Panel, field: str) -> alt.Y:
 
 
 def _hover() -> alt.Chart:
-    """Invisible columns over all marks of a time, so that the pointer need not meet a thin one."""
+    """Invisible columns over all marks of a time: a thin mark is hard to point at."""
     pointed = alt.selection_point(name="pointed", on="pointerover", clear="pointerout", empty=False)
     columns: alt.Chart = (
         alt.Chart(alt.NamedData("hover"))
@@ -102,7 +102,7 @@ def _lines(panel: Panel, base: alt.Chart) -> alt.Chart:
     lines: alt.Chart = base.mark_line()
     if panel.series:
         return lines
-    # Measures of the same requests can be equal: below a broken line the one before is seen.
+    # Measures of the same requests can be equal: a dashed line shows the one below it.
     labels = [measure.label for measure in panel.measures]
     dashes = alt.Scale(
         domain=labels, range=[[4 * (n % 2), 4 * (n % 2)] for n in range(len(labels))]
@@ -138,7 +138,7 @@ def _heatmap(panel: Panel) -> Layers:
             title=panel.x.label if panel.x else None,
             labelLimit=_WIDE // 2,
             labelAngle=0,
-            labelOverlap=panel.x is not None and panel.x.part is Part.HOUR_OF_DAY,
+            labelOverlap=panel.x is not None and panel.x.part is ValuePart.HOUR_OF_DAY,
         ),
     )
     names = alt.Axis(title=None, labelLimit=_WIDE, labelExpr=_NAMES, ticks=False, domain=False)
@@ -157,5 +157,5 @@ def _heatmap(panel: Panel) -> Layers:
 
 
 def scale(*, dark: bool) -> tuple[str, ...]:
-    """The colours from few to many: what is most stands out from the background."""
+    """The colours from few to many: the most stands out from the background."""
     return tuple(reversed(SCALE)) if dark else SCALE

@@ -36,7 +36,7 @@ function selected(panel) {
 
 const coarse = () => choice.to - choice.from + 1 > hoursUpToDays;
 
-// What a dimension makes of a value of its column; instants are milliseconds.
+// The part of a value that a dimension groups by; instants are milliseconds.
 function part(dimension, value) {
   switch (dimension.part) {
     case "hour": return coarse() ? Math.floor(value / 24) * DAY : value * HOUR;
@@ -70,7 +70,7 @@ function aggregated(panel, dimensions) {
   const keyColumns = dimensions.map((dimension) => columnOf(panel, dimension.key));
   const names = [...new Set(panel.measures.flatMap((measure) => measure.columns))];
   const valueColumns = names.map((name) => columnOf(panel, name));
-  const given = panel.rows_given;
+  const given = panel.is_raw;
   const groups = new Map();
   for (const i of selected(panel)) {
     const keys = dimensions.map((dimension, n) => part(dimension, keyColumns[n][i]));
@@ -104,7 +104,7 @@ function ordered(panel, dimensions, rows) {
     for (const [n, descending] of orders) {
       const [a, b] = [at(one, n), at(other, n)];
       const found = compare(a, b);
-      // What is not there comes last either way.
+      // Null comes last in either order.
       if (found) return descending && a !== null && b !== null ? -found : found;
     }
     return one.keys.map((key, n) => compare(key, other.keys[n])).find(Boolean) ?? 0;

@@ -1,4 +1,4 @@
-// What each kind of panel draws: {rows, ...}, or null where there is nothing to see.
+// The marks of each kind of panel: {rows, ...}, or null without any.
 
 function figure(panel) {
   const rows = aggregated(panel, []);
@@ -71,7 +71,7 @@ function overTime(panel) {
   const unit = panel.measures[0].unit;
   const hover = times.map((x) => {
     const tip = { title: named(panel.x, x) + (step === HOUR ? " UTC" : "") }, there = keys.filter((key) => byTime.get(x).has(key));
-    for (const key of there) tip[told(name(key))] = written(unit, byTime.get(x).get(key));
+    for (const key of there) tip[tipKey(name(key))] = written(unit, byTime.get(x).get(key));
     if (panel.kind === "stacked" && there.length > 1 && !(TOTAL in tip)) {
       tip[TOTAL] = written(unit, there.reduce((sum, key) => sum + byTime.get(x).get(key), 0));
     }
@@ -86,8 +86,8 @@ function overTime(panel) {
     legend: coloured(panel, keys) };
 }
 
-// In a tooltip these words mean something of their own.
-const told = (name) => (["title", "image"].includes(name) ? `${name}:` : name);
+// Vega's tooltip gives these keys a meaning of its own.
+const tipKey = (name) => (["title", "image"].includes(name) ? `${name}:` : name);
 
 function shift(rows, by) {
   for (const row of rows) { row.x0 -= by; row.x1 -= by; }
@@ -98,7 +98,7 @@ function lineMarks(byTime, times, keys, name, step) {
   for (const key of keys) {
     const has = (x) => byTime.get(x)?.has(key) ?? false;
     for (let x = times[0]; x <= times.at(-1); x += step) {
-      // A null breaks the line: nothing is known there.
+      // A null breaks the line where there is no data.
       const alone = !has(x - step) && !has(x + step);
       marks.push({ x0: x, value: byTime.get(x)?.get(key) ?? null, series: name(key),
         dot: has(x) && (!many || alone) });
@@ -108,7 +108,7 @@ function lineMarks(byTime, times, keys, name, step) {
 }
 
 function stackMarks(byTime, times, keys, name, step) {
-  // Between many thin bars gaps would be a pattern of their own.
+  // Gaps between many thin bars would look like a pattern.
   const gap = times.length > 60 ? 0 : step * 0.06;
   return times.flatMap((x) => {
     let from = 0;

@@ -46,7 +46,7 @@ async function draw(panel) {
   const found = KINDS[panel.kind](panel);
   drawn.set(panel.id, found ? { rows: found.rows } : { reason: reason(panel) });
   const head = element("header", {}, element("h2", {}, panel.title));
-  const said = element("p", { class: "tells" }, panel.tells);
+  const said = element("p", { class: "subtitle" }, panel.subtitle);
   place.dataset.state = found ? "drawn" : drawn.get(panel.id).reason.why;
   const scoped = [scope(panel, place.dataset.state)].filter(Boolean).map((text) => element("p", { class: "scope" }, text));
   if (!found) {
@@ -67,7 +67,7 @@ async function draw(panel) {
     place.replaceChildren(head, said, ...scoped, rowsTable(panel, found), ...more);
     return;
   }
-  const plotted = element("div", { class: "plot", role: "img", "aria-label": `${panel.title}. ${panel.tells}` });
+  const plotted = element("div", { class: "plot", role: "img", "aria-label": `${panel.title}. ${panel.subtitle}` });
   place.replaceChildren(head, said, ...scoped, legend(panel, found), plotted, ...more);
   const laid = layout(panel, found, plotted.clientWidth);
   plotted.style.minHeight = `${laid.least}px`;
@@ -118,9 +118,9 @@ function build() {
   document.getElementById("main").replaceChildren(...sheets.map(section));
 }
 
-function section({ id, title, tells, panels: ids }) {
+function section({ id, title, subtitle, panels: ids }) {
   const made = element("section", { id: `sheet-${id}`, class: "sheet", "aria-label": title },
-    element("p", {}, tells, " ", element("span", { class: "note" })));
+    element("p", {}, subtitle, " ", element("span", { class: "note" })));
   const own = ids.map((panel) => byId.get(panel));
   const box = (panel, wide) => element("article",
     { id: `panel-${panel.id}`, class: `panel ${panel.kind}${wide ? " wide" : ""}` });

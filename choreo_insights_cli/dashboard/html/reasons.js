@@ -1,4 +1,4 @@
-// Why a panel is empty, and what it does not show.
+// Explains why a panel is empty, and what it does not show.
 
 function places() {
   return data.environments.filter((place) =>
@@ -6,7 +6,7 @@ function places() {
     (!choice.environment || place.environment === choice.environment));
 }
 
-// The ledger has no entry of its own: it is there where any table is.
+// The ledger has no entry about itself: it exists where any table does.
 const ofLedger = (panel) => panel.sources.every((table) => table === "runs");
 
 // The days with an export, of each table, organisation and environment that a panel comes from.
@@ -23,7 +23,7 @@ function exported(panel) {
     days.some(([first, last]) => first <= choice.to && last >= choice.from));
 }
 
-// In words: on how many of the days chosen nothing is known, or not all.
+// The text for chosen days without an export, or with a part of one.
 function gaps(panel) {
   if (ofLedger(panel) || !panel.filters.includes("day")) return "";
   const known = exports(panel), found = { none: 0, some: 0, all: 0 };
@@ -38,15 +38,15 @@ function gaps(panel) {
 }
 
 function reason(panel) {
-  const absent = panel.not_given;
+  const absent = panel.unavailable;
   if (absent?.environment_type && places().length &&
       !places().some((place) => place.type === absent.environment_type)) {
-    return { why: "not given", title: "This source gives none", text: absent.reason };
+    return { why: "unavailable", title: "This source gives none", text: absent.reason };
   }
   if (absent?.where_tried && data.coverage.length && !data.coverage.some((entry) =>
     panel.sources.includes(entry.table) &&
     (!choice.organization || entry.organization === choice.organization))) {
-    return { why: "not given", title: "This source gives none", text: absent.reason };
+    return { why: "unavailable", title: "This source gives none", text: absent.reason };
   }
   if (!exported(panel)) {
     return { why: "not exported", title: "Not exported yet",
@@ -57,14 +57,14 @@ function reason(panel) {
   return { why: "nothing happened", title: "Nothing happened", text: panel.nothing + api };
 }
 
-// What all panels of a sheet lack is told once.
+// A gap that all panels of a sheet share is shown once.
 let common = "";
 function commonGaps(own) {
   const found = new Set(own.filter((panel) => !ofLedger(panel) && panel.filters.includes("day")).map(gaps));
   return found.size === 1 ? [...found][0] : "";
 }
 
-// What a choice means for a panel that does not obey it.
+// The text for choices that a panel ignores.
 function scope(panel, why) {
   const left = [];
   if (choice.organization && !panel.filters.includes("organization")) left.push("all organisations");
@@ -76,11 +76,11 @@ function scope(panel, why) {
     said.push(!coarse() ? "By hour." :
       `By day, ${additive(panel) ? "" : "the highest of its hours, "}as more than ${hoursUpToDays} days are chosen.`);
   }
-  const lacks = why.startsWith("not ") ? "" : gaps(panel);
+  const lacks = ["unavailable", "not exported"].includes(why) ? "" : gaps(panel);
   return [...said, lacks === common ? "" : lacks].filter(Boolean).join(" ");
 }
 
-// The day of the drawing has not all its hours yet.
+// The day of the drawing is incomplete.
 function filling() {
   const today = Math.floor(about.at / DAY);
   return choice.from <= today && today <= Math.min(choice.to, span[1])

@@ -15,9 +15,9 @@ import vl_convert
 
 from choreo_insights_cli.dashboard.data import (
     everything,
+    is_raw,
     key_of,
     panels_of,
-    rows_given,
     sources,
     values_of,
 )
@@ -27,14 +27,14 @@ from choreo_insights_cli.dashboard.html.charts import chart, scale
 from choreo_insights_cli.dashboard.panels import HOURS_UP_TO_DAYS, SHEETS
 
 _PAGE = Path(__file__).resolve().parent
-# Parts of one script, which share their names.
+# Concatenated into one script, in this order.
 _SCRIPTS = ("state", "data", "words", "marks", "reasons", "plots", "page")
 _WITHOUT_CHART = (Kind.FIGURE, Kind.TABLE)
 
 
 @dataclass(frozen=True)
 class About:
-    """What the page says of itself: where its data are from, when it was drawn, and a warning."""
+    """The header of the page: the source of the data, when it was drawn, and a warning."""
 
     source: str
     drawn: datetime
@@ -44,13 +44,13 @@ class About:
 def draw(
     database: duckdb.DuckDBPyConnection, about: About, sheets: Iterable[Sheet] = SHEETS
 ) -> str:
-    """The page over a database with the dataset's views."""
+    """Draws the page from a database with the dataset's views."""
     sheets = tuple(sheets)
     packed = gzip.compress(_json(everything(database, sheets)).encode(), 9, mtime=0)
     template = Template((_PAGE / "page.html").read_text())
     return template.substitute(
         style=(_PAGE / "page.css").read_text(),
-        # An angle bracket could end the element.
+        # `</script` in a text would end the element.
         description=_json(_description(sheets, about)).replace("<", "\\u003c"),
         data=base64.b64encode(packed).decode(),
         library=_in_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
@@ -79,7 +79,7 @@ def _description(sheets: Iterable[Sheet], about: About) -> dict[str, Any]:
             {
                 "id": sheet.id,
                 "title": sheet.title,
-                "tells": sheet.tells,
+                "subtitle": sheet.subtitle,
                 "panels": [panel.id for panel in sheet.panels],
             }
             for sheet in sheets
@@ -102,7 +102,7 @@ def _description(sheets: Iterable[Sheet], about: About) -> dict[str, Any]:
 def _panel(panel: Panel) -> dict[str, Any]:
     return asdict(panel) | {
         "frame": next(iter(frames_of([panel]))),
-        "rows_given": rows_given(panel),
+        "is_raw": is_raw(panel),
         "sources": sources(panel),
         "x": _dimension(panel.x),
         "y": _dimension(panel.y),

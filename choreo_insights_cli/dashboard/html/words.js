@@ -1,4 +1,4 @@
-// Words and colours for values.
+// Formats values, and gives them colours.
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -34,9 +34,9 @@ function named(dimension, value) {
   }
 }
 
-// --- Colours: a value keeps its own whatever is chosen
+// --- Colours: a value keeps its colour whatever is chosen
 
-// The first panel that tells values of a column apart ranks them for all, on every sheet.
+// The first panel with a series of a column ranks its values for all sheets.
 function ranksOf({ series: { key } }) {
   if (!colours.has(key)) {
     const panel = panels.find(({ series }) => series?.key === key && !series.known.length);

@@ -1,4 +1,4 @@
-"""The panels of the dashboard, sheet by sheet, as the console's pages have them and more."""
+"""The panels of the dashboard, sheet by sheet: those of Choreo's console and more."""
 
 from choreo_insights_cli.dashboard.panels.callers import ALERTS_SHEET, DEVICES, REPORTS
 from choreo_insights_cli.dashboard.panels.errors import ERRORS_SHEET
@@ -6,7 +6,7 @@ from choreo_insights_cli.dashboard.panels.health import HEALTH
 from choreo_insights_cli.dashboard.panels.latency import CACHE, LATENCY
 from choreo_insights_cli.dashboard.panels.traffic import OVERVIEW, TRAFFIC
 
-# Shown by hour where the dates span no more than so many days; beyond, a drawing may show days.
+# Charts show hours up to so many days, and days beyond.
 HOURS_UP_TO_DAYS = 14
 
 SHEETS = (

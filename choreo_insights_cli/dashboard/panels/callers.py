@@ -10,12 +10,12 @@ from choreo_insights_cli.dashboard.description import (
     Filter,
     Kind,
     Measure,
-    NotGiven,
     Order,
     Panel,
-    Part,
     Sheet,
+    Unavailable,
     Unit,
+    ValuePart,
 )
 from choreo_insights_cli.dashboard.panels.shared import (
     API,
@@ -32,9 +32,9 @@ from choreo_insights_cli.dashboard.panels.shared import (
     highest,
 )
 
-_REPORT = NotGiven("Custom reports are exported only where Tables names them.", where_tried=True)
+_REPORT = Unavailable("Custom reports are exported only where Tables names them.", where_tried=True)
 _NO_ALERT = "No alert was raised in these days."
-_MONTH = Dimension("day", "Month (UTC)", Part.MONTH, Unit.DAY)
+_MONTH = Dimension("day", "Month (UTC)", ValuePart.MONTH, Unit.DAY)
 _ALERTS = Measure("Alerts", "alerts", colour=Colour.PURPLE)
 
 DEVICES = Sheet(
@@ -89,7 +89,7 @@ DEVICES = Sheet(
             x=Dimension("country", "Country"),
             order=(Order("Requests"),),
             top=20,
-            not_given=NotGiven(
+            unavailable=Unavailable(
                 "Choreo gives countries for on-premise environments alone.",
                 environment_type="ON_PREM",
             ),
@@ -166,7 +166,7 @@ ALERTS_SHEET = Sheet(
             "The newest hundred.",
             "alerts",
             Kind.TABLE,
-            (Measure("Raised (UTC)", "raised_at", Aggregation.GIVEN, Unit.INSTANT),),
+            (Measure("Raised (UTC)", "raised_at", Aggregation.AS_IS, Unit.INSTANT),),
             _NO_ALERT,
             dimensions=(
                 Dimension("severity", "Severity"),
@@ -229,7 +229,7 @@ REPORTS = Sheet(
             filters=ALL_FILTERS,
             order=(Order("Errors"),),
             top=10,
-            not_given=_REPORT,
+            unavailable=_REPORT,
         ),
         Panel(
             "report_latency",
@@ -244,7 +244,7 @@ REPORTS = Sheet(
             filters=ALL_FILTERS,
             order=(Order("Highest hour"),),
             top=100,
-            not_given=_REPORT,
+            unavailable=_REPORT,
         ),
         Panel(
             "on_premise",
@@ -258,7 +258,7 @@ REPORTS = Sheet(
             filters=(Filter.ORGANIZATION, Filter.API, Filter.DATES),
             order=(Order("Successes"),),
             top=100,
-            not_given=NotGiven(
+            unavailable=Unavailable(
                 "Only for organisations whose secret holds an on-prem key.", where_tried=True
             ),
         ),

@@ -120,9 +120,9 @@ HEALTH = Sheet(
             "export_failures",
             Kind.TABLE,
             (
-                Measure("Failed at (UTC)", "failed_at", Aggregation.GIVEN, Unit.INSTANT),
-                Measure("Tries", "tries", Aggregation.GIVEN),
-                Measure("Last success (UTC)", "last_success", Aggregation.GIVEN, Unit.INSTANT),
+                Measure("Failed at (UTC)", "failed_at", Aggregation.AS_IS, Unit.INSTANT),
+                Measure("Tries", "tries", Aggregation.AS_IS),
+                Measure("Last success (UTC)", "last_success", Aggregation.AS_IS, Unit.INSTANT),
             ),
             "Nothing failed.",
             dimensions=(
@@ -153,8 +153,8 @@ HEALTH = Sheet(
             "data_checks",
             Kind.TABLE,
             (
-                Measure("Expected", "expected", Aggregation.GIVEN),
-                Measure("Found", "found", Aggregation.GIVEN),
+                Measure("Expected", "expected", Aggregation.AS_IS),
+                Measure("Found", "found", Aggregation.AS_IS),
             ),
             "No tables disagree, as far as they were compared.",
             dimensions=(DAY, ORGANIZATION, ENVIRONMENT, Dimension("what", "What")),

@@ -116,14 +116,14 @@ LATENCY = Sheet(
             "latency_daily",
             Kind.TABLE,
             (
-                Measure("p95", "p95_ms", Aggregation.GIVEN, Unit.MILLISECONDS),
+                Measure("p95", "p95_ms", Aggregation.AS_IS, Unit.MILLISECONDS),
                 Measure(
-                    "Highest hour", "highest_hourly_p95_ms", Aggregation.GIVEN, Unit.MILLISECONDS
+                    "Highest hour", "highest_hourly_p95_ms", Aggregation.AS_IS, Unit.MILLISECONDS
                 ),
                 Measure(
                     "Mean of hourly p95, by requests",
                     "mean_hourly_p95_weighted_by_requests_ms",
-                    Aggregation.GIVEN,
+                    Aggregation.AS_IS,
                     Unit.MILLISECONDS,
                 ),
             ),

@@ -1,4 +1,4 @@
-"""Dimensions, measures and words that sheets share."""
+"""Dimensions, measures and texts that several sheets use."""
 
 from dataclasses import replace
 
@@ -7,8 +7,8 @@ from choreo_insights_cli.dashboard.description import (
     Colour,
     Dimension,
     Measure,
-    Part,
     Unit,
+    ValuePart,
 )
 
 NO_REQUEST = "No request in these days."
@@ -21,18 +21,18 @@ API = Dimension("api_name", "API")
 VERSION = Dimension("api_version", "Version")
 SLUG = Dimension("api_slug", "Slug")
 APPLICATION = Dimension("application_name", "Application")
-HOUR = Dimension("hour", "Hour (UTC)", Part.HOUR, Unit.INSTANT)
-DAY = Dimension("day", "Day (UTC)", Part.DAY, Unit.DAY)
+HOUR = Dimension("hour", "Hour (UTC)", ValuePart.HOUR, Unit.INSTANT)
+DAY = Dimension("day", "Day (UTC)", ValuePart.DAY, Unit.DAY)
 DAY_OF_HOUR = replace(DAY, column="hour")
 
 
 def percent(label: str, column: str, whole: tuple[str, ...], colour: Colour) -> Measure:
-    """A column in percent of columns that together are the whole."""
+    """A column in percent of the sum of other columns."""
     return Measure(label, column, Aggregation.PERCENT, Unit.PERCENT, whole, colour)
 
 
 def highest(label: str, column: str, colour: Colour | None = None) -> Measure:
-    """The highest of response times, in ms."""
+    """The maximum of a response time in ms: percentiles cannot be averaged."""
     return Measure(label, column, Aggregation.MAX, Unit.MILLISECONDS, colour=colour)
 
 

@@ -6,8 +6,8 @@ from choreo_insights_cli.dashboard.description import (
     Kind,
     Order,
     Panel,
-    Part,
     Sheet,
+    ValuePart,
 )
 from choreo_insights_cli.dashboard.panels.shared import (
     API,
@@ -178,8 +178,8 @@ TRAFFIC = Sheet(
             Kind.HEATMAP,
             (REQUESTS,),
             NO_REQUEST,
-            x=Dimension("hour", "Hour of the day (UTC)", Part.HOUR_OF_DAY),
-            y=Dimension("hour", "Weekday", Part.WEEKDAY),
+            x=Dimension("hour", "Hour of the day (UTC)", ValuePart.HOUR_OF_DAY),
+            y=Dimension("hour", "Weekday", ValuePart.WEEKDAY),
         ),
         Panel(
             "apis",

@@ -1,8 +1,8 @@
-"""Who may do what: the principal's rights in QuickSight, and the role that runs the queries."""
+"""Permissions: the principal's in QuickSight, and those of the role that runs the queries."""
 
 from typing import Any
 
-# QuickSight takes these sets of actions only, each as a whole: those of an owner.
+# QuickSight accepts only these sets of actions, each as a whole: an owner's.
 OWN_DATA_SOURCE = (
     "DescribeDataSource",
     "DescribeDataSourcePermissions",
@@ -59,7 +59,7 @@ def granted(actions: tuple[str, ...]) -> dict[str, Any]:
 def query_role() -> dict[str, Any]:
     """The role that the data source runs its queries as, in place of the account's own.
 
-    It reads this dataset and nothing else, so nobody has to open buckets to all of QuickSight.
+    It reads this dataset and nothing else, so that no bucket is opened to all of QuickSight.
     """
     trust = {
         "Effect": "Allow",
@@ -76,7 +76,7 @@ def query_role() -> dict[str, Any]:
 
 
 def query_policy() -> dict[str, Any]:
-    """What the role may do."""
+    """The policy of the role."""
     return {
         "Type": "AWS::IAM::Policy",
         "Properties": {

@@ -1,6 +1,6 @@
-"""The data sets: each view that a panel shows, as SPICE takes it in.
+"""The data sets: each view that a panel shows, as SPICE imports it.
 
-What a reader sees for a value, and what stands for none, is written by the SQL, so that filters,
+The SQL writes the labels of values, and a text for null, so that filters,
 colours and charts all know one text.
 """
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from choreo_insights.dataset.access_rules import ACCESS_RULES, ACCESS_RULES_COLUMNS
-from choreo_insights_cli.dashboard.description import Dimension, Filter, Panel, Part, Sheet
+from choreo_insights_cli.dashboard.description import Dimension, Filter, Panel, Sheet, ValuePart
 from choreo_insights_cli.generate.glue import logical_id
 from choreo_insights_cli.generate.quicksight.access import OWN_DATA_SET, granted
 from choreo_insights_cli.sql.statements import View
 
-# What the readers' choices are listed from.
+# The view whose values the filters list.
 CHOICES: Mapping[Filter, str] = {
     Filter.ORGANIZATION: "environment_names",
     Filter.ENVIRONMENT: "environment_names",
@@ -34,14 +34,14 @@ _TYPES: Mapping[str, str] = {
 }
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _DERIVED = {
-    Part.HOUR_OF_DAY: ("hour_of_day", "Hour of the day (UTC), 00 to 23."),
-    Part.WEEKDAY: ("weekday", "Weekday (UTC), 1 Mon to 7 Sun."),
+    ValuePart.HOUR_OF_DAY: ("hour_of_day", "Hour of the day (UTC), 00 to 23."),
+    ValuePart.WEEKDAY: ("weekday", "Weekday (UTC), 1 Mon to 7 Sun."),
 }
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column of a data set: QuickSight's type, the SQL that gives it, and what it means."""
+    """A column of a data set: QuickSight's type, its SQL expression and its description."""
 
     name: str
     type: str
@@ -58,12 +58,10 @@ class DataSet:
 
     @property
     def logical_id(self) -> str:
-        """Its name in the template."""
         return logical_id(self.name, "DataSet")
 
     @property
     def types(self) -> Mapping[str, str]:
-        """QuickSight's type of each column."""
         return {each.name: each.type for each in self.fields}
 
     @property
@@ -86,7 +84,7 @@ class _Shown:
     """The dimensions that panels make of a view's columns."""
 
     whole: dict[str, Dimension] = field(default_factory=dict)
-    parts: set[tuple[str, Part]] = field(default_factory=set)
+    parts: set[tuple[str, ValuePart]] = field(default_factory=set)
 
 
 def column_of(dimension: Dimension) -> str:
@@ -97,7 +95,6 @@ def column_of(dimension: Dimension) -> str:
 
 
 def dimensions_of(panel: Panel) -> Iterator[Dimension]:
-    """All dimensions of a panel."""
     for each in (panel.x, panel.y, panel.series, *panel.dimensions):
         if each is not None:
             yield each
@@ -106,16 +103,14 @@ def dimensions_of(panel: Panel) -> Iterator[Dimension]:
 def data_sets(sheets: Iterable[Sheet], views: Iterable[View]) -> list[DataSet]:
     """A data set for each view that is shown or chosen from, in the order of the views.
 
-    Raises ValueError where a panel names a view that there is not, or panels that show one column
-    do not agree what stands for its values.
+    Raises ValueError where a panel names an unknown view, or panels that show one column disagree
+    on the labels of its values.
     """
     panels = [panel for sheet in sheets for panel in sheet.panels]
     known = {view.name: view for view in views}
     needed = {panel.view for panel in panels} | set(CHOICES.values())
     if unknown := sorted(needed - known.keys()):
-        message = (
-            f"panels show {', '.join(unknown)}, which is no view in choreo_insights_cli/sql/views/"
-        )
+        message = f"panels show {', '.join(unknown)}, not a view in choreo_insights_cli/sql/views/"
         raise ValueError(message)
     shown = _shown(panels)
     return [
@@ -126,18 +121,18 @@ def data_sets(sheets: Iterable[Sheet], views: Iterable[View]) -> list[DataSet]:
 
 
 def _shown(panels: Iterable[Panel]) -> dict[str, _Shown]:
-    found: dict[str, _Shown] = {}
+    by_view: dict[str, _Shown] = {}
     for panel in panels:
-        of_view = found.setdefault(panel.view, _Shown())
+        of_view = by_view.setdefault(panel.view, _Shown())
         for dimension in dimensions_of(panel):
-            if dimension.part is not Part.WHOLE:
+            if dimension.part is not ValuePart.WHOLE:
                 of_view.parts.add((dimension.column, dimension.part))
                 continue
             before = of_view.whole.setdefault(dimension.column, dimension)
             if (before.known, before.absent) != (dimension.known, dimension.absent):
                 message = f"{panel.id}: {panel.view}.{dimension.column} is shown in two ways"
                 raise ValueError(message)
-    return found
+    return by_view
 
 
 def _fields(view: View, shown: _Shown) -> Iterator[Field]:
@@ -157,21 +152,21 @@ def _fields(view: View, shown: _Shown) -> Iterator[Field]:
 
 def _text(sql: str, dimension: Dimension) -> str:
     """The value as a reader sees it: never null nor empty."""
-    given = f"coalesce(nullif({sql}, ''), {_literal(absent(dimension))})"
+    text = f"coalesce(nullif({sql}, ''), {_literal(absent(dimension))})"
     labels = [(value.value, value.label) for value in dimension.known if value.value != value.label]
     if not labels:
-        return given
+        return text
     cases = " ".join(f"WHEN {_literal(value)} THEN {_literal(label)}" for value, label in labels)
-    return f"CASE {sql} {cases} ELSE {given} END"
+    return f"CASE {sql} {cases} ELSE {text} END"
 
 
 def absent(dimension: Dimension) -> str:
-    """What stands for none, also where no panel shows the column: all environments, or nothing."""
+    """The text for null, also where no panel shows the column."""
     return "(all)" if dimension.column == "environment" else dimension.absent
 
 
-def _part(column: str, part: Part) -> str:
-    if part is Part.HOUR_OF_DAY:
+def _part(column: str, part: ValuePart) -> str:
+    if part is ValuePart.HOUR_OF_DAY:
         return f"lpad(CAST(hour(\"{column}\") AS varchar), 2, '0')"
     days = " ".join(
         f"WHEN {number} THEN {_literal(f'{number} {name}')}"

@@ -19,7 +19,7 @@ from choreo_insights_cli.generate.quicksight.visuals import (
     visual,
 )
 
-# The dates that a reader sees first; hours are told apart for so long.
+# The dates that a reader sees first; charts show hours for so long.
 FIRST_DAYS = 14
 COLUMNS = 36
 _CHOSEN: Mapping[Filter, tuple[str, str]] = {
@@ -40,7 +40,7 @@ _HEIGHTS = {
 _INTRODUCTION_HEIGHT = 3
 _EMPTY = (
     "Where a panel is empty, the line below its title says what that can mean. Or its days are not"
-    " exported yet: the sheet Data health tells."
+    " exported yet: see the sheet Data health."
 )
 
 
@@ -88,19 +88,19 @@ def _parameters() -> Iterator[Json]:
 
 
 def _calculated_fields(drawings: Iterable[Drawing]) -> Iterator[Json]:
-    found = {
+    expressions = {
         (drawing.data.name, calculated(measure)): expression(measure)
         for drawing in drawings
         for measure in drawing.panel.measures
         if measure.aggregation is Aggregation.PERCENT
     }
-    for (data_set, name), text in found.items():
+    for (data_set, name), text in expressions.items():
         yield {"DataSetIdentifier": data_set, "Name": name, "Expression": text}
 
 
 def _colours(drawings: Iterable[Drawing]) -> Iterator[Json]:
-    """The colours of values that are known, and grey for what a chart puts together."""
-    found: dict[tuple[str, str], list[Json]] = {}
+    """The colours of known values, and grey for the group `Other`."""
+    by_column: dict[tuple[str, str], list[Json]] = {}
     for drawing in drawings:
         for dimension in dimensions_of(drawing.panel):
             colours = [
@@ -109,8 +109,8 @@ def _colours(drawings: Iterable[Drawing]) -> Iterator[Json]:
             if dimension is drawing.panel.series and drawing.panel.top_series:
                 colours.append({"SpecialValue": "OTHER", "Color": str(REST)})
             if colours:
-                found[drawing.data.name, column_of(dimension)] = colours
-    for (data_set, column), colours in found.items():
+                by_column[drawing.data.name, column_of(dimension)] = colours
+    for (data_set, column), colours in by_column.items():
         yield {
             "Column": {"DataSetIdentifier": data_set, "ColumnName": column},
             "ColorsConfiguration": {"CustomColors": colours},
@@ -156,7 +156,7 @@ def _chosen_filter(data_set: str, chosen: Filter) -> Json:
 
 
 def _own_filters(drawings: Iterable[Drawing]) -> Iterator[Json]:
-    """What a panel takes of its view."""
+    """The filters of a panel on its view."""
     for drawing in drawings:
         for only in drawing.panel.only:
             equal = {
@@ -203,7 +203,7 @@ def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:
         "SheetId": sheet.id,
         "Name": sheet.title,
         "Title": sheet.title,
-        "Description": sheet.tells,
+        "Description": sheet.subtitle,
         "ContentType": "INTERACTIVE",
         "ParameterControls": controls,
         "SheetControlLayouts": [_grid(_control_elements(controls))],
@@ -223,7 +223,7 @@ def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:
 def _content(sheet: Sheet) -> str:
     lines = "<br/>".join(
         f'<inline font-size="{size}">{escape(text, quote=False)}</inline>'
-        for size, text in (("16px", sheet.tells), ("12px", _EMPTY))
+        for size, text in (("16px", sheet.subtitle), ("12px", _EMPTY))
     )
     return f"<text-box>{lines}</text-box>"
 

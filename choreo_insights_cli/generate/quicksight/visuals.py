@@ -12,18 +12,18 @@ from choreo_insights_cli.dashboard.description import (
     Measure,
     Order,
     Panel,
-    Part,
     Unit,
+    ValuePart,
 )
 from choreo_insights_cli.generate.quicksight.datasets import DataSet, column_of
 
 Json = dict[str, Any]
 
-_GRANULARITIES = {Part.HOUR: "HOUR", Part.DAY: "DAY", Part.MONTH: "MONTH"}
+_GRANULARITIES = {ValuePart.HOUR: "HOUR", ValuePart.DAY: "DAY", ValuePart.MONTH: "MONTH"}
 _DATE_FORMATS = {
-    Part.HOUR: "YYYY-MM-DD HH:mm",
-    Part.DAY: "YYYY-MM-DD",
-    Part.MONTH: "YYYY-MM",
+    ValuePart.HOUR: "YYYY-MM-DD HH:mm",
+    ValuePart.DAY: "YYYY-MM-DD",
+    ValuePart.MONTH: "YYYY-MM",
 }
 _UNIT_FORMATS = {Unit.INSTANT: "YYYY-MM-DD HH:mm", Unit.DAY: "YYYY-MM-DD"}
 # Decimal places and what follows the number.
@@ -46,7 +46,6 @@ class Drawing:
 
     @property
     def id(self) -> str:
-        """The visual's id."""
         return f"{self.sheet}-{self.panel.id}"
 
     def column(self, name: str) -> Json:
@@ -93,7 +92,7 @@ def visual(drawing: Drawing) -> Json:
         Kind.TABLE: ("TableVisual", _table),
     }
     name, draw = by_kind[panel.kind]
-    if panel.kind is Kind.STACKED and panel.x and panel.x.part is Part.HOUR:
+    if panel.kind is Kind.STACKED and panel.x and panel.x.part is ValuePart.HOUR:
         # Hundreds of hours are too many bars.
         name, draw = "LineChartVisual", _areas
     said = explanation(panel)
@@ -109,13 +108,13 @@ def visual(drawing: Drawing) -> Json:
 
 
 def explanation(panel: Panel) -> str:
-    """What the panel tells, and what it means where it is empty."""
-    words = [panel.tells]
+    """The panel's subtitle, and the meaning of an empty panel."""
+    words = [panel.subtitle]
     if panel.kind is Kind.TABLE and panel.top:
         words.append(f"The rows go on beyond {panel.top}.")
     nothing = panel.nothing
-    if panel.not_given:
-        nothing = f"{panel.not_given.reason} Else: {nothing}"
+    if panel.unavailable:
+        nothing = f"{panel.unavailable.reason} Else: {nothing}"
     return " ".join([*words, f"If empty: {nothing}"])
 
 
@@ -237,19 +236,19 @@ def _limit(name: str, panel: Panel, top: int | None, *, others: bool = True) -> 
 def _colours_and_legend(drawing: Drawing) -> Json:
     panel = drawing.panel
     single = len(panel.measures) == 1
-    found: Json = {}
+    options: Json = {}
     if panel.series is None and single and panel.measures[0].colour:
-        found["VisualPalette"] = {"ChartColor": str(panel.measures[0].colour)}
+        options["VisualPalette"] = {"ChartColor": str(panel.measures[0].colour)}
     elif panel.series is None:
         colours = [colour for each in panel.measures for colour in _colours(drawing, each)]
-        found |= {"VisualPalette": {"ColorMap": colours}} if colours else {}
+        options |= {"VisualPalette": {"ColorMap": colours}} if colours else {}
     hidden = panel.series is None and single
-    found["Legend"] = {
+    options["Legend"] = {
         "Visibility": "HIDDEN" if hidden else "VISIBLE",
         "Position": "BOTTOM",
         "Title": {"Visibility": "HIDDEN"},
     }
-    return found
+    return options
 
 
 def _colours(drawing: Drawing, measure: Measure) -> list[Json]:
@@ -297,10 +296,10 @@ def _heat_map(drawing: Drawing) -> Json:
 
 def _table(drawing: Drawing) -> Json:
     panel = drawing.panel
-    given = any(each.aggregation is Aggregation.GIVEN for each in panel.measures)
+    is_raw = any(each.aggregation is Aggregation.AS_IS for each in panel.measures)
     labels = [*(each.label for each in panel.dimensions), *(each.label for each in panel.measures)]
     return {
-        "FieldWells": _rows(drawing) if given else _groups(drawing),
+        "FieldWells": _rows(drawing) if is_raw else _groups(drawing),
         "SortConfiguration": {"RowSort": [_ordered(drawing, order) for order in panel.order]},
         "FieldOptions": {
             "SelectedFieldOptions": [
@@ -352,7 +351,7 @@ def _dimension(drawing: Drawing, name: str, dimension: Dimension) -> Json:
         return {
             "CategoricalDimensionField" if kind == "STRING" else "NumericalDimensionField": entry
         }
-    part = dimension.part if dimension.part in _GRANULARITIES else Part.DAY
+    part = dimension.part if dimension.part in _GRANULARITIES else ValuePart.DAY
     entry["DateGranularity"] = _GRANULARITIES[part]
     entry["FormatConfiguration"] = {"DateTimeFormat": _DATE_FORMATS[part]}
     return {"DateDimensionField": entry}

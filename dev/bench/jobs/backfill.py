@@ -1,6 +1,6 @@
 """A whole export against the sandbox Choreo: `URL BUCKET FIRST LAST [--tables]`.
 
-What shapes an export is set to its defaults.
+The settings of the export have their defaults.
 """
 
 import argparse
@@ -34,7 +34,7 @@ class _Token:
 
 
 class _Sandbox:
-    """The sandbox's secrets and a token of it, in place of what lies in AWS."""
+    """The sandbox's secrets and its token, in place of those in AWS."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -49,7 +49,6 @@ class _Sandbox:
         return Credentials(**self._secret)
 
     def new_token(self) -> _Token:
-        """A new one."""
         reply = self._session.post(
             self._url + TOKEN_PATH,
             data={
@@ -73,33 +72,33 @@ class _Tokens:
         return self._token
 
 
-class _Job:
-    def __init__(self, given: argparse.Namespace) -> None:
-        self._given = given
+class _BackfillJob:
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args = args
         self._config = ExportConfig.from_environment(
             {
                 "ORGANIZATIONS": HANDLE,
                 "SECRET_PREFIX": "bench",
                 "TOKEN_PARAMETER_PREFIX": "/bench/token",
                 "STACK_NAME": "bench",
-                "INSIGHTS_URL": given.url + INSIGHTS_PATH,
+                "INSIGHTS_URL": args.url + INSIGHTS_PATH,
                 "TENANT": "carbon.super",
                 "TOKEN_FUNCTION_NAME": "bench",
-                "DATASET_BUCKET": given.bucket,
+                "DATASET_BUCKET": args.bucket,
                 "STATE_MACHINE_ARN": "bench",
-                "EXPORT_SINCE": given.first.isoformat(),
-                "TABLES": given.tables,
+                "EXPORT_SINCE": args.first.isoformat(),
+                "TABLES": args.tables,
             }
         )
-        self._dataset = Dataset(boto3.client("s3"), given.bucket)
-        self._sandbox = _Sandbox(given.url)
+        self._dataset = Dataset(boto3.client("s3"), args.bucket)
+        self._sandbox = _Sandbox(args.url)
 
     def run(self) -> int:
         """Returns the number of rows."""
         tokens: Any = _Tokens(self._sandbox)
         secrets: Any = self._sandbox
         catalogue = load()
-        event = {"from": self._given.first.isoformat(), "to": self._given.last.isoformat()}
+        event = {"from": self._args.first.isoformat(), "to": self._args.last.isoformat()}
         run = Export(
             self._config,
             catalogue,
@@ -126,7 +125,7 @@ def main() -> None:
     parser.add_argument("first", type=date.fromisoformat)
     parser.add_argument("last", type=date.fromisoformat)
     parser.add_argument("--tables", default="all")
-    measure.run(_Job(parser.parse_args()).run)
+    measure.run(_BackfillJob(parser.parse_args()).run)
 
 
 if __name__ == "__main__":

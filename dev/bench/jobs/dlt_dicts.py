@@ -10,7 +10,7 @@ import dlt
 from dlt.destinations import filesystem
 
 from dev.bench.jobs import measure
-from dev.bench.jobs.given import Given
+from dev.bench.jobs.job_args import JobArgs
 from dev.bench.replies import ASKED, ENVIRONMENT, ENVIRONMENT_ID, ORGANIZATION
 
 _TABLE = "api_usage_over_time"
@@ -22,14 +22,14 @@ _REPEATED = {
 }
 
 
-class _Job:
+class _DltJob:
     """All rows are one resource in one load, which is the least work for dlt.
 
     They come flat: of nested ones it would make a table for each level.
     """
 
-    def __init__(self, given: Given) -> None:
-        self._given = given
+    def __init__(self, args: JobArgs) -> None:
+        self._args = args
 
     def run(self) -> int:
         """Returns the number of rows."""
@@ -53,10 +53,10 @@ class _Job:
             "aws_access_key_id": os.environ["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": os.environ["AWS_SECRET_ACCESS_KEY"],
         }
-        return filesystem(self._given.place, credentials=credentials)
+        return filesystem(self._args.place, credentials=credentials)
 
     def _rows(self) -> Iterator[list[dict[str, Any]]]:
-        for _, path in self._given.replies.files():
+        for _, path in self._args.replies.files():
             for root in json.loads(path.read_bytes())["data"].values():
                 yield [
                     {
@@ -73,4 +73,4 @@ class _Job:
 
 
 if __name__ == "__main__":
-    measure.run(_Job(Given.of_command_line()).run)
+    measure.run(_DltJob(JobArgs.of_command_line()).run)

@@ -6,7 +6,7 @@ import msgspec
 import zstandard
 
 from dev.bench.jobs import measure
-from dev.bench.jobs.given import Given
+from dev.bench.jobs.job_args import JobArgs
 
 # As the export's files have it.
 _LEVEL = 3
@@ -23,21 +23,21 @@ class _Series(msgspec.Struct, gc=False):
     usage: list[_Bucket] | None
 
 
-class _Reply(msgspec.Struct):
+class _RawReply(msgspec.Struct):
     data: dict[str, list[_Series]]
 
 
-class _Job:
+class _FloorJob:
     """Decodes each reply, and compresses its bytes."""
 
-    def __init__(self, given: Given) -> None:
-        self._given = given
-        self._decoder = msgspec.json.Decoder(_Reply)
+    def __init__(self, args: JobArgs) -> None:
+        self._args = args
+        self._decoder = msgspec.json.Decoder(_RawReply)
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL)
 
     def run(self) -> int:
         """Returns the number of rows."""
-        return sum(self._one(path.read_bytes()) for _, path in self._given.replies.files())
+        return sum(self._one(path.read_bytes()) for _, path in self._args.replies.files())
 
     def _one(self, body: bytes) -> int:
         reply = self._decoder.decode(body)
@@ -46,4 +46,4 @@ class _Job:
 
 
 if __name__ == "__main__":
-    measure.run(_Job(Given.of_command_line()).run)
+    measure.run(_FloorJob(JobArgs.of_command_line()).run)

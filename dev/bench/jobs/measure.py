@@ -13,9 +13,9 @@ _MIB = 1024 * 1024
 
 
 def run(job: Callable[[], int]) -> None:
-    """Runs a job, which returns its number of rows, and prints what it took.
+    """Runs a job, which returns its number of rows, and prints its time and memory.
 
-    What was imported before is counted neither as time nor as memory.
+    Earlier imports count neither as time nor as memory.
     """
     gc.collect()
     before = _forget_peak()
@@ -28,7 +28,7 @@ def run(job: Callable[[], int]) -> None:
 
 
 def _forget_peak() -> int:
-    """Bytes of memory now; where the system can, the peak so far is forgotten."""
+    """Bytes of memory now; resets the peak where the system can."""
     if not _STATUS.exists():
         return _peak()
     # `5` resets the peak to what is held now: see proc(5), clear_refs.

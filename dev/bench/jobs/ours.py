@@ -18,7 +18,7 @@ from choreo_insights.export.insights_api import outcomes
 from choreo_insights.export.partition_file import file_of
 from choreo_insights.export.queries import Rows, collect
 from dev.bench.jobs import measure
-from dev.bench.jobs.given import Given
+from dev.bench.jobs.job_args import JobArgs
 from dev.bench.replies import ASKED, ENVIRONMENT, ENVIRONMENT_ID, GRANULARITY, ORGANIZATION
 
 _ENVIRONMENT = Environment(
@@ -26,18 +26,18 @@ _ENVIRONMENT = Environment(
 )
 
 
-class _Job:
+class _ExporterJob:
     """Reads and converts one partition after the other; the one before is written meanwhile."""
 
-    def __init__(self, given: Given) -> None:
-        self._given = given
+    def __init__(self, args: JobArgs) -> None:
+        self._args = args
         shipped = load().table("api_usage_over_time")
-        # The shipped document asks by hour. By minute a million rows are an organisation's month.
+        # The shipped document queries by hour; a million rows are a month by minute.
         self._table = msgspec.structs.replace(shipped, granularity=GRANULARITY)
         self._reader = Reader(self._table)
-        self._apis = tuple(map(ApiNames.of_id, given.replies.ids))
-        self._listed = frozenset(given.replies.ids)
-        self._dataset = Dataset(boto3.client("s3"), given.bucket)
+        self._apis = tuple(map(ApiNames.of_id, args.replies.ids))
+        self._listed = frozenset(args.replies.ids)
+        self._dataset = Dataset(boto3.client("s3"), args.bucket)
         # As an export does first: from here on it is connected.
         self._dataset.listing(self._table.name, ASKED.date(), ASKED.date())
 
@@ -46,7 +46,7 @@ class _Job:
         rows = 0
         writing: Future[None] | None = None
         with ThreadPoolExecutor(1) as stores:
-            for day, path in self._given.replies.files():
+            for day, path in self._args.replies.files():
                 partition = Partition(
                     self._table, self._table.name, ORGANIZATION, _ENVIRONMENT, day
                 )
@@ -84,4 +84,4 @@ class _Job:
 
 
 if __name__ == "__main__":
-    measure.run(_Job(Given.of_command_line()).run)
+    measure.run(_ExporterJob(JobArgs.of_command_line()).run)

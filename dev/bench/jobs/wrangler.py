@@ -3,24 +3,24 @@
 import awswrangler
 
 from dev.bench.jobs import frames, measure
-from dev.bench.jobs.given import Given
+from dev.bench.jobs.job_args import JobArgs
 from dev.bench.replies import ORGANIZATION
 
 
-class _Job:
-    def __init__(self, given: Given) -> None:
-        self._given = given
+class _WranglerJob:
+    def __init__(self, args: JobArgs) -> None:
+        self._args = args
         # From here on it is connected.
-        awswrangler.s3.list_objects(f"{given.place}/")
+        awswrangler.s3.list_objects(f"{args.place}/")
 
     def run(self) -> int:
         """Returns the number of rows."""
         rows = 0
-        for day, path in self._given.replies.files():
+        for day, path in self._args.replies.files():
             frame = frames.read(path)
             awswrangler.s3.to_parquet(
                 frame,
-                f"{self._given.place}/day={day.isoformat()}/{ORGANIZATION}.parquet",
+                f"{self._args.place}/day={day.isoformat()}/{ORGANIZATION}.parquet",
                 index=False,
                 compression="zstd",
             )
@@ -29,4 +29,4 @@ class _Job:
 
 
 if __name__ == "__main__":
-    measure.run(_Job(Given.of_command_line()).run)
+    measure.run(_WranglerJob(JobArgs.of_command_line()).run)

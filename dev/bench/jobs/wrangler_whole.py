@@ -4,27 +4,27 @@ import awswrangler
 import pandas
 
 from dev.bench.jobs import frames, measure
-from dev.bench.jobs.given import Given
+from dev.bench.jobs.job_args import JobArgs
 
 
-class _Job:
-    def __init__(self, given: Given) -> None:
-        self._given = given
+class _WholeJob:
+    def __init__(self, args: JobArgs) -> None:
+        self._args = args
         # From here on it is connected.
-        awswrangler.s3.list_objects(f"{given.place}/")
+        awswrangler.s3.list_objects(f"{args.place}/")
 
     def run(self) -> int:
         """Returns the number of rows."""
         frame = pandas.concat(
             [
                 frames.read(path).assign(day=day.isoformat())
-                for day, path in self._given.replies.files()
+                for day, path in self._args.replies.files()
             ],
             ignore_index=True,
         )
         awswrangler.s3.to_parquet(
             frame,
-            f"{self._given.place}/",
+            f"{self._args.place}/",
             index=False,
             compression="zstd",
             dataset=True,
@@ -34,4 +34,4 @@ class _Job:
 
 
 if __name__ == "__main__":
-    measure.run(_Job(Given.of_command_line()).run)
+    measure.run(_WholeJob(JobArgs.of_command_line()).run)

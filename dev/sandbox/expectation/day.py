@@ -59,7 +59,6 @@ class Day:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """All cells of the day."""
         return [cell for _, cells in self.hours for cell in cells]
 
     @property

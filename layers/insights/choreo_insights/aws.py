@@ -26,7 +26,7 @@ def error_code(error: ClientError) -> str:
 
 
 def is_throttled(error: Exception) -> bool:
-    """Whether AWS says that it is asked too often, in one of its many words."""
+    """Whether AWS throttles, by one of its many error codes."""
     if not isinstance(error, ClientError):
         return False
     code = error_code(error)
@@ -34,7 +34,7 @@ def is_throttled(error: Exception) -> bool:
 
 
 def aws_failure(error: ClientError | BotoCoreError | HTTPError, what: str) -> InsightsError:
-    """The error for a failed AWS call; `what` says what was tried, as in `reading secret x`.
+    """The error for a failed AWS call; `what` names the attempt, as in `reading secret x`.
 
     The text of AWS is passed on for refused permissions alone: where a value is invalid, AWS
     repeats the value.

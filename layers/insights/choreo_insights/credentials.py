@@ -23,7 +23,7 @@ _MAX_AGE = 300.0
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a secret holds. `version` is the version of the secret that it was read from."""
+    """The credentials of a secret. `version` is the version of the secret that was read."""
 
     org_handle: str
     org_id: str

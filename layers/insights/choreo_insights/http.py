@@ -48,7 +48,7 @@ class Timeouts(NamedTuple):
 
     @classmethod
     def of_answer(cls, seconds: float) -> "Timeouts":
-        """For a server that may think for so long, and then takes up to a minute to tell."""
+        """For a server that may take so long to answer, and up to a minute to send."""
         return cls(read=seconds, total=seconds + min(55.0, seconds))
 
 
@@ -99,7 +99,7 @@ class Http:
         sender: str = "",
         throttled: Callable[[Reply], bool] = is_throttled,
     ) -> Reply:
-        """Posts a form or JSON and gives the last reply, whatever its status.
+        """Posts a form or JSON and returns the last reply, whatever its status.
 
         429, 408, 5xx and failures of the transport are tried again, after a back-off with full
         jitter or what the server asks for, whichever is longer, never beyond `deadline` (on the
@@ -128,7 +128,7 @@ class Http:
                 asked = self._asked_wait(attempt, reply, sender, is_throttled=throttled(reply))
                 if asked is None:
                     break
-                # Jitter: clients that are told the same second must not all come back in it.
+                # Jitter: clients must not all retry in the same second.
                 wait = max(wait, asked + self._random() * min(1.0, asked))
             if not self._has_time(wait, attempt, deadline):
                 break
@@ -194,7 +194,7 @@ class Http:
                     content = self._read(response, host)
                     reply = Reply(response.status_code, response.headers, content)
             except (OSError, HTTPError) as error:
-                # The cause is left out: its text may hold what was sent.
+                # Without the cause: its text may hold the request.
                 if not watch.over and not _was_late(error):
                     raise _transport_failure(host, error) from None
                 watch.over = True
@@ -216,7 +216,7 @@ class Http:
 class _Watch:
     """Ends an exchange when its time is over.
 
-    A socket's own timeout starts anew with every byte, so that a server which sends a byte now
+    A socket's own timeout restarts with every byte, so that a server which sends a byte now
     and then would hold the function for as long as it likes.
     """
 
@@ -307,7 +307,7 @@ def _was_late(error: BaseException) -> bool:
 
 
 def _transport_failure(host: str | None, error: Exception) -> InsightsError:
-    """What happened, by the kinds of the errors alone."""
+    """The kinds of the errors, without their texts."""
     chain: list[BaseException] = [error]
     while len(chain) < 10 and (inner := chain[-1].__cause__ or chain[-1].__context__):
         chain.append(inner)

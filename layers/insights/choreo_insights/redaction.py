@@ -1,6 +1,6 @@
 """Foreign text made fit to be shown or kept: bounded, printable and without secrets.
 
-Whatever another party wrote may repeat what it was sent. The token service names the consumer key
+A foreign text may repeat the request. The token service names the consumer key
 in its refusals, GraphQL servers quote the values of variables, and gateways escape what they
 quote.
 """

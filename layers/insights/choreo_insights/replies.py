@@ -42,7 +42,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What the body of a failure says: a code of the gateway, or an OAuth error as the code."""
+    """The body of a failure: a code of the gateway, or an OAuth error as the code."""
 
     code: str = ""
     text: str = ""

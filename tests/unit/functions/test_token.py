@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from choreo_insights.errors import PersonMustAct
 from choreo_insights.tokens.events import Request
-from choreo_insights.tokens.minting import Minter, Outcome
+from choreo_insights.tokens.minting import Minter, TokenOutcome
 from tests.fakes import stack as stacks
 from tests.fakes.choreo_tokens import KEY, SECRET
 from tests.fakes.clock import RealClock
@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_said_at_every_call(function: Deployed) -> None:
 
 def test_a_defect_leaves_the_others_alone_and_shows_nothing(stack: Stack) -> None:
     class Defective(Minter):
-        def ensure(self, organization: str, seconds: float, rejected: str = "") -> Outcome:
+        def ensure(self, organization: str, seconds: float, rejected: str = "") -> TokenOutcome:
             if organization == "globex":
                 raise ValueError(SECRET)
             return super().ensure(organization, seconds, rejected)

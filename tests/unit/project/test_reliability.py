@@ -1,5 +1,4 @@
-"""`docs/generated/reliability.md` has every fault and every invariant, each with tests that there
-are."""
+"""`docs/generated/reliability.md` has every fault and every invariant, with existing tests."""
 
 import re
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What lies in S3: objects, their keys, columns, ledger and cross-checks."""
+"""The dataset in S3: objects, their keys, columns, ledger and cross-checks."""

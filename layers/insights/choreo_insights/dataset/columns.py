@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import Any, Self
 
-_MOST_KNOWN = 8192
+_MAX_SIZE = 8192
 
 
 class _Repeating(Sequence[Any]):
@@ -28,7 +28,7 @@ class _Repeating(Sequence[Any]):
 class Runs(_Repeating):
     """A column as runs: `values[i]` stands in the next `counts[i]` rows.
 
-    What an object of a reply says of itself repeats in each row of the lists below it.
+    The values of an object of a reply repeat in each row of the lists below it.
     """
 
     def __init__(self, values: Sequence[Any] = (), counts: Sequence[int] = ()) -> None:
@@ -42,7 +42,6 @@ class Runs(_Repeating):
         return chain.from_iterable(map(repeat, self.values, self.counts))
 
     def extend(self, other: Self) -> None:
-        """Appends another column's rows."""
         self.values += other.values
         self.counts += other.counts
 
@@ -75,11 +74,10 @@ class Series(_Repeating):
         return chain.from_iterable(self.lists)
 
     def extend(self, other: Self) -> None:
-        """Appends another column's rows."""
         self.lists += other.lists
 
     def different(self) -> Iterable[list[Any]]:
-        """Its lists, of which the same one is given once."""
+        """Its lists, each once."""
         return {id(each): each for each in self.lists}.values()
 
 
@@ -99,10 +97,10 @@ def joined(column: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
     return rows
 
 
-class Known(dict[Any, Any]):
-    """What a function gave for each value so far: `known[value]` asks it for new ones alone.
+class Memo(dict[Any, Any]):
+    """Caches the results of a function: `memo[value]` calls it only for new values.
 
-    It forgets everything when it has become large.
+    It is emptied when it has become large.
     """
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
@@ -110,13 +108,13 @@ class Known(dict[Any, Any]):
         self._function = function
 
     def __missing__(self, value: Any) -> Any:
-        if len(self) >= _MOST_KNOWN:
+        if len(self) >= _MAX_SIZE:
             self.clear()
         found = self[value] = self._function(value)
         return found
 
 
-def mapped(column: Sequence[Any], known: Known) -> Sequence[Any]:
+def mapped(column: Sequence[Any], known: Memo) -> Sequence[Any]:
     """A function of each value of a column."""
     if not isinstance(column, Runs):
         return list(map(known.__getitem__, column))

@@ -1,4 +1,4 @@
-"""Which tables tell the same requests, and what is known of how their numbers may differ."""
+"""Which tables count the same requests, and for which known reasons they may differ."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -9,7 +9,7 @@ Counts = Literal["requests", "errors"]
 
 
 class Sum(msgspec.Struct, frozen=True):
-    """The sum of some columns of a table; of the rows of one `error_type` where that is given."""
+    """The sum of some columns of a table; with `error_type`, of its rows alone."""
 
     table: str
     columns: tuple[str, ...]
@@ -81,7 +81,7 @@ COMPARISONS = (
         "requests",
         "a request that was refused or answered from the cache reaches no backend",
     ),
-    # Both are asked for the APIs that are listed, so that nothing deleted comes between.
+    # Both are queried for the listed APIs, so that deleted ones make no difference.
     Comparison((_BY_API,), (_BY_API_DAILY,), "requests"),
     Comparison((_BY_API,), (_TRAFFIC,), "requests", _DELETED),
     Comparison((Sum("resource_usage", ("count",)),), (_TRAFFIC,), "requests", _DELETED),
@@ -110,20 +110,20 @@ COMPARISONS = (
 
 SUMS = tuple(dict.fromkeys(part for each in COMPARISONS for part in (*each.found, *each.expected)))
 
-# What tells by hour that there was something, by table.
+# The columns that count requests by hour, by table.
 HOURLY: Mapping[str, Sum] = {
     each.table: each for each in (_SUCCESSES, _ERRORS, _BY_APP, _BY_CATEGORY, _DETAILS)
 } | {"latency_summary": Sum("latency_summary", ("latency_time",))}
 _BOTH = (_SUCCESSES.table, _ERRORS.table)
-# Tables that together tell of all requests, and of all errors: whichever do.
+# Sets of tables that together count all requests, and all errors.
 REQUESTS_BY_HOUR = (_BOTH, (_BY_APP.table,))
 ERRORS_BY_HOUR = ((_ERRORS.table,), (_BY_CATEGORY.table,))
 
 
 class Hours(msgspec.Struct, frozen=True):
-    """Tables that together have each hour in which others tell of something that they count too.
+    """Tables that together have a row in each hour in which others count the same requests.
 
-    A bucket without traffic may be left out or be 0 [Choreo], so that 24 hours cannot be asked for.
+    A bucket without traffic may be missing or 0 [Choreo], so 24 hours cannot be required.
     """
 
     tables: tuple[str, ...]

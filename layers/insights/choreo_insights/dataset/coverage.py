@@ -1,6 +1,6 @@
 """Which partitions there should be, and how each of them stands. No AWS, no clock.
 
-What an object's listing shows is enough: a partition is closed when its object was written late
+The listing of an object is enough: a partition is closed when its object was written late
 enough after the end of its last day, which for most tables is its only one.
 The export, `insights status` and the tests of the views take it from here.
 """
@@ -27,7 +27,7 @@ LONGEST_RUN = timedelta(minutes=15)
 # Late events of a day become fewer with time: an open day that is over is refreshed when it ends,
 # after some hours, and when it closes, not in every run.
 _REFRESHED_AFTER = (timedelta(0), timedelta(hours=2), timedelta(hours=8))
-# A source that gives less than is stored may still recover. After a week nobody expects it to.
+# A source that returns less than is stored may still recover, but hardly after a week.
 _RECOVERS_WITHIN = timedelta(days=7)
 
 

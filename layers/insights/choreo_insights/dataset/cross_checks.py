@@ -1,7 +1,7 @@
-"""The table `checks`: whether the tables of one day tell the same numbers. No AWS, no network.
+"""The table `checks`: whether the tables of one day have the same numbers. No AWS, no network.
 
-Each table of a day is asked for by itself, and several tell the same requests in different ways.
-What must agree is compared. What may differ for a known reason is `lower`, with the reason.
+Each table of a day is queried by itself, and several count the same requests in different ways.
+The numbers that must agree are compared; one that may differ for a known reason is `lower`.
 """
 
 from collections import Counter
@@ -62,7 +62,7 @@ _COMPARED = frozenset(part.table for part in SUMS)
 def is_checked(table: Table) -> bool:
     """Whether checks look at a table: at the shipped ones of days that have sums or keys.
 
-    Of users' own it is not known what tells rows apart.
+    The key of a row is unknown in users' own tables.
     """
     if table.own or table.monthly:
         return False
@@ -91,11 +91,11 @@ _FILLING = "asked for at different moments of a day that still fills"
 
 
 def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) -> list[Check]:
-    """Compares what the tables tell of one organisation, environment and UTC day.
+    """Compares the tables of one organisation, environment and UTC day.
 
     `tables` are those of the catalogue; those that are checked are read, each once and one after
     the other. `final` says that all of their objects hold everything that comes late; else they
-    may have been asked for at different moments of a day that still fills, and a difference that
+    may have been queried at different moments of an open day, and a difference that
     an hour's traffic can explain is `open`. A comparison of which a table is missing is `skipped`,
     one of which all are is left out.
     """
@@ -126,12 +126,12 @@ def tenants_check(exported: int, others: Mapping[str, int], days: int) -> Check:
 
 
 def suspicious(checks: Iterable[Check]) -> tuple[str, ...]:
-    """The tables of all mismatches: to be asked again, all of them at the same moment."""
+    """The tables of all mismatches, to be queried again at the same moment."""
     return once(name for check in mismatches(checks) for name in check.tables)
 
 
 def mismatches(checks: Iterable[Check]) -> list[Check]:
-    """The checks that a person should hear of."""
+    """The checks that need attention."""
     return [check for check in checks if check.verdict == "mismatch"]
 
 
@@ -164,7 +164,7 @@ def file(
 
 
 def key_columns(table: Table) -> tuple[str, ...]:
-    """The columns that tell the rows of a table apart: none where nothing else is in a row."""
+    """The columns that identify a row of a table; none where a row has nothing else."""
     named = [c for c in table.columns if c.name not in _COMMON]
     keys = tuple(c.name for c in named if c.type in ("string", "timestamp"))
     return keys if len(keys) < len(named) and keys != (TENANT,) else ()
@@ -176,7 +176,7 @@ def _bounded(value: int | None) -> int | None:
 
 
 class _Seen:
-    """What the comparisons need of each table that was read: sums, and counts by hour."""
+    """The sums and the hourly counts of each table, for the comparisons."""
 
     def __init__(self) -> None:
         self._tables: set[str] = set()
@@ -184,7 +184,7 @@ class _Seen:
         self._hours: dict[str, Counter[int]] = {}
 
     def add(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Takes what is needed of a table, so that its rows need not be kept."""
+        """Keeps the sums and counts of a table, not its rows."""
         self._tables.add(name)
         for wanted in SUMS:
             if wanted.table == name and _has(columns, wanted.needs):
@@ -212,7 +212,7 @@ class _Seen:
         return Check(what, tables, verdict, expected, found, explanation)
 
     def hours(self, compared: Hours, *, final: bool) -> Check | None:
-        """Whether there is each hour in which other tables tell of something."""
+        """Whether every hour with requests in other tables has a row."""
         what = str(compared)
         every = (*compared.tables, *compared.others)
         if missing := tuple(name for name in every if name not in self._hours):
@@ -240,7 +240,7 @@ class _Seen:
         return sum(known) if known else None
 
     def _allowance(self, counts: Counts) -> float:
-        """How much can come between two questions: what came in the busiest hour so far.
+        """How many requests may come between two queries: those of the busiest hour so far.
 
         A failed request is rarer than any, and comes in bursts: a tenth of all may be.
         """
@@ -253,7 +253,7 @@ class _Seen:
         return most
 
     def _busiest(self, groups: Iterable[Sequence[str]]) -> tuple[int, int]:
-        """What was counted in the busiest hour, and how many hours have anything."""
+        """The count of the busiest hour, and the number of hours with requests."""
         told = [sum((self._hours.get(n, Counter()) for n in group), Counter()) for group in groups]
         most = max((max(hours.values(), default=0) for hours in told), default=0)
         return most, max(map(len, told), default=0)
@@ -264,7 +264,7 @@ def _has(columns: Mapping[str, Sequence[Any]], names: Iterable[str]) -> bool:
 
 
 def _by_hour(columns: Mapping[str, Sequence[Any]], counted: Sequence[str]) -> Counter[int]:
-    """What was counted in each hour, by its start; hours without anything are left out."""
+    """The count of each hour with requests, by its start."""
     found: Counter[int] = Counter()
     for name in counted:
         for instant, count in zip(columns["time_span"], columns[name], strict=True):
@@ -278,7 +278,7 @@ def _clock(instant: int) -> str:
 
 
 def _structure(table: Table, columns: Mapping[str, Sequence[Any]], day: date) -> Iterator[Check]:
-    """What one table must be by itself, whatever the moment that it was asked at."""
+    """The checks of one table by itself, which hold at any moment."""
     time = table.time_column
     if table.granularity == "1h" and time and time in columns:
         yield _buckets(table.name, columns[time], day)

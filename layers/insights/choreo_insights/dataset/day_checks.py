@@ -1,4 +1,4 @@
-"""Reads what a run has written of a day, and keeps the outcome of its checks."""
+"""Checks the tables of a day that a run has written, and stores the result."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -27,14 +27,13 @@ class PlaceDay(msgspec.Struct, frozen=True):
         return cls(partition.organization, partition.environment, partition.day)
 
     def partition(self, table: Table) -> Partition:
-        """The partition of a table."""
         return Partition(table, table.name, self.organization, self.environment, self.day)
 
 
 def doubted_tables(body: bytes) -> frozenset[str]:
     """The tables of a day whose figures did not agree, from the object that `Audit` has written.
 
-    Raises ValueError for what is not Parquet, and KeyError for a file without these columns.
+    Raises ValueError where it is not Parquet, and KeyError for a file without these columns.
     """
     columns = decode(body, ("verdict", "tables"))
     rows = zip(columns["verdict"], columns["tables"], strict=True)
@@ -46,7 +45,7 @@ def doubted_tables(body: bytes) -> frozenset[str]:
 class Audit(msgspec.Struct, frozen=True):
     """Checks days of the dataset. Raises what `Dataset` does.
 
-    `tables` are those that are kept up to date (None: all): what is left of others proves nothing.
+    `tables` are those that are exported (None: all): old objects of others prove nothing.
     """
 
     dataset: Dataset
@@ -55,7 +54,7 @@ class Audit(msgspec.Struct, frozen=True):
     tables: tuple[str, ...] | None = None
 
     def check(self, place: PlaceDay, *, final: bool) -> list[Check]:
-        """The checks of a day, from the objects that are there now."""
+        """The checks of a day, from its present objects."""
 
         def read(name: str) -> Mapping[str, Sequence[Any]] | None:
             table = self.catalogue.table(name)

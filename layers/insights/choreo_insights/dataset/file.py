@@ -20,7 +20,6 @@ class File(msgspec.Struct):
     dropped: int = 0
 
     def encode(self, table: Table) -> bytes:
-        """The rows as Parquet."""
         return encode(table.columns, self.columns, self.rows)
 
     def plain(self) -> dict[str, Sequence[Any]]:

@@ -1,6 +1,6 @@
-"""What a new response would lose of a stored partition. No AWS, no clock.
+"""Finds the rows and counts that a new response would lose. No AWS, no clock.
 
-Rows are told apart by their key: all texts and instants of a row, an API by its resolved id, an
+Rows are identified by their key: all texts and instants of a row, an API by its resolved id, an
 entity that has an id by that id and not by a name, which may change.
 """
 
@@ -16,14 +16,14 @@ from choreo_insights.catalogue import ANSWERED, RESOLVED, TENANT, Table
 Columns = Mapping[str, Sequence[Any]]
 Resolve = Callable[[str | None], str | None]
 
-# What every row has, and what says nothing of which row it is.
+# Columns that every row has, and that do not identify it.
 # Rows of several tenants are compared together: those of one tenant alone are stored without its
 # name, so that nothing seems lost when a second tenant is added.
 _COMMON = (
     *("organization", "environment", "environment_id", "exported_at", "granularity"),
     *(RESOLVED, ANSWERED, TENANT),
 )
-# What an entity with an id is called, which may change from one query to the next.
+# The name of an entity with an id, which may change from one query to the next.
 _CALLED = ("_name", "_owner", "_version")
 API = "api_id"
 
@@ -77,13 +77,13 @@ class Content(msgspec.Struct, frozen=True):
 def _columns(table: Table, kind: str) -> list[str]:
     """The columns of a type. Whole numbers are counts, which add up and only grow.
 
-    Latencies and percentages are doubles, also where the service gives them as `Int`.
+    Latencies and percentages are doubles, also where the service returns `Int`.
     """
     return [column.name for column in table.columns if column.type == kind]
 
 
 def key_columns(table: Table) -> list[str]:
-    """The columns that tell a row apart from others."""
+    """The columns that identify a row."""
     texts = (c.name for c in table.columns if c.type in ("string", "timestamp"))
     return [name for name in texts if name not in _COMMON]
 
@@ -95,7 +95,7 @@ def compared_columns(table: Table) -> list[str]:
 
 
 def lost(table: Table, old: Content, new: Content) -> str | None:
-    """What `new` lacks of `old`, in words, or None.
+    """Describes what `new` lacks of `old`, or None.
 
     A row that disappears, or a count that falls. A percentile or a percentage may move, and other
     entries may make a top list: such a table loses only by becoming empty.

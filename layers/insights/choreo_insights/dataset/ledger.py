@@ -64,14 +64,14 @@ _THREADS = 8
 # Days in between are listed too, where that saves a request.
 _MAX_GAP = timedelta(days=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# What tells an entry from all others.
+# The columns that identify an entry.
 _IDENTITY = ("run", "table", "organization", "environment_id", "status", "exported_at")
 
 Key = tuple[str, str, str | None, date]
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What became of a partition in a run. `run` and `exported_at` are set by `Ledger.add`.
+    """The outcome of a partition in a run. `run` and `exported_at` are set by `Ledger.add`.
 
     `started` is when its first query was sent, `exported_at` when it was done; `seconds` is the
     time between. `final`: the object was closed by this, so that no later run queries it.
@@ -101,9 +101,9 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    """Appends what a run tried to the objects of the data days; other runs may do so at once.
+    """Appends the outcomes of a run to the objects of the data days; so may other runs at once.
 
-    An object holds what the runs of one UTC date tried of one data day. Nothing is deleted.
+    An object holds the outcomes of the runs of one UTC date for one data day. Nothing is deleted.
     """
 
     def __init__(self, dataset: Dataset, run_id: str, now: Callable[[], datetime]) -> None:
@@ -127,7 +127,7 @@ class Ledger:
             self._pending.setdefault(entry.day, []).append(entry)
 
     def flush(self) -> None:
-        """Writes what was added since the last flush, to the objects of these days alone.
+        """Writes the entries since the last flush, to the objects of their days.
 
         What cannot be written stays for the next flush. Raises what `Dataset` does, Retriable
         where others write an object again and again, and InsightsError for an object that cannot
@@ -199,7 +199,7 @@ class Ledger:
 
 
 def object_key(day: date, run_date: date) -> str:
-    """The key of what the runs of one UTC date tried of a data day."""
+    """The key of the entries of the runs of one UTC date for a data day."""
     return f"{day_prefix(RUNS, day)}{run_date.isoformat()}.parquet"
 
 
@@ -216,7 +216,7 @@ def encode_entries(entries: Sequence[Entry]) -> bytes:
 def read_entries(body: bytes, day: date) -> Iterator[Entry]:
     """The entries of a ledger object of a data day, of 0.1.0's too, in their order.
 
-    Raises ValueError where the bytes are no Parquet file or lack a column that all releases write.
+    Raises ValueError where the bytes are not a Parquet file or lack a column of all releases.
     """
     names = [column.name for column in RUNS_COLUMNS]
     for batch in batches(body, names):

@@ -50,7 +50,7 @@ def encode(
 
     Instants are microseconds since 1970 in UTC, dates are `date`. A column that has no values is
     null throughout.
-    The same input gives the same bytes. Raises ValueError where a column's length differs.
+    The same input results in the same bytes. Raises ValueError where a column's length differs.
     """
     arrays, fields = [], []
     for column in columns:
@@ -83,7 +83,7 @@ def decode(
 
     Instants are microseconds since 1970 in UTC, dates are `date`. A column that the file has not is
     left out: an older export may have written it. `renamed` are names of today by former ones,
-    which the file may have in their place. Raises ValueError where the bytes are no Parquet file.
+    which the file may have in their place. Raises ValueError for another file.
     """
     table = _read(body, lambda file: file.read_all())
     table = table.rename_columns(_todays(table.column_names, renamed or {}))
@@ -94,9 +94,9 @@ def decode(
 def batches(
     body: bytes, columns: Sequence[str], size: int = 8192
 ) -> Iterator[dict[str, list[Any]]]:
-    """The columns of these names as `decode` gives them, at most `size` rows at a time.
+    """The columns of these names as `decode` returns them, at most `size` rows at a time.
 
-    Memory follows `size`, not the file. Raises ValueError where the bytes are no Parquet file.
+    Memory depends on `size`, not on the file. Raises ValueError for another file.
     """
     reader = _guarded(lambda: read_parquet(BytesIO(body), batch_size=size))
     there = [name for name in columns if name in reader.schema.names]
@@ -107,8 +107,8 @@ def batches(
 def appended(body: bytes, more: bytes) -> bytes:
     """The rows of a file and after them those of another, under all columns of the two.
 
-    A column that one of them lacks is null in its rows. Raises ValueError where one is no Parquet
-    file, or where a column has another type in each.
+    A column that one of them lacks is null in its rows. Raises ValueError where one is not
+    a Parquet file, or where a column has another type in each.
     """
     tables = [_read(each, lambda file: file.read_all()) for each in (body, more)]
     fields = {name: t.schema.field(name) for t in reversed(tables) for name in t.column_names}
@@ -135,7 +135,7 @@ def _aligned(batch: RecordBatch, schema: Schema) -> RecordBatch:
 def without(body: bytes, columns: Collection[str]) -> bytes | None:
     """The same file without these columns, or None where it has none of them.
 
-    Raises ValueError where it is no Parquet file.
+    Raises ValueError where it is not a Parquet file.
     """
     there = names(body)
     kept = [name for name in there if name not in columns]
@@ -145,14 +145,14 @@ def without(body: bytes, columns: Collection[str]) -> bytes | None:
 
 
 def names(body: bytes) -> list[str]:
-    """The columns of a file, in its order. Raises ValueError where it is no Parquet file."""
+    """The columns of a file, in its order. Raises ValueError where it is not a Parquet file."""
     return _read(body, lambda file: file.schema.names)
 
 
 def under_todays_names(body: bytes, renamed: Mapping[str, str]) -> bytes | None:
     """The same file with its former names replaced, or None where it has none of them.
 
-    Raises ValueError where it is no Parquet file.
+    Raises ValueError where it is not a Parquet file.
     """
     there = names(body)
     now = _todays(there, renamed)
@@ -170,7 +170,7 @@ def _guarded(what: Callable[[], _Read]) -> _Read:
         return what()
     except BaseException as error:
         # arro3 panics on a bad file, and PyO3's PanicException, which has no name that could be
-        # imported, is no Exception: it would end the whole function.
+        # imported, is not an Exception: it would end the whole function.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
             msg = f"this is no whole Parquet file: {error}"
             raise ValueError(msg) from error
@@ -209,7 +209,7 @@ def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
         return _runs(column, given)
     values = given if isinstance(given, list) else list(given)
     if column.type == "timestamp":
-        # arro3 turns a text that is no time into null without a word; whole numbers cannot fail.
+        # arro3 silently turns an invalid time into null; whole numbers cannot fail.
         return Array(values, DataType.int64()).cast(kind)
     if column.type == "date":
         # arro3 makes no array of dates, but casts whole days since 1970.

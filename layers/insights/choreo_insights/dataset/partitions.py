@@ -77,12 +77,12 @@ def quarantine_key(partition: Partition, run: str) -> str:
 
 
 def table_prefix(table: str) -> str:
-    """Where a table's objects lie."""
+    """The prefix of a table's objects."""
     return f"{ROOT}/{table}/"
 
 
 def day_prefix(table: str, day: date) -> str:
-    """Where a table's objects of a day lie."""
+    """The prefix of a table's objects of a day."""
     return f"{table_prefix(table)}day={day.isoformat()}/"
 
 
@@ -92,7 +92,7 @@ def day_of(key: str) -> date:
 
 
 def safe_name(name: str) -> str:
-    """A name as part of an object's key: letters, digits, `_` and `-` alone.
+    """A name as part of an object's key: only letters, digits, `_` and `-`.
 
     A name that needs a change gets a hash of the name at its end, so that no two names meet.
     """

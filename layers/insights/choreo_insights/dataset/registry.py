@@ -1,4 +1,4 @@
-"""The registry: the key that each environment's id is bound to, and the names of what is in it.
+"""The registry: the key that each environment's id is bound to, and the names of its entities.
 
 Choreo's lists show what exists now, under its present name. The registry remembers everything that
 was ever listed, so that a rename, a deletion or another order of the list changes no key. It is one
@@ -86,7 +86,7 @@ REGISTRY_NAMES_COLUMNS: tuple[Column, ...] = (
     Column("last_listed", "date", "Day of the newest list that has it (UTC)."),
     Column("listed", "boolean", "Whether the newest list has it."),
 )
-# Tables whose objects lie in no folder `day=`.
+# Tables whose objects are not in folders `day=`.
 UNPARTITIONED = frozenset({REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, ACCESS_RULES})
 
 
@@ -143,7 +143,6 @@ class RegistryObject(Generic[Row]):
             ) from error
 
     def body(self, rows: Sequence[Row]) -> bytes:
-        """The rows as Parquet."""
         values: dict[str, Any] = {
             name: [_plain(getattr(row, field)) for row in rows]
             for name, field in self._fields.items()
@@ -189,7 +188,7 @@ def names_object(organization: str, environment: Environment) -> RegistryObject[
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """What an object was found to hold. `etag` is None where there is none yet.
+    """The content of an object. `etag` is None where it does not exist yet.
 
     After a write it is empty: rows are known, but a further change must read the object again.
     """
@@ -344,7 +343,7 @@ class Registry:
         )
 
     def complete_names(self, organization: str, environment: Environment) -> None:
-        """Adds what the stored lists have of an environment. Raises as `merged`."""
+        """Adds the entries of an environment's stored lists. Raises as `merged`."""
         self._update(
             names_object(organization, environment),
             tuple,

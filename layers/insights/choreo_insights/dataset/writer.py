@@ -28,7 +28,7 @@ Verdict = Literal["exported", "kept", "overtaken"]
 _ATTEMPTS = 5
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownApis(msgspec.Struct, frozen=True):
     """What is known of the APIs of a partition.
 
     `listed` are those that are listed now, `unanswered` those that the service refused to answer
@@ -63,7 +63,13 @@ class Writer(msgspec.Struct, frozen=True):
     now: Callable[[], datetime]
 
     def write(
-        self, partition: Partition, file: File, *, over: Stored | None, asked: datetime, apis: Known
+        self,
+        partition: Partition,
+        file: File,
+        *,
+        over: Stored | None,
+        asked: datetime,
+        apis: KnownApis,
     ) -> Written:
         """Replaces the object that was listed as `over` before the run began.
 
@@ -99,7 +105,7 @@ class Writer(msgspec.Struct, frozen=True):
         return Written("exported", rows=file.rows, size=size, closed=closed)
 
     def _guarded(
-        self, partition: Partition, file: File, old: Kept, apis: Known
+        self, partition: Partition, file: File, old: Kept, apis: KnownApis
     ) -> tuple[File, str | None]:
         """The rows to write, and what they would lose; the rows of APIs that are gone stay."""
         table = partition.table

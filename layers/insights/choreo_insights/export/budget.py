@@ -117,7 +117,6 @@ class BucketSlots:
         self._bucket = bucket
 
     def read(self, name: str) -> Seen | None:
-        """See `Slots`."""
         key = _key(name)
         try:
             answer = self._s3.get_object(Bucket=self._bucket, Key=key)
@@ -131,7 +130,6 @@ class BucketSlots:
         return Seen(answer["ETag"], _decoded(body), age)
 
     def write(self, name: str, state: State, *, over: str | None) -> str:
-        """See `Slots`."""
         key = _key(name)
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
         try:
@@ -314,7 +312,6 @@ class OtherShare(Share):
         self._whole = True
 
     def renew(self) -> None:
-        """See `Share`."""
         began = self._write(whole=self._whole)
         seen = [self._slots.read(name) for name in self._parts]
         is_quiet = all(slot is None or slot.idle >= self._quiet for slot in seen)
@@ -334,7 +331,6 @@ class PartShare(Share):
     """The share of a part."""
 
     def renew(self) -> None:
-        """See `Share`."""
         began = self._write()
         other = self._slots.read(OTHER)
         if other is None or not (other.is_live and other.state.whole):

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from choreo_insights.catalogue import Node, Table
-from choreo_insights.dataset.columns import Known, Series, distinct, mapped, unfold
+from choreo_insights.dataset.columns import Memo, Series, distinct, mapped, unfold
 from choreo_insights.errors import MAX_REPLY, BadAnswer, SchemaDiffers
 from choreo_insights.times import parse_instant
 
@@ -148,7 +148,7 @@ class Reader:
         self._series_by = _series_by(table, self._levels[-1])
         self._last: tuple[list[str | None], list[int | None]] = ([], [])
         names = [c.name for c in table.columns if c.type == "timestamp"]
-        self._instants = {name: Known(partial(self._instant, name)) for name in names}
+        self._instants = {name: Memo(partial(self._instant, name)) for name in names}
         page = next((i for i, n in enumerate(table.shape.nodes) if n.key == "pagination"), None)
         self._page = None if page is None else _reach((page,))
         keys = [n.key for n in table.shape.nodes[page].nodes] if page is not None else []
@@ -230,7 +230,7 @@ class Reader:
             outermost = len(items) if outermost is None else outermost
         return columns, counts, len(items) if outermost is None else outermost
 
-    def _series(self, times: Sequence[Any], counts: Sequence[int], known: Known) -> Series:
+    def _series(self, times: Sequence[Any], counts: Sequence[int], known: Memo) -> Series:
         """The instants of innermost lists of `counts` rows each."""
         lists = []
         rest = iter(times)

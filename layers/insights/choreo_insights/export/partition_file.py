@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from choreo_insights.catalogue import RESOLVED
-from choreo_insights.dataset.columns import Known, mapped
+from choreo_insights.dataset.columns import Memo, mapped
 from choreo_insights.dataset.file import File
 from choreo_insights.dataset.parquet import Constant
 from choreo_insights.dataset.partitions import Partition, day_end, day_start
@@ -43,5 +43,5 @@ def file_of(
     elif "environment_name" in columns:
         values["environment"] = columns["environment_name"]
     if table.resolves_apis and count:
-        values[RESOLVED] = mapped(columns["api_id"], Known(resolve))
+        values[RESOLVED] = mapped(columns["api_id"], Memo(resolve))
     return File(values, count, dropped)

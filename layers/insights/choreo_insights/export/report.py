@@ -59,11 +59,9 @@ class Report:
     _size: int = 0
 
     def counts(self) -> dict[str, int]:
-        """The counts of the reply."""
         return {name: getattr(self, name) for name in _COUNTS}
 
     def reply(self) -> dict[str, Any]:
-        """The function's reply."""
         more = {"waiting": self.waiting, "catch_up": self.catch_up}
         return {**self.counts(), **more, "failures": self.failures}
 

@@ -27,7 +27,7 @@ from choreo_insights.dataset.partitions import Environment, Partition, quarantin
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.registry_merge import Names
 from choreo_insights.dataset.store import Dataset
-from choreo_insights.dataset.writer import Known, Writer, Written
+from choreo_insights.dataset.writer import KnownApis, Writer, Written
 from choreo_insights.errors import (
     NEEDS_PERSON,
     BadAnswer,
@@ -414,7 +414,7 @@ class Export:
         names = self._names_of(partition)
         assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
         file = file_of(partition, rows, names.resolve, asked)
-        apis = Known(names.listed, frozenset(rows.unanswered), names.resolve)
+        apis = KnownApis(names.listed, frozenset(rows.unanswered), names.resolve)
         over = self._plan.stored(partition)
         written = self._writer.write(partition, file, over=over, asked=asked, apis=apis)
         return _Stored(

@@ -325,7 +325,6 @@ class Scheduler:
         self.requests = 0
 
     def __enter__(self) -> Self:
-        """Starts the threads."""
         self._senders = ThreadPoolExecutor(self._concurrency, "send")
         self._workers = ThreadPoolExecutor(_MAX_STORES // 2, "store")
         return self

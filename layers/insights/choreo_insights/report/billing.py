@@ -14,9 +14,9 @@ from decimal import ROUND_HALF_UP, Decimal, localcontext
 import msgspec
 
 from choreo_insights.errors import ConfigurationError
-from choreo_insights.report.figures import Usage
+from choreo_insights.report.figures import MonthlyUsage
 from choreo_insights.report.month import Month
-from choreo_insights.report.prices import Assignment, Plan, Prices
+from choreo_insights.report.prices import Assignment, PriceList, PricePlan
 
 # More digits than any product of 64-bit counts and prices has.
 _PRECISION = 80
@@ -65,7 +65,7 @@ class Bill(msgspec.Struct, frozen=True):
 _Api = tuple[str, str, str | None, str, str | None]
 
 
-def bill(organization: str, month: Month, usage: Iterable[Usage], prices: Prices) -> Bill:
+def bill(organization: str, month: Month, usage: Iterable[MonthlyUsage], prices: PriceList) -> Bill:
     """The bill of a month's usage.
 
     Raises ConfigurationError where the name of an application stands for several owners' ones.
@@ -73,8 +73,8 @@ def bill(organization: str, month: Month, usage: Iterable[Usage], prices: Prices
     counted = [each for each in usage if _counts(each, prices)]
     consumers = prices.consumers(organization)
     owners: dict[tuple[str, str | None], set[str | None]] = defaultdict(set)
-    by_consumer: dict[tuple[str, str | None], list[Usage]] = {key: [] for key in consumers}
-    others: dict[tuple[str, str | None], list[Usage]] = {}
+    by_consumer: dict[tuple[str, str | None], list[MonthlyUsage]] = {key: [] for key in consumers}
+    others: dict[tuple[str, str | None], list[MonthlyUsage]] = {}
     for each in counted:
         key = next((key for key in _keys(each) if key in consumers), (each.application, each.owner))
         if key in consumers:
@@ -96,14 +96,14 @@ def bill(organization: str, month: Month, usage: Iterable[Usage], prices: Prices
         return Bill(prices.currency, prices.decimals, prices.count_failed, tuple(lines))
 
 
-def _counts(usage: Usage, prices: Prices) -> bool:
+def _counts(usage: MonthlyUsage, prices: PriceList) -> bool:
     wanted = prices.environments
     return not wanted or bool(
         {usage.shown, usage.environment.name, usage.environment.id} & {*wanted}
     )
 
 
-def _keys(usage: Usage) -> Iterator[tuple[str, str | None]]:
+def _keys(usage: MonthlyUsage) -> Iterator[tuple[str, str | None]]:
     """How a file may name an application, from the surest on."""
     for name in filter(None, (usage.application_id, usage.application)):
         yield name, usage.owner
@@ -122,9 +122,9 @@ def plan_on(assigned: Sequence[Assignment], day: date) -> str | None:
 def _of_consumer(
     key: tuple[str, str | None],
     assigned: Sequence[Assignment],
-    usage: Sequence[Usage],
+    usage: Sequence[MonthlyUsage],
     month: Month,
-    prices: Prices,
+    prices: PriceList,
 ) -> Iterator[Line]:
     on = {
         day: plan_on(assigned, day)
@@ -145,11 +145,11 @@ def _of_consumer(
 
 def _on_plan(
     key: tuple[str, str | None],
-    plan: Plan,
+    plan: PricePlan,
     days: int,
     of_days: int,
-    usage: Sequence[Usage],
-    prices: Prices,
+    usage: Sequence[MonthlyUsage],
+    prices: PriceList,
 ) -> Iterator[Line]:
     left = plan.included * days // of_days
     fee = _rounded(plan.fee * days / of_days, prices)
@@ -165,13 +165,13 @@ def _on_plan(
 
 
 def _unbilled(
-    key: tuple[str, str | None], usage: Sequence[Usage], days: int, prices: Prices
+    key: tuple[str, str | None], usage: Sequence[MonthlyUsage], days: int, prices: PriceList
 ) -> Iterator[Line]:
     for (environment, api, version, *_), requests in _by_api(usage, prices):
         yield Line(*key, None, days, environment, api, version, requests, 0, 0, None)
 
 
-def _by_api(usage: Iterable[Usage], prices: Prices) -> list[tuple[_Api, int]]:
+def _by_api(usage: Iterable[MonthlyUsage], prices: PriceList) -> list[tuple[_Api, int]]:
     """Requests by API, the most first."""
     found: defaultdict[_Api, int] = defaultdict(int)
     for each in usage:
@@ -180,5 +180,5 @@ def _by_api(usage: Iterable[Usage], prices: Prices) -> list[tuple[_Api, int]]:
     return sorted(found.items(), key=lambda item: (-item[1], *map(str, item[0])))
 
 
-def _rounded(amount: Decimal, prices: Prices) -> Decimal:
+def _rounded(amount: Decimal, prices: PriceList) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(-prices.decimals), ROUND_HALF_UP)

@@ -6,7 +6,7 @@ from choreo_insights.report.billing import Bill, bill
 from choreo_insights.report.figures import Figures
 from choreo_insights.report.month import Month
 from choreo_insights.report.page import page
-from choreo_insights.report.prices import Prices
+from choreo_insights.report.prices import PriceList
 from choreo_insights.report.tables import tables
 
 PREFIX = "reports"
@@ -21,7 +21,7 @@ class Documents(msgspec.Struct, frozen=True):
     files: dict[str, str]
 
 
-def documents(figures: Figures, prices: Prices | None = None, note: str = "") -> Documents:
+def documents(figures: Figures, prices: PriceList | None = None, note: str = "") -> Documents:
     """The files of a report. Raises ConfigurationError where the prices do not fit the usage."""
     amounts = None
     if prices:

@@ -19,9 +19,9 @@ from choreo_insights.dataset.registry_merge import Kind, KnownEnvironment, Known
 from choreo_insights.errors import InsightsError
 from choreo_insights.report import inventory
 from choreo_insights.report.days import Finality, finality
-from choreo_insights.report.inventory import Change
+from choreo_insights.report.inventory import InventoryChange
 from choreo_insights.report.month import Month
-from choreo_insights.report.objects import Content, Objects, Reader, Row, State
+from choreo_insights.report.objects import ObjectContent, ObjectReader, Objects, Row, State
 from choreo_insights.report.targets import ApiTarget, Targets
 
 # What is read of each table of the month itself, and of the month before.
@@ -58,7 +58,7 @@ class ReportSettings(msgspec.Struct, frozen=True):
     settle_hours: float
 
 
-class Counts(msgspec.Struct):
+class UsageCounts(msgspec.Struct):
     """Requests and failed requests; None where none of the tables was exported."""
 
     requests: int | None = None
@@ -76,12 +76,12 @@ class Totals(msgspec.Struct):
     """An environment's month. `before` is None where the month before is not whole."""
 
     environment: str
-    now: Counts = msgspec.field(default_factory=Counts)
-    before: Counts | None = None
+    now: UsageCounts = msgspec.field(default_factory=UsageCounts)
+    before: UsageCounts | None = None
     highest_daily_p95_ms: float | None = None
 
 
-class Api(msgspec.Struct):
+class ReportedApi(msgspec.Struct):
     """An API's month. Availability is in percent of the requests.
 
     `errors_5xx` are failures of the server's side, as `_five` counts them. `hours` are hours with
@@ -93,8 +93,8 @@ class Api(msgspec.Struct):
     name: str
     version: str | None
     target: ApiTarget
-    now: Counts = msgspec.field(default_factory=Counts)
-    before: Counts | None = None
+    now: UsageCounts = msgspec.field(default_factory=UsageCounts)
+    before: UsageCounts | None = None
     errors_5xx: int | None = None
     highest_hourly_p95_ms: float | None = None
     hours: int = 0
@@ -132,7 +132,7 @@ def _available(requests: int | None, errors: int | None) -> float | None:
     return 100 * (1 - min(errors, requests) / requests)
 
 
-class Usage(msgspec.Struct):
+class MonthlyUsage(msgspec.Struct):
     """Requests of an application to an API on a day; `failed` as far as the service names both.
 
     Both ids are None where the service gives none.
@@ -188,11 +188,11 @@ class Figures(msgspec.Struct):
     finality: Finality
     before_is_whole: bool
     totals: list[Totals]
-    apis: list[Api]
+    apis: list[ReportedApi]
     consumers: list[Consumer]
     reasons: list[Reason]
-    changes: list[Change]
-    usage: list[Usage]
+    changes: list[InventoryChange]
+    usage: list[MonthlyUsage]
     unattributed: int
     not_exported: tuple[str, ...]
 
@@ -248,7 +248,7 @@ class _Month:
 
     def __init__(
         self,
-        dataset: Reader,
+        dataset: ObjectReader,
         organization: str,
         month: Month,
         settings: ReportSettings,
@@ -274,10 +274,10 @@ class _Month:
         self._objects = Objects(dataset, organization, environments, settings.settle_hours)
         self._states: dict[tuple[str, str, date], State] = {}
         self._totals: dict[str, Totals] = {}
-        self._apis: dict[tuple[str, str], Api] = {}
+        self._apis: dict[tuple[str, str], ReportedApi] = {}
         self._codes: dict[tuple[str, str], dict[str, list[int]]] = {}
         self._hours: dict[tuple[str, str], dict[int, float]] = {}
-        self._usage: dict[tuple[str, str | None, str | None, date], Usage] = {}
+        self._usage: dict[tuple[str, str | None, str | None, date], MonthlyUsage] = {}
         self._failed: defaultdict[tuple[str, str | None, str | None, date], int] = defaultdict(int)
         self._reasons: defaultdict[tuple[str, str, str | None], int] = defaultdict(int)
         self._before: dict[tuple[str, str | None, str | None], int] = {}
@@ -317,7 +317,7 @@ class _Month:
         return finality(self._month, self._settings.since, today, wanted, self._states)
 
     # ------------------------------------------------------------------ the month itself
-    def _take(self, content: Content) -> None:
+    def _take(self, content: ObjectContent) -> None:
         shown = self._shown[content.environment.id]
         self._states[content.table, shown, content.day] = content.state
         if content.table in ("total_traffic", "total_errors", "overall_latency"):
@@ -330,7 +330,7 @@ class _Month:
     def _total(self, environment: Environment) -> Totals:
         return self._totals.setdefault(environment.id, Totals(self._shown[environment.id]))
 
-    def _take_total(self, content: Content, total: Totals) -> None:
+    def _take_total(self, content: ObjectContent, total: Totals) -> None:
         for row in content.rows:
             if content.table == "overall_latency":
                 p95 = row["overall_latency"]
@@ -338,12 +338,14 @@ class _Month:
             else:
                 _count(total.now, content.table, row)
 
-    def _api(self, environment: Environment, api_id: str) -> Api:
+    def _api(self, environment: Environment, api_id: str) -> ReportedApi:
         key = environment.id, api_id
         if key not in self._apis:
             name, version = self._api_name(environment.id, api_id)
             target = self._targets.of(api_id, name, version)
-            self._apis[key] = Api(self._shown[environment.id], api_id, name, version, target)
+            self._apis[key] = ReportedApi(
+                self._shown[environment.id], api_id, name, version, target
+            )
         return self._apis[key]
 
     def _api_name(self, environment: str, api_id: str | None) -> tuple[str, str | None]:
@@ -352,7 +354,7 @@ class _Month:
             return api_id or "(no API)", None
         return known.display_name or known.name or known.id, known.version
 
-    def _take_api(self, content: Content) -> None:
+    def _take_api(self, content: ObjectContent) -> None:
         for row in content.rows:
             api_id = _api_id(row)
             if api_id is None:
@@ -371,7 +373,7 @@ class _Month:
             hours = self._hours.setdefault(key, {})
             hours[row["time_span"]] = max(row["response"], hours.get(row["time_span"], 0.0))
 
-    def _take_callers(self, content: Content) -> None:
+    def _take_callers(self, content: ObjectContent) -> None:
         for row in content.rows:
             api_id, application = _api_id(row), row["application_id"] or None
             key = content.environment.id, application, api_id, content.day
@@ -385,14 +387,14 @@ class _Month:
                 usage = self._usage[key] = self._new_usage(content, row, api_id)
             usage.requests += row["count"] or 0
 
-    def _new_usage(self, content: Content, row: Row, api_id: str | None) -> Usage:
+    def _new_usage(self, content: ObjectContent, row: Row, api_id: str | None) -> MonthlyUsage:
         environment = content.environment
         api, version = self._api_name(environment.id, api_id)
         application_id = row["application_id"] or None
         known = self._names.get((environment.id, "application", application_id or ""))
         name = (known.name if known else None) or row["application_name"]
         owner = (known.owner if known else None) or row["application_owner"]
-        return Usage(
+        return MonthlyUsage(
             environment=environment,
             shown=self._shown[environment.id],
             application_id=application_id,
@@ -420,19 +422,19 @@ class _Month:
         month = self._month.previous
         tables = {name: self._tables[name] for name in BEFORE if name in self._tables}
         days: set[tuple[str, str, date]] = set()
-        totals: dict[str, Counts] = {}
-        apis: dict[tuple[str, str], Counts] = {}
+        totals: dict[str, UsageCounts] = {}
+        apis: dict[tuple[str, str], UsageCounts] = {}
         for content in self._objects.contents(tables, month.first, month.last):
             days.add((content.table, self._shown[content.environment.id], content.day))
             for row in content.rows:
                 if content.table in ("total_traffic", "total_errors"):
-                    counts = totals.setdefault(content.environment.id, Counts())
+                    counts = totals.setdefault(content.environment.id, UsageCounts())
                     _count(counts, content.table, row)
                 elif content.table == "apis_usage_by_applications":
                     caller = content.environment.id, row["application_id"] or None, _api_id(row)
                     self._before[caller] = self._before.get(caller, 0) + (row["count"] or 0)
                 elif api_id := _api_id(row):
-                    counts = apis.setdefault((content.environment.id, api_id), Counts())
+                    counts = apis.setdefault((content.environment.id, api_id), UsageCounts())
                     _count(counts, content.table, row)
         if not self._is_whole(tables, days):
             return False
@@ -455,7 +457,7 @@ class _Month:
         return True
 
     # ------------------------------------------------------------------ in order
-    def _sorted_apis(self) -> list[Api]:
+    def _sorted_apis(self) -> list[ReportedApi]:
         for key, hours in self._hours.items():
             api = self._apis[key]
             api.highest_hourly_p95_ms = max(hours.values())
@@ -510,7 +512,7 @@ def _api_id(row: Row) -> str | None:
     return found or None
 
 
-def _count(counts: Counts, table: str, row: Row) -> None:
+def _count(counts: UsageCounts, table: str, row: Row) -> None:
     if table == "total_traffic":
         counts.requests = (counts.requests or 0) + (row["total_traffic"] or 0)
     elif table == "total_errors":

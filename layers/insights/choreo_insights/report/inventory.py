@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from choreo_insights.report.objects import Content, Row
+from choreo_insights.report.objects import ObjectContent, Row
 
 Kind = Literal["API", "application"]
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -16,7 +16,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 _KINDS: Mapping[str, Kind] = {"apis": "API", "applications": "application"}
 
 
-class Change(msgspec.Struct, frozen=True):
+class InventoryChange(msgspec.Struct, frozen=True):
     """A difference of a day's list from the list before it; `detail` says what changed."""
 
     environment: str
@@ -28,14 +28,16 @@ class Change(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def changes(lists: Iterable[Content], first: date, names: Mapping[str, str]) -> list[Change]:
+def changes(
+    lists: Iterable[ObjectContent], first: date, names: Mapping[str, str]
+) -> list[InventoryChange]:
     """The changes from `first` on, of lists that may begin before it.
 
     The first list of all is compared with nothing. `names` are the shown names of environments by
     their ids.
     """
-    found: list[Change] = []
-    by_place: dict[tuple[str, str], list[Content]] = {}
+    found: list[InventoryChange] = []
+    by_place: dict[tuple[str, str], list[ObjectContent]] = {}
     for each in lists:
         by_place.setdefault((each.environment.id, each.table), []).append(each)
     for (environment, table), of_place in by_place.items():
@@ -52,14 +54,16 @@ def changes(lists: Iterable[Content], first: date, names: Mapping[str, str]) -> 
 
 def _between(
     environment: str, day: date, table: str, before: Mapping[str, Row], now: Mapping[str, Row]
-) -> Iterator[Change]:
+) -> Iterator[InventoryChange]:
     kind, name = _KINDS[table], COLUMNS[table][1]
     for each in now.keys() - before.keys():
         shown = str(now[each][name] or each)
-        yield Change(environment, day, kind, "added", each, shown, _version(now[each]))
+        yield InventoryChange(environment, day, kind, "added", each, shown, _version(now[each]))
     for each in before.keys() - now.keys():
         shown = str(before[each][name] or each)
-        yield Change(environment, day, kind, "removed", each, shown, _version(before[each]))
+        yield InventoryChange(
+            environment, day, kind, "removed", each, shown, _version(before[each])
+        )
     for each in now.keys() & before.keys():
         old, new = before[each], now[each]
         detail = "; ".join(
@@ -69,7 +73,9 @@ def _between(
             if old[column] != new[column] and old[column] is not None
         )
         if detail:
-            yield Change(environment, day, kind, "changed", each, str(new[name] or each), detail)
+            yield InventoryChange(
+                environment, day, kind, "changed", each, str(new[name] or each), detail
+            )
 
 
 def _version(row: Row) -> str:

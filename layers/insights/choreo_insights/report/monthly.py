@@ -124,7 +124,7 @@ class Monthly:
         dataset = Dataset(self._s3, self._bucket)
         return figures(dataset, organization, month, self._settings, at, wanted)
 
-    def _prices(self) -> prices.Prices | None:
+    def _prices(self) -> prices.PriceList | None:
         text = stored_text(self._s3, self._bucket, prices.KEY)
         return prices.read(text) if text else None
 

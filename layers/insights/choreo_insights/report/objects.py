@@ -21,7 +21,7 @@ Row = dict[str, Any]
 _Entry = tuple[str, str, Environment, Stored]
 
 
-class Reader(Protocol):
+class ObjectReader(Protocol):
     """What is used of `choreo_insights.dataset.store.Dataset`."""
 
     def listing(self, table: str, first: date, last: date) -> dict[str, Stored]:
@@ -31,7 +31,7 @@ class Reader(Protocol):
         """An object, or None."""
 
 
-class Content(msgspec.Struct, frozen=True):
+class ObjectContent(msgspec.Struct, frozen=True):
     """An object's rows and how its day stands. `written` is when it was written."""
 
     table: str
@@ -51,7 +51,7 @@ class Objects:
 
     def __init__(
         self,
-        dataset: Reader,
+        dataset: ObjectReader,
         organization: str,
         environments: Sequence[Environment],
         settle_hours: float,
@@ -63,7 +63,7 @@ class Objects:
 
     def contents(
         self, columns: Mapping[str, Sequence[str]], first: date, last: date
-    ) -> Iterator[Content]:
+    ) -> Iterator[ObjectContent]:
         """The objects of these tables from `first` to `last`, one after the other.
 
         `columns` are the columns to read of each table; a column that an object lacks is None in
@@ -86,7 +86,7 @@ class Objects:
             if place in places and key.startswith(day_prefix(table, day_of(key))):
                 yield table, key, places[place], stored
 
-    def _content(self, entry: _Entry, columns: Mapping[str, Sequence[str]]) -> Content | None:
+    def _content(self, entry: _Entry, columns: Mapping[str, Sequence[str]]) -> ObjectContent | None:
         table, key, environment, stored = entry
         kept, day = self._dataset.read(key), day_of(key)
         if kept is None:
@@ -103,4 +103,4 @@ class Objects:
         how = state(stored, day, self._settle_hours)
         if how == "closed" and not kept.confirmed:
             how = "unconfirmed"  # type: ignore[assignment]
-        return Content(table, environment, day, how, kept.written, rows)
+        return ObjectContent(table, environment, day, how, kept.written, rows)

@@ -6,7 +6,7 @@ from html import escape
 
 from choreo_insights.report.days import spans
 from choreo_insights.report.figures import Figures
-from choreo_insights.report.tables import Cell, Table
+from choreo_insights.report.tables import Cell, ReportTable
 
 # Tables in the page end here; their CSV files hold all rows.
 MOST_ROWS = 500
@@ -36,7 +36,7 @@ th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px so
 """
 
 
-def page(figures: Figures, tables: Iterable[Table], note: str = "") -> str:
+def page(figures: Figures, tables: Iterable[ReportTable], note: str = "") -> str:
     """The page. `note` is a warning above everything, as that the data are synthetic."""
     title = f"API usage of {figures.organization}, {figures.month}"
     policy = "default-src 'none'; style-src 'unsafe-inline'"
@@ -84,7 +84,7 @@ def _finality(figures: Figures) -> str:
     return f'<div class="{kind}">' + "".join(f"<p>{line}</p>" for line in lines) + "</div>"
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     head = f'<h2>{escape(table.title)}</h2>\n<p class="weak">{escape(table.note)}</p>'
     if not table.rows:
         return f"{head}\n<p>{escape(table.empty)}</p>"

@@ -17,7 +17,7 @@ KEY = "config/prices.toml"
 _MOST_DECIMALS = 4
 
 
-class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PricePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a plan costs in a month: its fee, and each thousand requests beyond the included."""
 
     name: str
@@ -44,20 +44,20 @@ class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.organization, self.application, self.owner
 
 
-class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PriceList(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All prices. Amounts are rounded half up to `decimals` places, each row by itself.
 
     `environments` are names or ids of those that count, all of them where it is empty.
     """
 
     currency: str
-    plans: tuple[Plan, ...]
+    plans: tuple[PricePlan, ...]
     applications: tuple[Assignment, ...] = ()
     environments: tuple[str, ...] = ()
     count_failed: bool = True
     decimals: int = 2
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str) -> PricePlan:
         """The plan of a name."""
         return next(plan for plan in self.plans if plan.name == name)
 
@@ -72,10 +72,10 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
 
-_PRICES = Shape(Prices)
+_PRICES = Shape(PriceList)
 
 
-def read(text: str) -> Prices:
+def read(text: str) -> PriceList:
     """The prices of a file's text. Raises ConfigurationError with all that is wrong in it."""
     try:
         body = tomllib.loads(text, parse_float=Decimal)
@@ -96,7 +96,7 @@ def _with_decimals(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def _faults(prices: Prices) -> Iterator[str]:
+def _faults(prices: PriceList) -> Iterator[str]:
     if not re.fullmatch(r"[A-Z]{3}", prices.currency):
         yield f"currency is {prices.currency!r}: use three capitals, as in EUR"
     if not 0 <= prices.decimals <= _MOST_DECIMALS:
@@ -112,7 +112,7 @@ def _faults(prices: Prices) -> Iterator[str]:
             yield f"{one.application!r} of {one.organization} has two plans since {one.since}"
 
 
-def _faults_of_plans(plans: Sequence[Plan]) -> Iterator[str]:
+def _faults_of_plans(plans: Sequence[PricePlan]) -> Iterator[str]:
     names = [plan.name for plan in plans]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"the plan {name!r} is there twice"

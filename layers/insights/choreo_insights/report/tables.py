@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import msgspec
 
 from choreo_insights.report.billing import Bill
-from choreo_insights.report.figures import Counts, Figures
+from choreo_insights.report.figures import Figures, UsageCounts
 from choreo_insights.spreadsheet import csv_text
 
 Cell = str | int | float | None
 
 
-class Table(msgspec.Struct, frozen=True):
+class ReportTable(msgspec.Struct, frozen=True):
     """A table. `name` is its CSV file's, `note` says how to read it, `empty` what no row means."""
 
     name: str
@@ -30,7 +30,7 @@ class Table(msgspec.Struct, frozen=True):
         return csv_text(names, ((*row, *said) for row in rows))
 
 
-def tables(figures: Figures, bill: Bill | None) -> list[Table]:
+def tables(figures: Figures, bill: Bill | None) -> list[ReportTable]:
     """All tables of a report, in the page's order; those of the bill where there are prices."""
     found = [
         _totals(figures),
@@ -43,7 +43,7 @@ def tables(figures: Figures, bill: Bill | None) -> list[Table]:
     return [*found[:1], _bill(bill), *found[1:]] if bill else found
 
 
-def _totals(figures: Figures) -> Table:
+def _totals(figures: Figures) -> ReportTable:
     rows = [
         (
             each.environment,
@@ -55,7 +55,7 @@ def _totals(figures: Figures) -> Table:
     ]
     before = figures.month.previous
     note = f"Compared with {before}." if figures.before_is_whole else _not_compared(figures)
-    return Table(
+    return ReportTable(
         "totals",
         "Traffic by environment",
         f"All requests, those to deleted APIs too. {note} The 95th percentile of the response time"
@@ -73,11 +73,11 @@ def _not_compared(figures: Figures) -> str:
     return f"Not compared with {figures.month.previous}, as not every day of both months is there."
 
 
-def _counts(counts: Counts) -> tuple[Cell, ...]:
+def _counts(counts: UsageCounts) -> tuple[Cell, ...]:
     return counts.requests, counts.errors, _round(counts.error_percent, 3)
 
 
-def _compared(now: Counts, before: Counts | None) -> tuple[Cell, ...]:
+def _compared(now: UsageCounts, before: UsageCounts | None) -> tuple[Cell, ...]:
     if before is None:
         return None, None, None
     change = None
@@ -90,7 +90,7 @@ def _round(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def _apis(figures: Figures) -> Table:
+def _apis(figures: Figures) -> ReportTable:
     rows = [
         (
             *(each.environment, each.name, each.version, each.api_id),
@@ -104,7 +104,7 @@ def _apis(figures: Figures) -> Table:
         )
         for each in figures.apis
     ]
-    return Table(
+    return ReportTable(
         "apis",
         "Availability and latency by API",
         "Availability is the share of requests without a 5xx code; success the share without any"
@@ -125,7 +125,7 @@ def _met(met: bool | None) -> str | None:
     return None if met is None else ("yes" if met else "no")
 
 
-def _consumers(figures: Figures) -> Table:
+def _consumers(figures: Figures) -> ReportTable:
     rows = [
         (
             *(each.environment, each.application, each.owner, each.application_id),
@@ -140,7 +140,7 @@ def _consumers(figures: Figures) -> Table:
             f" {figures.unattributed:,} failed requests are not among `failed`, as the service"
             " gives them no application or no API."
         )
-    return Table(
+    return ReportTable(
         "consumers",
         "Usage by consumer and API",
         "Requests, successes and errors together. Callers without an application are UNKNOWN."
@@ -153,12 +153,12 @@ def _consumers(figures: Figures) -> Table:
     )
 
 
-def _reasons(figures: Figures) -> Table:
+def _reasons(figures: Figures) -> ReportTable:
     rows = [
         (each.environment, each.reason, each.api, each.version, each.errors)
         for each in figures.reasons
     ]
-    return Table(
+    return ReportTable(
         "errors",
         "Errors by reason",
         "Failed requests, by the reason that the service gives.",
@@ -167,12 +167,12 @@ def _reasons(figures: Figures) -> Table:
     )
 
 
-def _changes(figures: Figures) -> Table:
+def _changes(figures: Figures) -> ReportTable:
     rows = [
         (str(c.day), c.environment, c.kind, c.change, c.name, c.detail, c.id)
         for c in figures.changes
     ]
-    return Table(
+    return ReportTable(
         "inventory",
         "Changes in the inventory",
         "What the lists of a day have, and those of the day before had not.",
@@ -182,12 +182,12 @@ def _changes(figures: Figures) -> Table:
     )
 
 
-def _days(figures: Figures) -> Table:
+def _days(figures: Figures) -> ReportTable:
     rows = [
         (str(each.day), each.environment, each.state, ", ".join(each.tables))
         for each in figures.finality.days
     ]
-    return Table(
+    return ReportTable(
         "days",
         "Completeness by day",
         "closed: holds all late data. open: queried again. unconfirmed: closed although the source"
@@ -198,7 +198,7 @@ def _days(figures: Figures) -> Table:
     )
 
 
-def _bill(bill: Bill) -> Table:
+def _bill(bill: Bill) -> ReportTable:
     rows = [
         (
             *(line.consumer, line.owner, line.plan, line.days),
@@ -219,7 +219,7 @@ def _bill(bill: Bill) -> Table:
     missing = ""
     if bill.without_plan:
         missing = f" Without a plan, and not billed: {', '.join(bill.without_plan)}."
-    return Table(
+    return ReportTable(
         "bill",
         f"Amounts: {bill.total:,} {bill.currency}",
         f"{counted} A line costs its billed requests times the plan's price per thousand, divided"

@@ -13,7 +13,7 @@ from choreo_insights.errors import InsightsError, PersonMustAct
 from choreo_insights.tokens.reader import instant
 
 if TYPE_CHECKING:
-    from choreo_insights.tokens.minting import Minter, Outcome
+    from choreo_insights.tokens.minting import Minter, TokenOutcome
 
 ACTIONS = ("ensure", "renew", "revoke", "status")
 _KEYS = ("action", "organization", "rejected")
@@ -88,7 +88,7 @@ class TokenEvents:
             where = f"{type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"
             return {"status": "failed", "error": f"a defect: {where}", "retriable": True}
 
-    def _act(self, request: Request, organization: str, seconds: float) -> Outcome:
+    def _act(self, request: Request, organization: str, seconds: float) -> TokenOutcome:
         match request.action:
             case "ensure":
                 return self._minter.ensure(organization, seconds, request.rejected)
@@ -100,7 +100,7 @@ class TokenEvents:
                 return self._minter.status(organization)
 
 
-def _described(outcome: Outcome) -> dict[str, Any]:
+def _described(outcome: TokenOutcome) -> dict[str, Any]:
     reply: dict[str, Any] = {"status": outcome.status}
     if outcome.token:
         reply["expires_at"] = instant(outcome.token.expires_at)

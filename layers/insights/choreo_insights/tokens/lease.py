@@ -37,7 +37,7 @@ SKEW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Failure:
+class MintFailure:
     """A mint that failed, for those who waited for it and, until `until`, for all others.
 
     `secret_version` is the version of the secret it failed with: another one is worth a try.
@@ -64,13 +64,13 @@ class Minted:
 
 
 @dataclass(frozen=True)
-class State:
+class LeaseState:
     """A version of the state parameter; version 0 is before the first."""
 
     version: int = 0
     holder: str = ""
     until: float = 0.0
-    failure: Failure | None = None
+    failure: MintFailure | None = None
     minted: Minted | None = None
 
     def is_free(self, now: float) -> bool:
@@ -79,14 +79,14 @@ class State:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldLease:
     """A lease that was won. `missed` is a failure that came between the look and the claim.
 
     `minted` is the newest mint before this one.
     """
 
     until: float
-    missed: Failure | None = None
+    missed: MintFailure | None = None
     minted: Minted | None = None
 
 
@@ -98,11 +98,11 @@ class Lease:
         self._prefix = prefix
         self._clock = clock
 
-    def read(self, organization: str) -> State:
+    def read(self, organization: str) -> LeaseState:
         """The newest version. Raises what `aws_failure` gives."""
-        return self._read(self._name(organization)) or State()
+        return self._read(self._name(organization)) or LeaseState()
 
-    def claim(self, organization: str, seen: State) -> Held | None:
+    def claim(self, organization: str, seen: LeaseState) -> HeldLease | None:
         """Tries to win what was seen to be free; None where somebody else was faster.
 
         Raises what `aws_failure` gives.
@@ -113,9 +113,9 @@ class Lease:
         content = {"holder": holder, "until": until, **_kept(seen.minted)}
         version = self._write(name, content)
         if version is None:
-            mine = State(seen.version + 1, holder, until, minted=seen.minted)
-            return Held(until, minted=seen.minted) if self._read(name) == mine else None
-        before: State | None = None
+            mine = LeaseState(seen.version + 1, holder, until, minted=seen.minted)
+            return HeldLease(until, minted=seen.minted) if self._read(name) == mine else None
+        before: LeaseState | None = None
         while version > seen.version + 1:
             version -= 1
             before = self._read(f"{name}:{version}")
@@ -123,16 +123,16 @@ class Lease:
             if before is None or before.holder != holder:
                 break
         else:
-            return Held(until, minted=seen.minted)
+            return HeldLease(until, minted=seen.minted)
         if before is None or not before.is_free(self._clock()):
             return None
-        return Held(until, before.failure, before.minted)
+        return HeldLease(until, before.failure, before.minted)
 
     def release(
         self,
         organization: str,
-        held: Held,
-        failure: Failure | None = None,
+        held: HeldLease,
+        failure: MintFailure | None = None,
         minted: Minted | None = None,
     ) -> None:
         """Gives it back, with what the waiting should know and what was minted, if anything.
@@ -146,7 +146,7 @@ class Lease:
     def _name(self, organization: str) -> str:
         return f"{self._prefix}/{organization}"
 
-    def _read(self, name: str) -> State | None:
+    def _read(self, name: str) -> LeaseState | None:
         try:
             parameter = self._ssm.get_parameter(Name=name)["Parameter"]
         except (ClientError, BotoCoreError) as error:
@@ -176,17 +176,17 @@ def _kept(minted: Minted | None) -> dict[str, Any]:
     return {"minted": asdict(minted)} if minted else {}
 
 
-def _state(version: int, text: str) -> State:
+def _state(version: int, text: str) -> LeaseState:
     """Whatever stands in the parameter; what nobody can read holds nobody back."""
     try:
         values = json.loads(text)
         failure, minted = values.get("failure"), values.get("minted")
-        return State(
+        return LeaseState(
             version,
             str(values.get("holder", "")),
             float(values.get("until", 0.0)),
-            Failure(**failure) if failure else None,
+            MintFailure(**failure) if failure else None,
             Minted(**minted) if minted else None,
         )
     except (ValueError, TypeError, AttributeError):
-        return State(version)
+        return LeaseState(version)

@@ -23,7 +23,7 @@ from choreo_insights.errors import (
 )
 from choreo_insights.redaction import hide, redact
 from choreo_insights.replies import parse_object, read_complaint, sort_failure
-from choreo_insights.tokens.lease import LEASE_SECONDS, Failure, Minted
+from choreo_insights.tokens.lease import LEASE_SECONDS, Minted, MintFailure
 from choreo_insights.tokens.reader import Token, TokenStore, instant, is_sendable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from choreo_insights.credentials import Credentials, Secrets
     from choreo_insights.http import Http
     from choreo_insights.replies import Reply
-    from choreo_insights.tokens.lease import Held, Lease, State
+    from choreo_insights.tokens.lease import HeldLease, Lease, LeaseState
 
 # With what belongs to it (two SSM calls, one for the secret) a mint stays within its lease.
 MINT_SECONDS = 25.0
@@ -232,7 +232,7 @@ SecretState = Literal["current", "other", "unknown"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TokenOutcome:
     """What became of an organisation's token: the status is the contract's.
 
     `error` is why it is `failed` where there is a token nevertheless. `minted_by` is None where
@@ -270,7 +270,7 @@ class Minter:
         self._sleep = sleep
         self._random = random
 
-    def ensure(self, organization: str, seconds: float, rejected: str = "") -> Outcome:
+    def ensure(self, organization: str, seconds: float, rejected: str = "") -> TokenOutcome:
         """The cached token while it is valid, unless it is the one of the fingerprint `rejected`;
         otherwise a new one.
         """
@@ -280,7 +280,7 @@ class Minter:
 
         return self._obtain(organization, serves, seconds)
 
-    def renew(self, organization: str, seconds: float) -> Outcome:
+    def renew(self, organization: str, seconds: float) -> TokenOutcome:
         """A new token, by the secret as it is stored now.
 
         Where somebody else's mint with that secret began after this was asked, that one serves.
@@ -295,14 +295,16 @@ class Minter:
 
         return replace(self._obtain(organization, serves, seconds), minted_by="current")
 
-    def revoke(self, organization: str, seconds: float) -> Outcome:
+    def revoke(self, organization: str, seconds: float) -> TokenOutcome:
         """Revokes the cached token and forgets it; where revoking fails, it stays cached."""
         try:
             token = self._vault.read(organization)
         except Undecryptable as error:
-            return Outcome("absent", note=f"{error}. It cannot be revoked: it ends when it expires")
+            return TokenOutcome(
+                "absent", note=f"{error}. It cannot be revoked: it ends when it expires"
+            )
         if token is None:
-            return Outcome("absent")
+            return TokenOutcome("absent")
         end = self._clock() + min(seconds, MINT_SECONDS)
 
         def revoke(credentials: Credentials) -> None:
@@ -312,21 +314,21 @@ class Minter:
             self._with_credentials(organization, revoke)
             self._vault.delete(organization)
         except InsightsError as error:
-            return Outcome("failed", token, error=error)
-        return Outcome("revoked", token, REVOKED_NOTE)
+            return TokenOutcome("failed", token, error=error)
+        return TokenOutcome("revoked", token, REVOKED_NOTE)
 
-    def status(self, organization: str) -> Outcome:
+    def status(self, organization: str) -> TokenOutcome:
         """What is cached, without asking the token service."""
         try:
             token = self._vault.read(organization)
         except Undecryptable as error:
-            return Outcome("absent", note=f"{error}. The next mint overwrites it")
+            return TokenOutcome("absent", note=f"{error}. The next mint overwrites it")
         if token is None:
-            return Outcome("absent")
+            return TokenOutcome("absent")
         secret, note = self._compared(organization, token)
         if self._clock() >= token.expires_at:
-            return Outcome("absent", token, "the cached token has expired", minted_by=secret)
-        return Outcome("cached", token, note, minted_by=secret)
+            return TokenOutcome("absent", token, "the cached token has expired", minted_by=secret)
+        return TokenOutcome("cached", token, note, minted_by=secret)
 
     def _compared(self, organization: str, token: Token) -> tuple[SecretState, str]:
         """Whether the stored secret minted the token, and why that is not known."""
@@ -356,16 +358,16 @@ class Minter:
 
     def _obtain(
         self, organization: str, serves: Callable[[Token], bool], seconds: float
-    ) -> Outcome:
+    ) -> TokenOutcome:
         end = self._clock() + seconds
         pauses = 0
-        first: State | None = None
-        seen: State | None = None
+        first: LeaseState | None = None
+        seen: LeaseState | None = None
         seen_at = self._clock()
         while True:
             token, _ = self._cached(organization)
             if token and serves(token):
-                return Outcome("cached", token)
+                return TokenOutcome("cached", token)
             state = self._lease.read(organization)
             first = first or state
             # A failure that was there from the beginning is of an earlier mint, not of the one
@@ -382,7 +384,7 @@ class Minter:
             self._pause(organization, pauses, end)
             pauses += 1
 
-    def _heed(self, organization: str, failure: Failure | None, *, waited: bool) -> None:
+    def _heed(self, organization: str, failure: MintFailure | None, *, waited: bool) -> None:
         """Raises a failure that is this caller's too, or that is remembered.
 
         With another version of the secret than it failed with, trying again makes sense.
@@ -395,7 +397,7 @@ class Minter:
         if now < failure.until <= now + _LONGEST_PAUSE and self._is_current(organization, failure):
             raise failure.as_error(now)
 
-    def _is_current(self, organization: str, failure: Failure) -> bool:
+    def _is_current(self, organization: str, failure: MintFailure) -> bool:
         return self._secrets.get(organization, fresh=True).version == failure.secret_version
 
     def _pause(self, organization: str, pauses: int, end: float) -> None:
@@ -406,15 +408,15 @@ class Minter:
         self._sleep(wait)
 
     def _mint(
-        self, organization: str, serves: Callable[[Token], bool], held: Held, end: float
-    ) -> Outcome:
+        self, organization: str, serves: Callable[[Token], bool], held: HeldLease, end: float
+    ) -> TokenOutcome:
         failure, minted = held.missed, None
         try:
             # Another mint may have ended between the look and the claim.
             token, undecryptable = self._cached(organization)
             if token and serves(token):
                 failure = None
-                return Outcome("cached", token)
+                return TokenOutcome("cached", token)
             self._heed(organization, failure, waited=True)
             failure = None
             token, version = self._ask(organization, min(end, self._clock() + MINT_SECONDS))
@@ -424,7 +426,7 @@ class Minter:
             if undecryptable:
                 self._read_back(organization)
             minted = Minted(token.fingerprint, version)
-            return Outcome("minted", token, self._service.scope_note(token))
+            return TokenOutcome("minted", token, self._service.scope_note(token))
         except InsightsError as error:
             failure = failure or self._remembered(organization, error)
             raise
@@ -463,7 +465,7 @@ class Minter:
                 raise
             return call(newer)
 
-    def _remembered(self, organization: str, error: InsightsError) -> Failure:
+    def _remembered(self, organization: str, error: InsightsError) -> MintFailure:
         """What the others should know of a failure, and for how long.
 
         A refusal is remembered for a minute, a wish to be left alone for as long as was wished.
@@ -483,4 +485,4 @@ class Minter:
         if until:
             text += f" (the token service is asked again after {instant(until)})"
         retriable = not isinstance(error, PersonMustAct)
-        return Failure(text, retriable, until, version)
+        return MintFailure(text, retriable, until, version)

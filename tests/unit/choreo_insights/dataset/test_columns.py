@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo_insights.dataset.columns import Known, Runs, Series, distinct, joined, mapped, unfold
+from choreo_insights.dataset.columns import Memo, Runs, Series, distinct, joined, mapped, unfold
 
 RUNS = st.lists(st.tuples(st.none() | st.text(max_size=2), st.integers(0, 4)))
 LIST = st.lists(st.none() | st.text(max_size=2))
@@ -56,12 +56,12 @@ def test_a_function_is_asked_once_for_equal_values_and_not_for_those_without_row
         asked.append(value)
         return len(value or "")
 
-    assert list(mapped(column, Known(length))) == [len(value or "") for value in column]
+    assert list(mapped(column, Memo(length))) == [len(value or "") for value in column]
     assert asked == list(distinct(column)) == list(dict.fromkeys(column))
 
 
 def test_what_is_known_does_not_grow_without_end():
-    known = Known(str)
+    known = Memo(str)
     for number in range(100_000):
         assert known[number] == str(number)
     assert len(known) < 10_000

@@ -11,7 +11,7 @@ from choreo_insights.dataset.file import File
 from choreo_insights.dataset.parquet import decode
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.dataset.store import Stored
-from choreo_insights.dataset.writer import Known, Writer, Written
+from choreo_insights.dataset.writer import KnownApis, Writer, Written
 from choreo_insights.errors import Retriable
 from tests.unit.choreo_insights.memory import MemoryDataset
 
@@ -77,7 +77,7 @@ class Place:
             file_with(counts),
             over=self.listed,
             asked=asked or now,
-            apis=Known({"a", "b"}, unanswered),
+            apis=KnownApis({"a", "b"}, unanswered),
         )
 
     @property
@@ -176,7 +176,7 @@ def test_a_name_that_stands_for_no_api_any_more_has_the_same_rows(usage: Table, 
     unresolved = file_with({"Orders - v1": [1, 3]})
     unresolved.columns["api_id_resolved"] = [None, None]
     written = Writer(place.dataset, "new", False, SETTLE_HOURS, lambda: ASKED).write(
-        place.partition, unresolved, over=place.listed, asked=ASKED, apis=Known(listed)
+        place.partition, unresolved, over=place.listed, asked=ASKED, apis=KnownApis(listed)
     )
     assert (written.verdict, place.counts) == ("exported", {"Orders - v1": [1, 3]})
 

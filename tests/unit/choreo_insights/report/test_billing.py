@@ -11,22 +11,22 @@ from hypothesis import strategies as st
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.errors import ConfigurationError
 from choreo_insights.report.billing import Bill, bill
-from choreo_insights.report.figures import Figures, Usage
+from choreo_insights.report.figures import Figures, MonthlyUsage
 from choreo_insights.report.month import Month
-from choreo_insights.report.prices import Assignment, Plan, Prices
+from choreo_insights.report.prices import Assignment, PriceList, PricePlan
 from tests.unit.choreo_insights.report.conftest import MONTH, Dataset
 
 JUNE = Month(2026, 6)
 PRODUCTION = Environment("id-p", "Production", "CHOREO", ("id-p",), "Production")
-GOLD = Plan("Gold", Decimal("30.00"), 3000, Decimal("1.25"))
-FLAT = Plan("Flat", Decimal("7.77"))
+GOLD = PricePlan("Gold", Decimal("30.00"), 3000, Decimal("1.25"))
+FLAT = PricePlan("Flat", Decimal("7.77"))
 
 
 def usage(
     day: int, requests: int, api: str = "Orders", app: str = "Mobile", **more: object
-) -> Usage:
+) -> MonthlyUsage:
     """Requests on a day of June."""
-    made = Usage(
+    made = MonthlyUsage(
         PRODUCTION, "Production", f"id of {app}", app, "kim", f"id of {api}", api, "1.0",
         date(2026, 6, day), requests,
     )  # fmt: skip
@@ -38,8 +38,8 @@ def on(plan: str | None, day: int = 1, app: str = "Mobile", **more: str) -> Assi
     return Assignment("acme", app, date(2026, 6, day), plan, **more)
 
 
-def prices(*assigned: Assignment, **more: object) -> Prices:
-    return Prices("EUR", (GOLD, FLAT), assigned, **more)  # type: ignore[arg-type]
+def prices(*assigned: Assignment, **more: object) -> PriceList:
+    return PriceList("EUR", (GOLD, FLAT), assigned, **more)  # type: ignore[arg-type]
 
 
 def lines(found: Bill) -> list[tuple[object, ...]]:
@@ -134,7 +134,7 @@ USAGE = st.builds(
 )  # fmt: skip
 ASSIGNED = st.dictionaries(DAYS, PLANS, max_size=4)
 TERMS = st.builds(
-    Plan, st.just("Gold"), st.decimals(0, 10**6, places=3), st.integers(0, 10**7),
+    PricePlan, st.just("Gold"), st.decimals(0, 10**6, places=3), st.integers(0, 10**7),
     st.decimals(0, 100, places=4),
 )  # fmt: skip
 
@@ -142,14 +142,14 @@ TERMS = st.builds(
 @given(st.lists(USAGE, max_size=12), ASSIGNED, DAYS, TERMS)
 @settings(max_examples=150, deadline=None)
 def test_a_plan_that_is_split_at_any_day_costs_the_same(
-    calls: list[Usage], assigned: dict[int, str | None], day: int, gold: Plan
+    calls: list[MonthlyUsage], assigned: dict[int, str | None], day: int, gold: PricePlan
 ) -> None:
     """The same plan again from a day within it is the same plan."""
     at = [on(plan, since) for since, plan in assigned.items()]
     current = max((since for since in assigned if since <= day), default=None)
     plan = assigned[current] if current else None
     split = at if day in assigned else [*at, on(plan, day)]
-    whole, parts = (Prices("EUR", (gold, FLAT), tuple(each)) for each in (at, split))
+    whole, parts = (PriceList("EUR", (gold, FLAT), tuple(each)) for each in (at, split))
     # Without any assignment before, the split says what holds anyway: no plan.
     assert bill("acme", JUNE, calls, whole).total == bill("acme", JUNE, calls, parts).total
     if at:
@@ -159,10 +159,10 @@ def test_a_plan_that_is_split_at_any_day_costs_the_same(
 @given(st.lists(USAGE, max_size=12), ASSIGNED, TERMS)
 @settings(max_examples=150, deadline=None)
 def test_every_request_is_in_one_line_and_the_total_is_the_sum_of_the_lines(
-    calls: list[Usage], assigned: dict[int, str | None], gold: Plan
+    calls: list[MonthlyUsage], assigned: dict[int, str | None], gold: PricePlan
 ) -> None:
     at = tuple(on(plan, since) for since, plan in assigned.items())
-    found = bill("acme", JUNE, calls, Prices("EUR", (gold, FLAT), at))
+    found = bill("acme", JUNE, calls, PriceList("EUR", (gold, FLAT), at))
     assert sum(line.requests for line in found.lines) == sum(each.requests for each in calls)
     assert all(line.included + line.billed in (0, line.requests) for line in found.lines)
     terms = {"Gold": gold, "Flat": FLAT}
@@ -178,7 +178,7 @@ def test_every_request_is_in_one_line_and_the_total_is_the_sum_of_the_lines(
 
 @given(st.lists(USAGE, min_size=1, max_size=8), st.randoms(use_true_random=False))
 @settings(max_examples=50, deadline=None)
-def test_the_order_of_what_is_read_means_nothing(calls: list[Usage], random: object) -> None:
+def test_the_order_of_what_is_read_means_nothing(calls: list[MonthlyUsage], random: object) -> None:
     mixed = list(calls)
     random.shuffle(mixed)  # type: ignore[attr-defined]
     terms = prices(on("Gold"), on("Flat", app="Batch"))
@@ -205,7 +205,7 @@ def test_the_sandboxs_month_to_the_last_request_and_cent(
     )
     found = bill(
         "acme", MONTH, february.usage,
-        Prices("EUR", (GOLD, FLAT), assigned, ("Production",), count_failed),
+        PriceList("EUR", (GOLD, FLAT), assigned, ("Production",), count_failed),
     )  # fmt: skip
 
     by_api: dict[str, int] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from choreo_insights.report.documents import Documents, documents
 from choreo_insights.report.figures import Consumer, Figures, Reason
-from choreo_insights.report.inventory import Change
+from choreo_insights.report.inventory import InventoryChange
 from choreo_insights.report.page import MOST_ROWS
 from choreo_insights.report.prices import Assignment
 from tests.unit.choreo_insights.report.conftest import MONTH, Dataset
@@ -63,7 +63,7 @@ def hostile(february: Figures) -> Documents:
         organization=EVIL,
         consumers=[Consumer(EVIL, EVIL, EVIL, EVIL, EVIL, 1, 0, None, EVIL, EVIL)],
         reasons=[Reason(EVIL, EVIL, EVIL, EVIL, 1)],
-        changes=[Change(EVIL, date(2026, 2, 1), "API", "added", EVIL, EVIL, EVIL)],
+        changes=[InventoryChange(EVIL, date(2026, 2, 1), "API", "added", EVIL, EVIL, EVIL)],
         totals=[msgspec.structs.replace(february.totals[0], environment=EVIL)],
         apis=[msgspec.structs.replace(a, name=EVIL, environment=EVIL) for a in february.apis],
         usage=[msgspec.structs.replace(u, application=EVIL, owner=EVIL) for u in february.usage],

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from choreo_insights.errors import ConfigurationError
-from choreo_insights.report.prices import Assignment, Plan, read
+from choreo_insights.report.prices import Assignment, PricePlan, read
 from choreo_insights.report.targets import read as read_targets
 
 TEXT = """
@@ -38,8 +38,8 @@ since = 2026-03-01
 
 def test_amounts_are_the_decimals_that_are_written() -> None:
     prices = read(TEXT)
-    assert prices.plans[0] == Plan("Gold", Decimal("99"), 100_000, Decimal("0.10"))
-    assert prices.plans[1] == Plan("Free", Decimal(0), 0, Decimal(0))
+    assert prices.plans[0] == PricePlan("Gold", Decimal("99"), 100_000, Decimal("0.10"))
+    assert prices.plans[1] == PricePlan("Free", Decimal(0), 0, Decimal(0))
     assert (prices.currency, prices.decimals, prices.count_failed) == ("EUR", 2, False)
     assert prices.consumers("acme") == {
         ("Mobile", None): [

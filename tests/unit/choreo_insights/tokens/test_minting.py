@@ -20,7 +20,7 @@ from choreo_insights.errors import (
     PersonMustAct,
     Retriable,
 )
-from choreo_insights.tokens.lease import LEASE_SECONDS, SKEW_SECONDS, Failure, Lease
+from choreo_insights.tokens.lease import LEASE_SECONDS, SKEW_SECONDS, Lease, MintFailure
 from choreo_insights.tokens.minting import CredentialsRefusedError, _lifetime
 from choreo_insights.tokens.reader import Token
 from tests.fakes import stack as stacks
@@ -443,11 +443,11 @@ def test_a_late_claim_over_a_finished_one_holds(stack: Stack) -> None:
     seen = lease.read("acme")
     second = lease.claim("acme", seen)
     assert second
-    lease.release("acme", second, Failure("why", retriable=True))
+    lease.release("acme", second, MintFailure("why", retriable=True))
     # This one looked before the second, and its write comes after the second was done.
     late = lease.claim("acme", seen)
     assert late
-    assert late.missed == Failure("why", retriable=True)
+    assert late.missed == MintFailure("why", retriable=True)
     assert not lease.read("acme").is_free(stack.clock())
 
 
@@ -616,7 +616,7 @@ def test_a_failure_that_came_while_it_waited_is_raised(stack: Stack) -> None:
 
     def sleep(seconds: float) -> None:
         stack.clock.sleep(seconds)
-        lease.release("acme", held, Failure("refused just now", retriable=False))
+        lease.release("acme", held, MintFailure("refused just now", retriable=False))
 
     with pytest.raises(PersonMustAct, match="refused just now"):
         stack.minter(sleep=sleep).ensure("acme", SECONDS)

@@ -15,11 +15,11 @@ from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.store import Dataset
 from choreo_insights.export.parts import Backfill, Part, Place, Span
 from choreo_insights_cli.commands.backfill import report, screen
-from choreo_insights_cli.commands.backfill.command import Wish, divided
+from choreo_insights_cli.commands.backfill.command import BackfillOptions, divided
 from choreo_insights_cli.commands.backfill.machine import (
     PARTS_FAILED,
     Execution,
-    Failure,
+    FailedPart,
     Machine,
     Progress,
 )
@@ -45,10 +45,10 @@ def made(*parts: Part, **changes: Any) -> Backfill:
 class TestWish:
     def test_is_read_from_the_options(self) -> None:
         first, last = date(2026, 3, 1), date(2026, 3, 31)
-        wish = Wish.read(first, last, TODAY, tables="apis, latency", span=5, again=True)
-        assert wish == Wish(first, TODAY, ("apis", "latency"), None, 5, True)
-        assert Wish.read(first, first, TODAY, tables="all", organizations="a,b") == (
-            Wish(first, first, None, ("a", "b"))
+        wish = BackfillOptions.read(first, last, TODAY, tables="apis, latency", span=5, again=True)
+        assert wish == BackfillOptions(first, TODAY, ("apis", "latency"), None, 5, True)
+        assert BackfillOptions.read(first, first, TODAY, tables="all", organizations="a,b") == (
+            BackfillOptions(first, first, None, ("a", "b"))
         )
 
     @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ class TestWish:
     )
     def test_a_wrong_one_is_refused(self, first: date | None, last: date | None, says: str) -> None:
         with pytest.raises(WrongUsage, match=says):
-            Wish.read(first, last, TODAY)
+            BackfillOptions.read(first, last, TODAY)
 
     @pytest.mark.parametrize(
         ("changes", "says"),
@@ -72,13 +72,13 @@ class TestWish:
         ],
     )
     def test_what_there_is_not_is_refused(self, changes: dict[str, Any], says: str) -> None:
-        wish = Wish(**({"first": DAY, "last": DAY, "tables": None, "organizations": None,
+        wish = BackfillOptions(**({"first": DAY, "last": DAY, "tables": None, "organizations": None,
                         "span": None} | changes))  # fmt: skip
         with pytest.raises(CommandError, match=says):
             divided(wish, PARAMETERS, registry())
 
     def test_its_parts_are_those_of_the_environments_that_are_listed(self) -> None:
-        wish = Wish(DAY, DAY + timedelta(days=8), ("latency",), None, None, again=True)
+        wish = BackfillOptions(DAY, DAY + timedelta(days=8), ("latency",), None, None, again=True)
         found = divided(wish, PARAMETERS, registry(acme=("e-2", "e-1")))
         last = DAY + timedelta(days=8)
         assert found == Backfill(
@@ -92,7 +92,7 @@ class TestWish:
         )
 
     def test_too_many_parts_are_refused(self) -> None:
-        wish = Wish(date(2000, 1, 1), DAY, span=1)
+        wish = BackfillOptions(date(2000, 1, 1), DAY, span=1)
         with pytest.raises(CommandError, match="Give a larger --span"):
             divided(wish, PARAMETERS, registry())
 
@@ -286,7 +286,7 @@ def ledger(*runs: tuple[datetime, list[Entry]]) -> Dataset:
     return dataset
 
 
-def reported(dataset: Dataset, *failures: Failure, since: datetime = NOW) -> list[str]:
+def reported(dataset: Dataset, *failures: FailedPart, since: datetime = NOW) -> list[str]:
     later = NOW + timedelta(hours=2)
     ledger = report.tried(dataset, failures, since, later)
     return list(report.lines(failures, ledger, {"e-1": "Production", "e-2": "Test"}))
@@ -301,7 +301,7 @@ class TestReport:
         ]
         other = entry(table="apis_usage", error="403")
         dataset = ledger((NOW, [*failed, other, entry(status="exported", table="fine")]))
-        assert reported(dataset, Failure(Part(ACME, span(9, 15)), "NeedsPerson", "")) == [
+        assert reported(dataset, FailedPart(Part(ACME, span(9, 15)), "NeedsPerson", "")) == [
             "acme Production, 2026-03-09 to 2026-03-15 (1 part):",
             "  error_summary, latency on 2026-03-10 to 2026-03-11, 2026-03-13: it broke",
             "  apis_usage on 2026-03-10: 403",
@@ -315,7 +315,7 @@ class TestReport:
             (NOW, [entry(table="mended"), entry(table="broken", error="first")]),
             (NOW + hour, [entry(table="broken", error="second")]),
         )
-        assert reported(dataset, Failure(Part(ACME, span(9, 15)), "RetriesFailed", ""))[1:] == [
+        assert reported(dataset, FailedPart(Part(ACME, span(9, 15)), "RetriesFailed", ""))[1:] == [
             "  broken on 2026-03-10: second"
         ]
 
@@ -330,7 +330,7 @@ class TestReport:
                 ],
             )
         )
-        failure = Failure(Part(ACME, span(9, 15)), "Sandbox.Timedout", "Task timed out")
+        failure = FailedPart(Part(ACME, span(9, 15)), "Sandbox.Timedout", "Task timed out")
         assert reported(dataset, failure)[1:] == ["  Sandbox.Timedout: Task timed out"]
 
     def test_parts_whose_list_failed_are_told_once(self) -> None:
@@ -342,7 +342,7 @@ class TestReport:
             error="403: subscribe",
         )
         failures = [
-            Failure(Part(Place("acme", each), days), "NeedsPerson", "")
+            FailedPart(Part(Place("acme", each), days), "NeedsPerson", "")
             for each in ("e-2", "e-1")
             for days in (span(1, 7), span(8, 14))
         ]
@@ -355,7 +355,7 @@ class TestReport:
         renamed = entry(environment="Former name", error="HTTP 502")
         alone = entry(environment="Gone", environment_id="e-9", error="HTTP 503")
         gone, older = Place("acme", "e-9"), Place("acme", "Former name")
-        failures = [Failure(Part(place, span(9, 15)), "X", "") for place in (ACME, gone, older)]
+        failures = [FailedPart(Part(place, span(9, 15)), "X", "") for place in (ACME, gone, older)]
         assert reported(ledger((NOW, [renamed, alone])), *failures) == [
             "acme Former name, Production, 2026-03-09 to 2026-03-15 (2 parts):",
             "  latency on 2026-03-10: HTTP 502",
@@ -378,7 +378,7 @@ class TestReport:
     def test_what_the_ledger_does_not_tell_is_told_by_the_state_machine(
         self, error: str, cause: str, shown: str
     ) -> None:
-        found = report.reason_of(Failure(Part(ACME, span(1, 2)), error, cause))
+        found = report.reason_of(FailedPart(Part(ACME, span(1, 2)), error, cause))
         assert found.startswith(shown)
         assert len(found) < 500
 

@@ -22,7 +22,7 @@ from choreo_insights.errors import PersonMustAct
 from choreo_insights.export.report import Report
 from choreo_insights_cli import main, options
 from choreo_insights_cli.commands import export, logs, query, token
-from choreo_insights_cli.commands.query import Answer
+from choreo_insights_cli.commands.query import QueryResult
 from choreo_insights_cli.commands.secret import read
 from choreo_insights_cli.errors import BadNews, CommandError, WrongUsage
 from choreo_insights_cli.paths import ROOT
@@ -90,8 +90,8 @@ def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
     [
         (("nonsense",), "No such command"),
         (("token", "steal"), "'steal' is not one of"),
-        (("export", "--from", "2026-02-30"), "'2026-02-30' is no day"),
-        (("export", "--from", "tomorrow"), "'tomorrow' is no day"),
+        (("export", "--from", "2026-02-30"), "'2026-02-30' is not a date"),
+        (("export", "--from", "tomorrow"), "'tomorrow' is not a date"),
         (("export", "--from", "2026-03-02", "--to", "2026-03-01"), "lies after --to"),
         (("export", "--event", "tables=apis"), "is not JSON"),
         (("export", "--event", "[]"), "is not a JSON object"),
@@ -191,7 +191,7 @@ def test_a_target_of_make_is_a_thin_caller(call: str, given: list[str]) -> None:
 def test_days_and_names() -> None:
     assert str(options.DAY.convert("2026-01-31", None, None)) == "2026-01-31"
     for text in ("2026-1-31", "31.01.2026", "", "2026-01-31T00:00"):
-        with pytest.raises(click.BadParameter, match="is no day"):
+        with pytest.raises(click.BadParameter, match="is not a date"):
             options.DAY.convert(text, None, None)
     assert options.names(" apis,latency ,apis,") == ("apis", "latency")
 
@@ -322,7 +322,7 @@ def test_an_export_says_what_follows(more: dict[str, Any], says: list[str]) -> N
     )
 )
 def test_csv_and_json_keep_every_value(rows: list[tuple[str | None, int | None]]) -> None:
-    answer = Answer(["name", "count"], rows)
+    answer = QueryResult(["name", "count"], rows)
     read_again = list(csv.reader(io.StringIO(query.as_csv_text(answer))))
     assert read_again[0] == ["name", "count"]
     assert read_again[1:] == [["" if v is None else str(v) for v in row] for row in rows]
@@ -330,7 +330,7 @@ def test_csv_and_json_keep_every_value(rows: list[tuple[str | None, int | None]]
 
 
 def test_an_answer_on_a_terminal() -> None:
-    answer = Answer(
+    answer = QueryResult(
         ["api", "requests", "share", "new"],
         [("orders", 1234567, 0.5, True), (None, None, 12.3456, False)],
     )

@@ -15,7 +15,7 @@ from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli.commands.migrate import migrate
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import catalogue
-from choreo_insights_cli.releases.migrate import Outcome
+from choreo_insights_cli.releases.migrate import MigrationCounts
 from tests.fakes import s3, states
 from tests.fakes.deployed import DeployedStack
 from tests.fakes.s3 import BUCKET, FakeS3
@@ -59,7 +59,7 @@ class Place:
         body = encode(columns, {**values, "type": ["CHOREO"] * len(names)}, len(names))
         self.put(back, "acme", "environments", body)
 
-    def migrate(self, *tables: str, dry: bool = False) -> dict[str, Outcome]:
+    def migrate(self, *tables: str, dry: bool = False) -> dict[str, MigrationCounts]:
         found = migrate(self.stack, catalogue(), tables or None, dry=dry)
         return {outcome.table: outcome for outcome in found}
 

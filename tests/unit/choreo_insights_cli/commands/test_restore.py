@@ -19,9 +19,14 @@ from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS_COLUMNS
 from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli import main
 from choreo_insights_cli.commands.restore import command
-from choreo_insights_cli.commands.restore.command import KEPT_DAYS, Options, restore
-from choreo_insights_cli.commands.restore.restoring import Outcome, Restored, commands, counted
-from choreo_insights_cli.commands.restore.sources import Found, versions
+from choreo_insights_cli.commands.restore.command import KEPT_DAYS, RestoreOptions, restore
+from choreo_insights_cli.commands.restore.restoring import (
+    RestoreCounts,
+    Restored,
+    commands,
+    counted,
+)
+from choreo_insights_cli.commands.restore.sources import RestoreTask, versions
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import ROOT, catalogue
 from tests.fakes import s3, states
@@ -94,9 +99,9 @@ class Place:
         self.stack.s3.delete_object(Bucket=BUCKET, Key=key)
         self.fake.clock = lambda: NOW
 
-    def restore(self, *, dry: bool = False, **options: Any) -> dict[str, Outcome]:
+    def restore(self, *, dry: bool = False, **options: Any) -> dict[str, RestoreCounts]:
         """Brings back what there was before TIME, or as the options say."""
-        chosen = Options(**({"before": TIME} | options), dry=dry)
+        chosen = RestoreOptions(**({"before": TIME} | options), dry=dry)
         found = counted(restore(self.stack, catalogue(), chosen, lambda: NOW))
         return {outcome.table: outcome for outcome in found}
 
@@ -401,7 +406,7 @@ class TestFromACopy:
     def put(self, place: Place, key: str, value: int, asked: datetime, **more: Any) -> None:
         place.put(key, value, EARLY, asked=asked, bucket=COPY, **more)
 
-    def restore(self, place: Place, **options: Any) -> dict[str, Outcome]:
+    def restore(self, place: Place, **options: Any) -> dict[str, RestoreCounts]:
         return place.restore(before=None, copy=COPY, **options)
 
     def test_what_is_missing_is_brought_back(self, place: Place):
@@ -473,16 +478,16 @@ def test_a_restore_takes_a_chunk_of_the_listing_at_a_time(place: Place):
     place.put(key_of(), 1, EARLY)
     taken = count()
 
-    def endless() -> Iterator[Found]:
+    def endless() -> Iterator[RestoreTask]:
         while True:
             next(taken)
-            yield Found(key_of(), "same")
+            yield RestoreTask(key_of(), "same")
 
-    work = restore(place.stack, catalogue(), Options(before=TIME), lambda: NOW)
+    work = restore(place.stack, catalogue(), RestoreOptions(before=TIME), lambda: NOW)
     work.close()  # type: ignore[attr-defined]
-    found = command._work(place.stack, catalogue(), Options(before=TIME), lambda: NOW)
+    found = command._work(place.stack, catalogue(), RestoreOptions(before=TIME), lambda: NOW)
     results = found.run(endless())
-    assert next(results) == Restored(Found(key_of(), "same"), "same")
+    assert next(results) == Restored(RestoreTask(key_of(), "same"), "same")
     assert next(taken) <= 500
 
 
@@ -519,9 +524,9 @@ def test_a_listing_of_versions_is_read_page_by_page(place: Place):
 )
 def test_wrong_usage(options: dict[str, Any], says: str):
     with pytest.raises(WrongUsage, match=says):
-        Options(**options).check(NOW)
-    Options(before=NOW - timedelta(days=30)).check(NOW)
-    Options(copy="a", replace=True).check(NOW)
+        RestoreOptions(**options).check(NOW)
+    RestoreOptions(before=NOW - timedelta(days=30)).check(NOW)
+    RestoreOptions(copy="a", replace=True).check(NOW)
 
 
 def test_no_such_table(place: Place):
@@ -615,10 +620,10 @@ def test_a_time_that_is_none_is_refused(ran: Ran, capsys: pytest.CaptureFixture[
 def test_commands_name_spans_without_gaps_and_tables_that_are_queried():
     days = [date(2026, 1, n) for n in (1, 2, 3, 7, 8)]
     outcomes = [
-        Outcome("latency", {}, set(days)),
-        Outcome("cache", {}, set(days[:3])),
-        Outcome("gone", {}, set(days)),
-        Outcome("tenant", {}, set()),
+        RestoreCounts("latency", {}, set(days)),
+        RestoreCounts("cache", {}, set(days[:3])),
+        RestoreCounts("gone", {}, set(days)),
+        RestoreCounts("tenant", {}, set()),
     ]
     assert list(commands(outcomes, ["latency", "cache", "tenant"])) == [
         "insights backfill --from 2026-01-01 --to 2026-01-03 --tables cache,latency --again",

@@ -22,7 +22,7 @@ from choreo_insights.dataset.parquet import encode
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.dataset.registry_merge import environments_of
 from choreo_insights_cli.commands.status import reading, show
-from choreo_insights_cli.commands.status.coverage import Place, Settings
+from choreo_insights_cli.commands.status.coverage import ExportSettings, TablePlace
 from choreo_insights_cli.commands.status.reading import gather, settings
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import catalogue
@@ -52,9 +52,9 @@ ROWS: list[dict[str, str | None]] = [
 ENVIRONMENTS = environments_of(ROWS, TODAY)
 
 
-def chosen(*tables: str, organizations: Iterable[str] = ("acme",)) -> Settings:
+def chosen(*tables: str, organizations: Iterable[str] = ("acme",)) -> ExportSettings:
     """Settings for these tables."""
-    return Settings(tuple(organizations), CATALOGUE.chosen(tables), SINCE, 24.0, 3.0)
+    return ExportSettings(tuple(organizations), CATALOGUE.chosen(tables), SINCE, 24.0, 3.0)
 
 
 class Store(MemoryDataset):
@@ -105,7 +105,7 @@ class Store(MemoryDataset):
         run.flush()
 
     def status(
-        self, given: Settings, now: datetime = NOW, *, everything: bool = False
+        self, given: ExportSettings, now: datetime = NOW, *, everything: bool = False
     ) -> reading.Status:
         return gather("a-stack", given, cast("Dataset", self), now, everything=everything)
 
@@ -339,7 +339,7 @@ def test_every_partition_is_counted_once(written: dict[date, int], failed: set[d
 def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
     """The ledger grows by the hour; what is known already is not looked up again."""
     first = TODAY - timedelta(days=30)
-    given = Settings(("acme",), CATALOGUE.chosen(("success_summary",)), first, 24.0, 3.0)
+    given = ExportSettings(("acme",), CATALOGUE.chosen(("success_summary",)), first, 24.0, 3.0)
     table = CATALOGUE.table("success_summary")
     for environment in ENVIRONMENTS:
         for partition in wanted(table, "acme", environment, first=first, last=TODAY, today=TODAY):
@@ -531,4 +531,4 @@ def test_a_broken_object_is_named(store: Store) -> None:
 def test_a_place_s_key_is_a_partition_s() -> None:
     for environment in (*ENVIRONMENTS, None):
         partition = Partition(CATALOGUE.tables[0], "apis", "b.c", environment, TODAY)
-        assert Place("apis", "b.c", None, partition.place).key(TODAY) == partition.key
+        assert TablePlace("apis", "b.c", None, partition.place).key(TODAY) == partition.key

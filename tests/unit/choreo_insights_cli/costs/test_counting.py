@@ -130,7 +130,7 @@ def test_schedules_are_counted(schedule: str, times: float):
 
 @pytest.mark.parametrize("schedule", ["hourly", "rate(1 week)", "cron(0 6)"])
 def test_what_is_no_schedule_is_refused(schedule: str):
-    with pytest.raises(ValueError, match="is no schedule"):
+    with pytest.raises(ValueError, match="is not a schedule"):
         runs_a_day(schedule)
 
 

@@ -1,7 +1,6 @@
 """The model counts what the exporter does: against the sandbox and the template."""
 
-import tracemalloc
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,11 @@ from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
 from choreo_insights.dataset.partitions import safe_name
 from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, UNPARTITIONED
-from choreo_insights.dataset.store import Stored
 from choreo_insights.export.insights_api import request_body
 from choreo_insights.export.queries import Query
 from choreo_insights_cli.costs import quantities
 from choreo_insights_cli.costs.inputs import Inputs
-from choreo_insights_cli.costs.limits import LISTED_BYTES
-from choreo_insights_cli.costs.partition_size import object_bytes, questions, rows, rules
+from choreo_insights_cli.costs.partition_size import object_bytes, query_count, rows, rules
 from choreo_insights_cli.costs.quantities import (
     DATA_SETS,
     ENVIRONMENTS_READ,
@@ -55,7 +52,7 @@ def test_rows_questions_and_bytes_are_those_of_synthetic_traffic():
     usage = Usage(inputs, CATALOGUE)
     tables = [t for t in usage.daily if usage.copies(t) and not t.monthly]
     # And the lists of environments and APIs.
-    assert sum(questions(t, inputs.size) for t in tables) + 2 == pytest.approx(asked, rel=0.1)
+    assert sum(query_count(t, inputs.size) for t in tables) + 2 == pytest.approx(asked, rel=0.1)
     assert usage.rows_a_day == pytest.approx(report.rows, rel=0.1)
     size = sum(object_bytes(table, inputs.size) for table in tables)
     assert size == pytest.approx(report.bytes, rel=0.3)
@@ -78,7 +75,7 @@ def test_questions_take_as_many_bytes_as_is_counted():
     }
     queries = [Query(table, {**given, "apiNames": [f"{n:036d}"] * 4}, {}) for n in range(20)]
     each = len(request_body(queries)) / 20
-    assert each == pytest.approx(quantities._BYTES_A_QUESTION, rel=0.5)
+    assert each == pytest.approx(quantities._BYTES_A_QUERY, rel=0.5)
 
 
 def test_the_template_has_what_is_counted():
@@ -135,18 +132,3 @@ def test_glue_and_quicksight_have_what_is_counted():
     assert sum(map(len, daily)) == TABLES_READ
     assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
     assert len(needed_tables(SHEETS) - UNPARTITIONED) == 30
-
-
-def test_what_was_listed_takes_as_much_memory_as_is_counted():
-    tracemalloc.start()
-    try:
-        kept = {
-            f"insights/api_usage_over_time/day=2026-01-01/organisation.{n:012}.parquet": Stored(
-                datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=n), f'"{n:032x}"'
-            )
-            for n in range(20_000)
-        }
-        each = tracemalloc.get_traced_memory()[0] / len(kept)
-    finally:
-        tracemalloc.stop()
-    assert each == pytest.approx(LISTED_BYTES, rel=0.25)

@@ -12,8 +12,8 @@ from choreo_insights_cli.dashboard.description import (
     Filter,
     Measure,
     Panel,
-    Part,
     Unit,
+    ValuePart,
 )
 from choreo_insights_cli.dashboard.panels import HOURS_UP_TO_DAYS
 
@@ -51,12 +51,12 @@ class Choice:
 def _dimension(dimension: Dimension, choice: Choice) -> str:
     column = f'"{dimension.column}"'
     expressions = {
-        Part.HOUR: f"date_trunc('day', {column})" if choice.coarse else column,
-        Part.DAY: f"CAST(date_trunc('day', {column}) AS DATE)",
-        Part.MONTH: f"CAST(date_trunc('month', {column}) AS DATE)",
-        Part.HOUR_OF_DAY: f"hour({column})",
-        Part.WEEKDAY: f"isodow({column})",
-        Part.WHOLE: f"nullif({column}, '')" if dimension.unit is Unit.TEXT else column,
+        ValuePart.HOUR: f"date_trunc('day', {column})" if choice.coarse else column,
+        ValuePart.DAY: f"CAST(date_trunc('day', {column}) AS DATE)",
+        ValuePart.MONTH: f"CAST(date_trunc('month', {column}) AS DATE)",
+        ValuePart.HOUR_OF_DAY: f"hour({column})",
+        ValuePart.WEEKDAY: f"isodow({column})",
+        ValuePart.WHOLE: f"nullif({column}, '')" if dimension.unit is Unit.TEXT else column,
     }
     return expressions[dimension.part]
 
@@ -73,7 +73,7 @@ def _measure(measure: Measure) -> str:
             )
         case Aggregation.COUNT:
             return "count(*)"
-        case Aggregation.GIVEN:
+        case Aggregation.AS_IS:
             return column
         case other:
             return f"{other.value}({column})"
@@ -86,7 +86,7 @@ def rows(
     choice: Choice,
 ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Keys and values of the panel's rows, all of them, in no order."""
-    given = any(m.aggregation is Aggregation.GIVEN for m in panel.measures)
+    given = any(m.aggregation is Aggregation.AS_IS for m in panel.measures)
     keys = [_dimension(dimension, choice) for dimension in dimensions]
     columns = [*keys, *map(_measure, panel.measures)]
     tests, values = ["true"], []
@@ -113,12 +113,12 @@ def shown(dimension: Dimension, value: Any, choice: Choice) -> str:
     """A value of a dimension as a reader sees it."""
     if value is None:
         return dimension.absent
-    if dimension.part is Part.WEEKDAY:
+    if dimension.part is ValuePart.WEEKDAY:
         return WEEKDAYS[value - 1]
     forms = {
-        Part.HOUR: "%Y-%m-%d" if choice.coarse else "%Y-%m-%d %H:%M",
-        Part.MONTH: "%Y-%m",
-        Part.HOUR_OF_DAY: "02",
+        ValuePart.HOUR: "%Y-%m-%d" if choice.coarse else "%Y-%m-%d %H:%M",
+        ValuePart.MONTH: "%Y-%m",
+        ValuePart.HOUR_OF_DAY: "02",
     }
     if isinstance(value, date):
         return format(value, forms.get(dimension.part, "%Y-%m-%d"))

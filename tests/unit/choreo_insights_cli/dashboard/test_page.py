@@ -242,12 +242,12 @@ def test_environments_follow_the_organisation(opened: Browser) -> None:
 def test_an_empty_panel_says_why(opened: Browser) -> None:
     choose(opened, Choice(SINCE, LAST, organization="lotus"))
     show(opened, "devices")
-    assert why(opened, "countries") == "not given"
+    assert why(opened, "countries") == "unavailable"
     assert "on-premise" in text(opened, "#panel-countries .reason")
     assert why(opened, "platforms") == "not exported"
     assert "top_platforms" in text(opened, "#panel-platforms .reason")
     show(opened, "reports")
-    assert why(opened, "on_premise") == "not given"
+    assert why(opened, "on_premise") == "unavailable"
     choose(opened, Choice(SINCE, LAST, organization="lotus", environment="Staging"))
     show(opened, "overview")
     assert why(opened, "p95") == "nothing happened"

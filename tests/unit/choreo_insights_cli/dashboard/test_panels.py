@@ -18,8 +18,8 @@ from choreo_insights_cli.dashboard.description import (
     Filter,
     Kind,
     Panel,
-    Part,
     Unit,
+    ValuePart,
 )
 from choreo_insights_cli.dashboard.html.charts import chart
 from choreo_insights_cli.dashboard.panels import SHEETS
@@ -61,9 +61,9 @@ def test_every_dimension_is_a_column_of_a_fitting_type(panel: Panel) -> None:
     there = types(panel)
     for dimension in dimensions(panel):
         expected = {
-            Part.WHOLE: UNIT_TYPES[dimension.unit],
-            Part.HOUR: {"timestamp"},
-            Part.HOUR_OF_DAY: {"timestamp"},
+            ValuePart.WHOLE: UNIT_TYPES[dimension.unit],
+            ValuePart.HOUR: {"timestamp"},
+            ValuePart.HOUR_OF_DAY: {"timestamp"},
         }.get(dimension.part, {"date", "timestamp"})
         assert there[dimension.column] in expected, dimension
         assert key_of(dimension) in there
@@ -110,7 +110,7 @@ def test_labels_and_orders_are_clear(panel: Panel) -> None:
     assert len(labels) == len(set(labels))
     assert {order.by for order in panel.order} <= set(labels)
     assert panel.title
-    assert panel.tells.endswith(".")
+    assert panel.subtitle.endswith(".")
     assert panel.nothing.endswith(".")
 
 

@@ -501,9 +501,9 @@ class TestSheets:
             assert panel.kind in KINDS[kind]
             assert body["Title"]["FormatText"]["PlainText"] == panel.title
             said = body["Subtitle"]["FormatText"]["PlainText"]
-            assert said.startswith(panel.tells)
+            assert said.startswith(panel.subtitle)
             assert panel.nothing in said
-            assert panel.not_given is None or panel.not_given.reason in said
+            assert panel.unavailable is None or panel.unavailable.reason in said
 
     def test_every_measure_and_dimension_is_in_a_well(self) -> None:
         for _, visual in VISUALS:
@@ -521,7 +521,7 @@ class TestSheets:
             expected = [
                 each.aggregation.upper()
                 for each in panel.measures
-                if each.aggregation not in (Aggregation.PERCENT, Aggregation.GIVEN)
+                if each.aggregation not in (Aggregation.PERCENT, Aggregation.AS_IS)
                 and COLUMNS[panel.view][each.column] in ("INTEGER", "DECIMAL")
             ]
             assert functions == expected

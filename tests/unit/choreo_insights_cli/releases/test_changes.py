@@ -66,8 +66,8 @@ def test_tables_come_and_go():
     assert found == Changes(("c",), ("a",), ())
     told = list(changes.of_tables(found, ["c"], SINCE, TODAY))
     assert told == [
-        "c is new: the next runs export it, since 2026-01-01 where it is one by day.",
-        "a is gone from SQL: its objects stay in S3 under insights/a/.",
+        "c is new: the next runs export it, from 2026-01-01 on if it has days.",
+        "a is removed from SQL: its objects stay in S3 under insights/a/.",
     ]
 
 
@@ -82,10 +82,10 @@ def test_each_answer_is_told():
         ),
     )
     told = "\n".join(changes.of_tables(found, ["latency", "cache"], SINCE, TODAY))
-    assert "latency.p99 is new: null on the days that are there" in told
+    assert "latency.p99 is new: null on days that are exported already" in told
     assert "cache.value is hits now. `insights migrate`" in told
     assert "SQL that names value must name hits" in told
-    assert "cache.old is gone from SQL: objects that are there keep it" in told
+    assert "cache.old is removed from SQL: existing objects keep it" in told
     # The past of a list cannot be asked for.
     assert told.endswith(
         "insights backfill --from 2026-01-01 --to 2026-11-20 --tables latency --again"
@@ -95,8 +95,8 @@ def test_each_answer_is_told():
 def test_what_views_lose_is_told():
     found = Changes((), ("traffic",), (change(table="alerts", removed=("kind",), added=("x",)),))
     assert list(changes.of_views(found)) == [
-        "The view traffic is gone: SQL and dashboards of yours that read it will fail.",
-        "The view alerts has no kind any more: what reads it will fail.",
+        "The view traffic is removed: your SQL and dashboards that read it will fail.",
+        "The view alerts no longer has kind: your SQL that reads it will fail.",
     ]
 
 
@@ -118,8 +118,8 @@ def test_an_older_release_is_told_what_changes(current: Catalogue):
     tables = deployed(current)
     del tables["latency"]["response"]
     told = announced(tables, {"gone": {}}, current, SINCE, TODAY)
-    assert "latency.response is new: null on the days that are there." in told
-    assert told[-1].startswith("The view gone is gone")
+    assert "latency.response is new: null on days that are exported already." in told
+    assert told[-1].startswith("The view gone is removed")
 
 
 def test_another_type_is_refused_with_what_to_do(current: Catalogue):

@@ -16,7 +16,7 @@ from choreo_insights.dataset.parquet import encode
 from choreo_insights.dataset.partitions import day_end, day_of, day_start, safe_name
 from choreo_insights.dataset.registry import Registry, Unreadable
 from choreo_insights.errors import InsightsError, PersonMustAct
-from choreo_insights_cli.releases.environments import Merge, Outcome, as_dict, lines
+from choreo_insights_cli.releases.environments import Merge, MergeCounts, as_dict, lines
 from tests.unit.choreo_insights.dataset.test_registry import entry
 from tests.unit.choreo_insights.dataset.test_registry_build import hashed
 from tests.unit.choreo_insights.memory import MemoryDataset
@@ -82,7 +82,7 @@ class Place:
         self.dataset.now = NOW
         return key
 
-    def merge(self, *, dry: bool = False, rebuild: bool = False) -> list[Outcome]:
+    def merge(self, *, dry: bool = False, rebuild: bool = False) -> list[MergeCounts]:
         """What `insights migrate` does."""
         merge = Merge(cast("Dataset", self.dataset), TABLES, NOW, 24.0, dry)
         return [*merge.run(["acme"], rebuild=rebuild).environments]
@@ -143,7 +143,7 @@ def test_a_doubled_history_is_merged_and_exported_again(doubled: Place):
     )
     outcomes = doubled.merge()
     assert outcomes == [
-        Outcome("acme", "Prod EU", "Production", {NEW}, moved=6, merged=9),
+        MergeCounts("acme", "Prod EU", "Production", {NEW}, moved=6, merged=9),
     ]
     assert doubled.hours("a") == {
         ("Production", TODAY - back * DAY): {1: 5, 2: 6} for back in range(5, 20)

@@ -18,7 +18,7 @@ from choreo_insights.dataset.ledger import (
 )
 from choreo_insights.dataset.parquet import decode, encode, names
 from choreo_insights.errors import InsightsError
-from choreo_insights_cli.releases.migrate import Migration, Shape, lines, shapes
+from choreo_insights_cli.releases.migrate import Migration, TableShape, lines, shapes
 from choreo_insights_cli.sql.shipped import OWN
 from tests.unit.choreo_insights.memory import MemoryDataset
 from tests.unit.choreo_insights.older import runs_object
@@ -33,7 +33,7 @@ NEW = (
     Column("hits", "bigint", former=("number", "value")),
     Column("misses", "bigint"),
 )
-TABLE = Shape("cache", NEW, "daily")
+TABLE = TableShape("cache", NEW, "daily")
 
 
 class Place:
@@ -63,7 +63,7 @@ class Place:
         self.dataset.now = NOW
         return key
 
-    def migrate(self, *shapes: Shape, checked: Sequence[str] = (), dry: bool = False):
+    def migrate(self, *shapes: TableShape, checked: Sequence[str] = (), dry: bool = False):
         dataset = cast("Dataset", self.dataset)
         ledger = Ledger(dataset, "migrate-1", lambda: NOW)
 
@@ -99,7 +99,7 @@ def test_a_final_day_gets_todays_names_and_loses_nothing(place: Place):
     assert list(lines([outcome], dry=False)) == [
         "cache: 1 of 2 objects rewritten with today's columns.",
         f"{null} a column.",
-        "What Choreo still has of these is fetched by",
+        "To export these columns, as far as Choreo still has them:",
         f"  insights backfill --from {day(9)} --to {day(9)} --tables cache --again",
     ]
     (again,) = place.migrate()
@@ -125,7 +125,7 @@ def test_an_open_day_is_left_to_the_export(place: Place):
 )
 def test_what_nobody_asks_for_again_is_written_again(place: Place, asked, back, rewritten):
     place.put(day(back), 5, NOW - timedelta(days=back))
-    (outcome,) = place.migrate(Shape("cache", NEW, asked))
+    (outcome,) = place.migrate(TableShape("cache", NEW, asked))
     assert (outcome.rewritten, outcome.left) == (rewritten, 1 - rewritten)
     fetched = "insights backfill" in "\n".join(lines([outcome], dry=False))
     assert fetched is (asked == "daily")

@@ -62,12 +62,18 @@ def test_views_come_after_those_that_they_read(tmp_path: Path):
         (GOOD.replace("SELECT", "SELEKT"), "a file is one SELECT|does not parse"),
         (GOOD + ";\nSELECT 1", "one SELECT without a semicolon"),
         (GOOD.replace("sum(requests)", "sum("), "does not parse"),
-        (GOOD.replace("FROM usage", "FROM use"), "there is no table or view use"),
+        (GOOD.replace("FROM usage", "FROM use"), "unknown table or view use"),
         (GOOD.replace("sum(requests)", "sum(request)"), "'?request'?"),
         (GOOD.replace("max(requests)", "max(f(requests))"), "the type of most is .*CAST"),
-        (GOOD.replace("-- most: The most requests\n--   at a time.\n", ""), "what most means"),
-        (GOOD.replace("-- most:", "-- more:"), "what most means is not told"),
-        (GOOD.replace("-- From", "-- least: The least.\n-- From"), r"has not: \['least'\]"),
+        (
+            GOOD.replace("-- most: The most requests\n--   at a time.\n", ""),
+            "the column most has no meaning",
+        ),
+        (GOOD.replace("-- most:", "-- more:"), "the column most has no meaning"),
+        (
+            GOOD.replace("-- From", "-- least: The least.\n-- From"),
+            r"unknown columns in its comment: \['least'\]",
+        ),
         (GOOD.replace("From the", "From ${the}"), r"has a `\$\{`"),
     ],
 )

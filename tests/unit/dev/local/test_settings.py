@@ -15,7 +15,7 @@ from dev.local.background import Background
 from dev.local.choreo import Sandbox
 from dev.local.deploy import deploy_to_aws, given_parameters, layer_settings, parameters
 from dev.local.paths import Folder, tool
-from dev.local.state import State
+from dev.local.state import LocalState
 
 URLS = {
     "TOKEN_URL": "https://sts.example/oauth2/token",
@@ -81,7 +81,7 @@ def test_another_server_needs_all_of_its_addresses(monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     assert choreo.external() == {}
     monkeypatch.setenv("TOKEN_URL", URLS["TOKEN_URL"])
-    with pytest.raises(CommandError, match="REVOKE_URL, INSIGHTS_URL is not given"):
+    with pytest.raises(CommandError, match="REVOKE_URL, INSIGHTS_URL is missing"):
         choreo.external()
     for name, url in URLS.items():
         monkeypatch.setenv(name, url)
@@ -104,15 +104,15 @@ def test_free_ports_differ_from_those_in_use() -> None:
 
 def test_what_runs_is_remembered_between_commands(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "local")
-    assert State.load(folder) == State()
-    state = State(LocalAws(GONE, 4566, iam=True), Sandbox(GONE, "http://127.0.0.1:1"))
+    assert LocalState.load(folder) == LocalState()
+    state = LocalState(LocalAws(GONE, 4566, iam=True), Sandbox(GONE, "http://127.0.0.1:1"))
     state.save(folder)
 
-    assert State.load(folder) == state
+    assert LocalState.load(folder) == state
 
     assert state.stop(folder)
-    assert State.load(folder) == State()
-    assert not State.load(folder).stop(folder)
+    assert LocalState.load(folder) == LocalState()
+    assert not LocalState.load(folder).stop(folder)
 
 
 def test_the_file_for_the_shell(tmp_path: Path) -> None:
@@ -129,6 +129,6 @@ def test_the_file_for_the_shell(tmp_path: Path) -> None:
 
 
 def test_another_server_gets_no_organisation_of_the_sandbox() -> None:
-    values = up.parameters(State(), {"TokenUrl": URLS["TOKEN_URL"]})
+    values = up.parameters(LocalState(), {"TokenUrl": URLS["TOKEN_URL"]})
     assert values["TokenUrl"] == URLS["TOKEN_URL"]
     assert json.dumps(values).count("sandbox") == 0

@@ -14,14 +14,14 @@ from choreo_insights.http import Http, Timeouts
 from choreo_insights_cli.catalogue.compiler import compile_document
 from choreo_insights_cli.commands.doctor import documents
 from choreo_insights_cli.commands.doctor.command import diagnose
-from choreo_insights_cli.commands.doctor.findings import Finding, Report
-from choreo_insights_cli.commands.doctor.settings import Wish
+from choreo_insights_cli.commands.doctor.findings import DoctorReport, Finding
+from choreo_insights_cli.commands.doctor.settings import DoctorOptions
 from choreo_insights_cli.stack import Stack
 from dev.sandbox import SandboxServer, Settings
 
 NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
 
-Doctor = Callable[..., Report]
+Doctor = Callable[..., DoctorReport]
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -49,10 +49,10 @@ def http() -> Http:
 def doctor(sandbox: SandboxServer, http: Http, tmp_path: Path) -> Doctor:
     """Asks the sandbox for acme; keywords change the options, `secret` the secret."""
 
-    def ask(secret: Mapping[str, Any] | None = None, **options: Any) -> Report:
+    def ask(secret: Mapping[str, Any] | None = None, **options: Any) -> DoctorReport:
         file = tmp_path / "secret.json"
         file.write_text(json.dumps({**sandbox.world.secret("acme"), **(secret or {})}))
-        wish = Wish(
+        wish = DoctorOptions(
             token_url=sandbox.token_url,
             insights_url=sandbox.insights_url,
             secret_file=str(file),
@@ -63,10 +63,10 @@ def doctor(sandbox: SandboxServer, http: Http, tmp_path: Path) -> Doctor:
 
 
 @pytest.fixture
-def checks() -> Callable[[Report], dict[str, Finding]]:
+def checks() -> Callable[[DoctorReport], dict[str, Finding]]:
     """The checks of a report's only organisation, by name."""
 
-    def by_name(report: Report) -> dict[str, Finding]:
+    def by_name(report: DoctorReport) -> dict[str, Finding]:
         (diagnosis,) = report.diagnoses
         return {finding.what: finding for finding in diagnosis.checks}
 

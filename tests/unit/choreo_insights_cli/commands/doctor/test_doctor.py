@@ -8,12 +8,12 @@ import pytest
 from graphql import GraphQLSchema, build_schema, extend_schema, graphql_sync, parse
 
 from choreo_insights_cli.catalogue.compiler import FOLDER
-from choreo_insights_cli.commands.doctor.findings import Finding, Report
+from choreo_insights_cli.commands.doctor.findings import DoctorReport, Finding
 from dev.sandbox import SandboxServer
 from tests.fakes.server import Answer, Received, Server
 
-Doctor = Callable[..., Report]
-Checks = Callable[[Report], dict[str, Finding]]
+Doctor = Callable[..., DoctorReport]
+Checks = Callable[[DoctorReport], dict[str, Finding]]
 OFF = "choreo_insights_cli/catalogue/tables/overall_latency_by_api.graphql"
 NEWER = "choreo_insights_cli/catalogue/tables/apis.graphql"
 SUCCESSES = "choreo_insights_cli/catalogue/tables/success_summary.graphql"

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import pytest
 
@@ -16,16 +15,17 @@ from choreo_insights.tokens.lease import Lease
 from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
 from choreo_insights.tokens.reader import Token
 from choreo_insights_cli.commands.doctor.command import diagnose
-from choreo_insights_cli.commands.doctor.findings import Finding, Report
-from choreo_insights_cli.commands.doctor.settings import Wish, resolve
+from choreo_insights_cli.commands.doctor.findings import DoctorReport, Finding
+from choreo_insights_cli.commands.doctor.settings import DoctorOptions, resolve
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.stack import Stack
 from dev.sandbox import SandboxServer
 from tests.fakes import aws as fake_aws
+from tests.fakes import cloudformation
 from tests.fakes.aws import FakeAws
 from tests.fakes.server import Answer, Behaviour, Received, Server
 
-Checks = Callable[[Report], dict[str, Finding]]
+Checks = Callable[[DoctorReport], dict[str, Finding]]
 TOKENS, STATES = "/synthetic/token", "/synthetic/mint"
 SECRET = {"consumer_key": "key", "consumer_secret": "hush", "org_handle": "acme", "org_id": "1"}
 HUSH = "hush"
@@ -60,7 +60,7 @@ def nowhere(name: str = "synthetic") -> Stack:
 
 
 def test_the_documented_addresses_are_the_defaults(file: Path) -> None:
-    found = resolve(Wish(secret_file=str(file)), nowhere("x"), never)
+    found = resolve(DoctorOptions(secret_file=str(file)), nowhere("x"), never)
     assert found.token_url == "https://sts.choreo.dev/oauth2/token"
     assert found.scope == "apim:api_manage"
     assert found.organizations == ("acme",)
@@ -72,7 +72,7 @@ def test_the_documented_addresses_are_the_defaults(file: Path) -> None:
 
 def test_a_secret_from_a_pipe_and_a_handle_from_an_option() -> None:
     text = json.dumps({k: v for k, v in SECRET.items() if k != "org_handle"})
-    wish = Wish(secret_file="-", organization="globex", scope="a b", **HERE)
+    wish = DoctorOptions(secret_file="-", organization="globex", scope="a b", **HERE)
     found = resolve(wish, nowhere(), lambda: text)
     assert (found.organizations, found.scope) == (("globex",), "a b")
     assert found.stack is None
@@ -96,7 +96,7 @@ def test_a_secret_from_a_pipe_and_a_handle_from_an_option() -> None:
     ],
 )
 def test_what_is_refused(file: Path, options: Mapping[str, str], says: str) -> None:
-    wish = Wish(**{"secret_file": str(file), **HERE, **options})
+    wish = DoctorOptions(**{"secret_file": str(file), **HERE, **options})
     with pytest.raises((CommandError, ConfigurationError), match=says) as refused:
         resolve(wish, nowhere(), never)
     assert "hush" not in str(refused.value)
@@ -104,7 +104,7 @@ def test_what_is_refused(file: Path, options: Mapping[str, str], says: str) -> N
 
 @pytest.mark.parametrize("text", ['{"consumer_secret": "hush"', "hush", '["hush"]', "{}"])
 def test_a_secret_that_is_none_is_not_shown(http: Http, text: str) -> None:
-    report = diagnose(Wish(secret_file="-", **HERE), nowhere(), lambda: text, http)
+    report = diagnose(DoctorOptions(secret_file="-", **HERE), nowhere(), lambda: text, http)
     assert report.exit_code == 3
     assert report.failure
     assert "hush" not in json.dumps(report.as_dict())
@@ -118,17 +118,17 @@ def test_a_secret_that_lacks_something(
     http: Http, checks: Checks, changes: Mapping[str, str], says: str
 ) -> None:
     text = json.dumps(SECRET | dict(changes))
-    wish = Wish(secret_file="-", organization="acme", **HERE)
+    wish = DoctorOptions(secret_file="-", organization="acme", **HERE)
     report = diagnose(wish, nowhere(), lambda: text, http)
     assert report.exit_code == 3
     assert says in checks(report)["secret"].says
 
 
 def test_without_a_stack_and_a_file_there_is_nobody_to_ask(http: Http, checks: Checks) -> None:
-    report = diagnose(Wish(), nowhere(), never, http)
+    report = diagnose(DoctorOptions(), nowhere(), never, http)
     assert (report.exit_code, report.diagnoses) == (3, [])
     assert "Say --org handle" in report.failure
-    report = diagnose(Wish("acme"), nowhere(), never, http)
+    report = diagnose(DoctorOptions("acme"), nowhere(), never, http)
     assert report.exit_code == 3
     assert "--secret-file" in checks(report)["secret"].change
 
@@ -166,20 +166,9 @@ class Deployed:
         return Token.from_json(self.aws.value(f"{TOKENS}/{handle}") or "")
 
     def respond(self, received: Received) -> Answer | Behaviour:
-        if b"Action=DescribeStacks" not in received.body:
-            return self.aws.respond(received)
-        outputs, parameters = (
-            _members("Output", self.outputs),
-            _members("Parameter", self.parameters),
-        )
-        text = (
-            "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>"
-            "<StackName>synthetic</StackName><StackStatus>CREATE_COMPLETE</StackStatus>"
-            "<CreationTime>2026-01-31T00:00:00Z</CreationTime>"
-            f"<Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>"
-            "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-        )
-        return Answer(200, text.encode(), {"Content-Type": "text/xml"})
+        if cloudformation.asks_for_stack(received):
+            return cloudformation.described("synthetic", self.outputs, self.parameters)
+        return self.aws.respond(received)
 
     def _token(self, event: dict[str, Any]) -> dict[str, Any]:
         self.minting = True
@@ -187,13 +176,6 @@ class Deployed:
             return {"organizations": self._events.answer(Request.read(event), 30.0)}
         finally:
             self.minting = False
-
-
-def _members(kind: str, values: Mapping[str, str]) -> str:
-    return "".join(
-        f"<member><{kind}Key>{name}</{kind}Key><{kind}Value>{escape(value)}</{kind}Value></member>"
-        for name, value in values.items()
-    )
 
 
 @pytest.fixture
@@ -212,7 +194,7 @@ def stack(deployed: Deployed) -> Iterator[Stack]:
 def test_the_stack_says_whom_to_ask_and_its_token_is_used(
     deployed: Deployed, stack: Stack, http: Http
 ) -> None:
-    reports = [diagnose(Wish(), stack, never, http) for _ in range(2)]
+    reports = [diagnose(DoctorOptions(), stack, never, http) for _ in range(2)]
     assert [report.exit_code for report in reports] == [0, 0]
     handles = [diagnosis.organization for diagnosis in reports[0].diagnoses]
     assert handles == [*deployed.sandbox.world.organizations]
@@ -226,10 +208,10 @@ def test_the_stack_says_whom_to_ask_and_its_token_is_used(
 def test_a_cached_token_that_the_api_refuses_is_replaced_by_the_function(
     deployed: Deployed, stack: Stack, http: Http
 ) -> None:
-    assert diagnose(Wish("acme"), stack, never, http).exit_code == 0
+    assert diagnose(DoctorOptions("acme"), stack, never, http).exit_code == 0
     first = deployed.stored("acme")
     deployed.sandbox.faults.add("kill_tokens")
-    assert diagnose(Wish("acme"), stack, never, http).exit_code == 0
+    assert diagnose(DoctorOptions("acme"), stack, never, http).exit_code == 0
     assert deployed.stored("acme") != first
 
 
@@ -243,11 +225,11 @@ def test_a_wrong_secret_beside_a_token_that_works(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks
 ) -> None:
     """What another version of the secret has minted says nothing of this one."""
-    well = diagnose(Wish("acme"), stack, never, http)
+    well = diagnose(DoctorOptions("acme"), stack, never, http)
     assert checks(well)["stored secret"].says == "minted the cached token"
     first = deployed.stored("acme")
     wrong(deployed)
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     assert report.exit_code == 1
     found = checks(report)
     assert found["endpoint"].status == "ok"
@@ -260,10 +242,10 @@ def test_a_wrong_secret_beside_a_token_that_works(
 def test_another_secret_that_works_mints_at_once(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks
 ) -> None:
-    diagnose(Wish("acme"), stack, never, http)
+    diagnose(DoctorOptions("acme"), stack, never, http)
     first = deployed.stored("acme")
     deployed.aws.put_secret("synthetic/acme", deployed.sandbox.world.secret("acme"))
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     assert report.exit_code == 0
     assert "it was renewed" in checks(report)["stored secret"].says
     assert deployed.stored("acme") != first
@@ -273,10 +255,10 @@ def test_a_refused_token_and_a_secret_that_mints_no_other(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks
 ) -> None:
     """A 401 is not all: the cause is that no other token is to be had."""
-    diagnose(Wish("acme"), stack, never, http)
+    diagnose(DoctorOptions("acme"), stack, never, http)
     wrong(deployed)
     deployed.sandbox.faults.add("kill_tokens")
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     found = checks(report)
     assert "same region" not in found["endpoint"].change
     assert "refused the consumer key" in found["new token"].says
@@ -287,7 +269,7 @@ def test_the_stacks_key_decrypts_for_its_functions_alone(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks
 ) -> None:
     says = "User: arn:aws:iam::1:user/a is not authorized to perform: kms:Decrypt"
-    diagnose(Wish("acme"), stack, never, http)
+    diagnose(DoctorOptions("acme"), stack, never, http)
     first = deployed.stored("acme")
 
     def refuse(body: Mapping[str, Any]) -> None:
@@ -295,7 +277,7 @@ def test_the_stacks_key_decrypts_for_its_functions_alone(
             raise fake_aws.Refused("AccessDeniedException", says)
 
     deployed.aws.faults["GetParameter"] = refuse
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     assert report.exit_code == 0
     assert "cached by the token function" in checks(report)["token"].says
     assert "stored nowhere" in checks(report)["token"].says
@@ -307,7 +289,7 @@ def test_a_file_is_asked_with_directly_and_the_cache_left_alone(
 ) -> None:
     file = tmp_path / "secret.json"
     file.write_text(json.dumps(deployed.sandbox.world.secret("acme")))
-    report = diagnose(Wish(secret_file=str(file)), stack, never, http)
+    report = diagnose(DoctorOptions(secret_file=str(file)), stack, never, http)
     assert report.exit_code == 0
     assert "stored nowhere" in checks(report)["token"].says
     assert "may end an older one" in checks(report)["token"].says
@@ -318,7 +300,7 @@ def test_a_file_is_asked_with_directly_and_the_cache_left_alone(
 def test_another_scope_than_the_stacks_is_asked_for_directly(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks
 ) -> None:
-    report = diagnose(Wish("acme", scope="apim:other"), stack, never, http)
+    report = diagnose(DoctorOptions("acme", scope="apim:other"), stack, never, http)
     assert checks(report)["scope"].status == "differs"
     assert deployed.stored("acme") is None
 
@@ -326,7 +308,7 @@ def test_another_scope_than_the_stacks_is_asked_for_directly(
 def test_one_organisation_without_a_secret(deployed: Deployed, stack: Stack, http: Http) -> None:
     handles = [*deployed.sandbox.world.organizations]
     del deployed.aws.secrets[f"synthetic/{handles[0]}"]
-    report = diagnose(Wish(), stack, never, http)
+    report = diagnose(DoctorOptions(), stack, never, http)
     assert report.exit_code == 1
     assert [diagnosis.asked for diagnosis in report.diagnoses] == [False, True]
     assert "insights secret" in report.diagnoses[0].checks[0].change
@@ -337,7 +319,7 @@ def test_the_token_function_says_why_there_is_no_token(
 ) -> None:
     secret = deployed.sandbox.world.secret("acme") | {"consumer_secret": "synthetic"}
     deployed.aws.put_secret("synthetic/acme", secret)
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     assert report.exit_code == 3
     assert "refused the consumer key" in checks(report)["token"].says
 
@@ -350,7 +332,7 @@ def test_permissions_that_the_terminal_lacks(
         raise fake_aws.Refused("AccessDeniedException", "you may not")
 
     deployed.aws.faults[operation] = refuse
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     assert report.exit_code == 3
     assert checks(report)["token"].status == "failed"
 
@@ -359,6 +341,6 @@ def test_a_stack_that_is_not_complete(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks
 ) -> None:
     del deployed.outputs["TokenFunctionName"]
-    report = diagnose(Wish("acme"), stack, never, http)
+    report = diagnose(DoctorOptions("acme"), stack, never, http)
     assert report.exit_code == 3
     assert "no output TokenFunctionName" in checks(report)["token"].says

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from choreo_insights_cli.commands.doctor.findings import Diagnosis, Finding, Report
+from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport, Finding
 from choreo_insights_cli.commands.doctor.show import show
 from choreo_insights_cli.paths import ROOT
 from dev.local.paths import basic_environment
@@ -21,7 +21,7 @@ def diagnosis(*checks: Finding, asked: bool = True) -> Diagnosis:
     return Diagnosis("acme", checks=list(checks), asked=asked)
 
 
-def shown(report: Report, *, terminal: bool = False) -> str:
+def shown(report: DoctorReport, *, terminal: bool = False) -> str:
     text = io.StringIO()
     show(report, Console(file=text, force_terminal=terminal, width=60, color_system=None))
     return text.getvalue()
@@ -34,14 +34,26 @@ WRONG = Finding("endpoint", "failed", "HTTP 404", "Set InsightsUrl")
 @pytest.mark.parametrize(
     ("report", "code", "verdict"),
     [
-        (Report(diagnoses=[diagnosis(FINE)]), 0, "All is well."),
-        (Report(diagnoses=[diagnosis(FINE, WRONG)]), 1, "Not all is well with acme."),
-        (Report(diagnoses=[diagnosis(WRONG, asked=False)]), 3, "could not be asked for acme."),
-        (Report(diagnoses=[diagnosis(FINE), diagnosis(asked=False)]), 1, "could not be asked"),
-        (Report(failure="--org is not given"), 3, "Nothing could be asked: --org is not given"),
+        (DoctorReport(diagnoses=[diagnosis(FINE)]), 0, "All is well."),
+        (DoctorReport(diagnoses=[diagnosis(FINE, WRONG)]), 1, "Not all is well with acme."),
+        (
+            DoctorReport(diagnoses=[diagnosis(WRONG, asked=False)]),
+            3,
+            "could not be asked for acme.",
+        ),
+        (
+            DoctorReport(diagnoses=[diagnosis(FINE), diagnosis(asked=False)]),
+            1,
+            "could not be asked",
+        ),
+        (
+            DoctorReport(failure="--org is not given"),
+            3,
+            "Nothing could be asked: --org is not given",
+        ),
     ],
 )
-def test_the_verdict(report: Report, code: int, verdict: str) -> None:
+def test_the_verdict(report: DoctorReport, code: int, verdict: str) -> None:
     assert report.exit_code == code
     assert report.as_dict()["exit_code"] == code
     for terminal in (False, True):
@@ -51,11 +63,11 @@ def test_the_verdict(report: Report, code: int, verdict: str) -> None:
 @pytest.mark.parametrize("status", ["note", "skipped", "ok"])
 def test_what_is_no_fault(status: str) -> None:
     finding = Finding("expiry", status)  # type: ignore[arg-type] # one of them
-    assert Report(diagnoses=[diagnosis(finding)]).exit_code == 0
+    assert DoctorReport(diagnoses=[diagnosis(finding)]).exit_code == 0
 
 
 def test_a_line_for_each_finding_where_there_is_no_terminal() -> None:
-    text = shown(Report([("Scope", "a", "variable SCOPE")], [diagnosis(FINE, WRONG)]))
+    text = shown(DoctorReport([("Scope", "a", "variable SCOPE")], [diagnosis(FINE, WRONG)]))
     lines = text.splitlines()
     assert lines[0].split() == ["Scope", "a", "(variable", "SCOPE)"]
     assert "ok      token | minted [red]anew[/red]" in lines
@@ -64,7 +76,7 @@ def test_a_line_for_each_finding_where_there_is_no_terminal() -> None:
 
 
 def test_a_table_at_a_terminal() -> None:
-    text = shown(Report(diagnoses=[diagnosis(FINE, WRONG)]), terminal=True)
+    text = shown(DoctorReport(diagnoses=[diagnosis(FINE, WRONG)]), terminal=True)
     assert "→ Set InsightsUrl" in text
     assert "minted [red]anew[/red]" in text
 
@@ -78,7 +90,7 @@ def test_documents_of_which_the_same_is_said_are_one_line() -> None:
         Finding("a/four.graphql", "differs", "no", "mend"),
         Finding("a/five.graphql", "skipped", "off"),
     ]
-    assert shown(Report(diagnoses=[found])).splitlines()[2:5] == [
+    assert shown(DoctorReport(diagnoses=[found])).splitlines()[2:5] == [
         "ok      2 documents | as the service has them",
         "differs 2 documents | no: three.graphql, four.graphql | mend",
         "skipped a/five.graphql | off",
