@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -129,7 +130,8 @@ def killed_by(place: Path, mutant: Mutant, python: str) -> str | None:
 def main(count: int, seed: int, python: str) -> int:
     """Draws mutants, and tries them with the Python that the tests need. Gives the exit code."""
     every = [mutant for file in files() for mutant in mutants(file)]
-    drawn = random.Random(seed).sample(every, count)
+    in_some_order = random.Random(seed).sample(every, len(every))
+    drawn = list(islice(filter(_compiles, in_some_order), count))
     print(f"SEED={seed}: {count} of {len(every)} mutants", flush=True)
     places: SimpleQueue[Path] = SimpleQueue()
 
@@ -155,6 +157,17 @@ def main(count: int, seed: int, python: str) -> int:
     killed = count - survived
     print(f"{killed} of {count} mutants were killed: {100 * killed // count} %")
     return 0 if killed >= 0.95 * count else 1
+
+
+def _compiles(mutant: Mutant) -> bool:
+    """Whether a mutant is a program at all: any test finds one that is none."""
+    if not mutant.file.endswith(".py"):
+        return True
+    try:
+        compile(mutant.of((ROOT / mutant.file).read_text()), mutant.file, "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def _difference(mutant: Mutant) -> str:
