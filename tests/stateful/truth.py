@@ -214,8 +214,12 @@ def _compare(
 
 
 def _stands_for_several(place: Environment, name: str) -> bool:
-    """Whether APIs share what responses call them: the sandbox adds up those that are unknown."""
-    return sum(api.shown == name for api in place.apis) > 1
+    """Whether responses call several APIs so, or call one so that goes by this id.
+
+    A query by that name adds them up, and of an API that was never listed nobody can know.
+    """
+    called = {api.shown for api in place.apis if name in (api.id, api.shown)}
+    return sum(api.shown in called for api in place.apis) > 1
 
 
 def _optional(stack: Stack, place: Environment, day: date, seen: dict[str, date]) -> set[str]:
@@ -226,4 +230,5 @@ def _optional(stack: Stack, place: Environment, day: date, seen: dict[str, date]
         unsure = stack.choreo_service.settings.deleted_apis != "answered"
         if later or (api.deleted and (unsure or seen.get(api.id, date.min) < day)):
             names |= {api.id, api.shown}
+            names |= {other.id for other in place.apis if other.shown == api.shown}
     return names
