@@ -137,7 +137,7 @@ INVARIANTS: tuple[Invariant, ...] = (
   and one that was stopped stays stopped. While it is running, other runs export open days only.
 - A run ends in time: the ledger comes first, then the hand-over, then the checks with the time
   that is left. The ledger is appended in place as the run goes on, so that a kill loses minutes
-  of it, and the next run adds what it lacks.
+  of it, and the next run adds what it lacks: it reads the ledger of days that have a newer object.
 - RequestsPerMinute holds for the stack: half of it for one run at a time, half for the parts of
   the state machine. A second run waits, or reports that it is waiting.
 """,
@@ -152,6 +152,7 @@ INVARIANTS: tuple[Invariant, ...] = (
             "test_the_runs_of_a_part_are_bounded",
             "test_runs_that_really_append_at_once_lose_nothing",
             "test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run",
+            "test_what_a_killed_backfill_of_old_days_wrote_is_recorded_by_the_next_run",
             "test_a_day_whose_checks_are_older_than_its_objects_is_checked_by_the_next_run",
             "test_no_minute_has_more_requests_than_allowed",
             "test_no_event_leads_to_two_runs",
