@@ -9,7 +9,7 @@ from pathlib import Path
 
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import ROOT
-from dev.bench import conversion, exports, imports, machine, report
+from dev.bench import conversion, exports, hours, imports, machine, report
 from dev.bench.errors import BenchError
 from dev.bench.place import BenchPlace, place
 from dev.bench.replies import Replies
@@ -44,17 +44,22 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     print(*report.conversion_table(found), sep="\n", flush=True)
     windows = exports.windows(where, _WINDOWS)
     requests = exports.one_day(where)
-    imported = imports.measure()
+    print("two days of hourly runs; this takes some minutes", flush=True)
+    hourly = hours.measure()
+    imported, starts = imports.measure(), imports.starts()
     short, long = windows.items()
     targets = [
         *report.conversion_targets(found),
         report.window_target(short, long),
         report.requests_target(requests),
+        *report.day_targets(requests, hourly),
+        *report.money_targets(),
         report.import_target(imported),
+        *report.start_targets(starts),
     ]
     print(*report.targets_table(targets), sep="\n")
     args.page.write_text(
-        report.page(facts, targets, found, args.rounds, windows, requests, imported)
+        report.page(facts, targets, found, args.rounds, windows, requests, hourly, imported)
     )
     print(f"written: {args.page}")
     return 0 if all(target.met for target in targets) else 1

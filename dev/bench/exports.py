@@ -28,9 +28,9 @@ class Requests:
 
 
 def one_day(where: BenchPlace) -> Requests:
-    """All tables of the last day. Raises BenchError."""
+    """All tables of the last day, 20 queries a request. Raises BenchError."""
     with SandboxServer(world(APIS, APPLICATIONS), settings()) as sandbox:
-        _export(where, sandbox, 1, "all")
+        _export(where, sandbox, 1, "all", "--most", "20")
         statistics = sandbox.statistics
         return Requests(sum(statistics.root_fields.values()), statistics.queries)
 
@@ -44,8 +44,10 @@ def windows(where: BenchPlace, lengths: tuple[int, ...]) -> dict[int, Timing]:
     return {days: middle(several) for days, several in timings.items()}
 
 
-def _export(where: BenchPlace, sandbox: SandboxServer, days: int, tables: str) -> Timing:
+def _export(
+    where: BenchPlace, sandbox: SandboxServer, days: int, tables: str, *options: str
+) -> Timing:
     last = NOW.date()
     first = last - timedelta(days=days - 1)
     words = (sandbox.url, where.new_bucket(), first.isoformat(), last.isoformat())
-    return where.run("backfill", *words, "--tables", tables)
+    return where.run("backfill", *words, "--tables", tables, *options)

@@ -11,6 +11,10 @@ HANDLERS = ("token", "export")
 _LIBRARIES = (
     "import boto3, requests; from aws_lambda_powertools import Logger; Logger(service='probe')"
 )
+# What every command needs that talks to AWS.
+_PROGRAM_LIBRARIES = "import boto3, click"
+_HELP = "from choreo_insights_cli.main import main; main(['--help'])"
+_COMMAND = "from choreo_insights_cli.main import main; main(['status', '--help'])"
 _PAIRS = 9
 
 
@@ -33,6 +37,16 @@ def measure() -> list[Imports]:
     return [_measure(function) for function in HANDLERS]
 
 
+def starts() -> tuple[float, float]:
+    """The start of `insights --help` and of another command, times importing boto3 and click.
+
+    Raises BenchError where one fails.
+    """
+    rounds = [tuple(map(_seconds, (_HELP, _COMMAND, _PROGRAM_LIBRARIES))) for _ in range(_PAIRS)]
+    help_, command, libraries = map(min, zip(*rounds, strict=True))
+    return help_ / libraries, command / libraries
+
+
 def _measure(function: str) -> Imports:
     handler = f"sys.path.insert(0, {str(ROOT / 'functions' / function)!r}); import app"
     pairs = [(_seconds(handler), _seconds(_LIBRARIES)) for _ in range(_PAIRS)]
@@ -43,7 +57,7 @@ def _measure(function: str) -> Imports:
 def _seconds(code: str) -> float:
     """Processor time of the statements in a new interpreter."""
     timed = (
-        f"import sys; sys.path.insert(0, {str(ROOT / 'layers/insights')!r})\n"
+        f"import sys; sys.path[:0] = {[str(ROOT), str(ROOT / 'layers/insights')]!r}\n"
         f"from time import process_time as clock; start = clock()\n{code}\nprint(clock() - start)"
     )
     done = subprocess.run(
@@ -51,4 +65,4 @@ def _seconds(code: str) -> float:
     )
     if done.returncode:
         raise BenchError(f"import failed:\n{done.stderr[-4000:]}")
-    return float(done.stdout)
+    return float(done.stdout.split()[-1])

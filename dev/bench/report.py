@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from choreo_insights_cli.costs.bill import Estimate, estimate
+from choreo_insights_cli.costs.inputs import Inputs
+from choreo_insights_cli.costs.prices import load as load_prices
 from dev.bench.conversion import DLT, FLOOR, JOBS, OURS, WRANGLERS, Conversion
 from dev.bench.exports import APIS, APPLICATIONS, TABLES, Requests
+from dev.bench.hours import APIS as HOURLY_APIS
+from dev.bench.hours import ENVIRONMENTS, Hours
 from dev.bench.imports import Imports
 from dev.bench.place import Timing
 
@@ -22,7 +27,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio that was measured, and its limit."""
+    """A ratio or a count that was measured, and its limit."""
 
     what: str
     ratio: float
@@ -37,7 +42,11 @@ class Target:
     def row(self) -> tuple[str, str, str, str]:
         sign = "≥" if self.at_least else "≤"
         verdict = "met" if self.met else "MISSED"
-        return self.what, f"{self.ratio:.3g}", f"{sign} {self.limit:.3g}", verdict
+        return self.what, _figure(self.ratio), f"{sign} {_figure(self.limit)}", verdict
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def conversion_targets(conversion: Conversion) -> Iterator[Target]:
@@ -63,9 +72,44 @@ def requests_target(requests: Requests) -> Target:
     return Target("Requests per query, one environment-day", requests.share, 1 / 15, at_least=False)
 
 
+def day_targets(one: Requests, hours: Hours) -> Iterator[Target]:
+    """What a day of hourly runs asks of the service and of S3."""
+    yield Target("Requests, one environment-day", one.requests, 40, at_least=False)
+    places = f"{ENVIRONMENTS} environments of {HOURLY_APIS} APIs"
+    rows = (
+        (f"Requests to Insights a day, hourly, {places}", hours.requests, 2_000),
+        ("S3 writes of data tables a day, the same", hours.data_writes, 2_500),
+        ("Ledger objects for 92 days", 92 * hours.ledger_objects, 300),
+    )
+    for what, value, limit in rows:
+        yield Target(what, value, limit, at_least=False)
+
+
+def money_targets() -> Iterator[Target]:
+    """What the cost model says, whose tests compare it with the export."""
+    prices = load_prices()
+    usual = estimate(Inputs(), None, prices).usd
+    yield Target("USD a month, 3 environments of 20 APIs", usual, 5, at_least=False)
+    without, with_ = (
+        _s3(estimate(Inputs(authors=authors, history_days=365), None, prices)) for authors in (0, 1)
+    )
+    what = "USD a month, S3 requests of QuickSight's refreshes"
+    yield Target(what, with_ - without, 4, at_least=False)
+
+
+def _s3(found: Estimate) -> float:
+    return sum(item.usd for item in found.items if item.id in ("s3-reads", "s3-writes"))
+
+
+def start_targets(starts: tuple[float, float]) -> Iterator[Target]:
+    """The start of the program, times importing what it needs for AWS (0.7 s once)."""
+    yield Target("Start of insights --help, times boto3 and click", starts[0], 0.57, at_least=False)
+    yield Target("Start of another command, the same", starts[1], 1.15, at_least=False)
+
+
 def import_target(imports: Sequence[Imports]) -> Target:
     """A cold start is mostly the import of libraries. The worst handler counts."""
-    ratio = max(imports.ratio for imports in imports)
+    ratio = max(each.ratio for each in imports)
     return Target("Importing a handler, times its libraries", ratio, 1.25, at_least=False)
 
 
@@ -114,6 +158,17 @@ def _milliseconds(imports: Sequence[Imports]) -> list[tuple[str, str, str]]:
     ]
 
 
+def _counted(hours: Hours) -> list[tuple[str, str]]:
+    return [
+        ("queries", f"{hours.queries:,.0f}"),
+        ("requests to Insights", f"{hours.requests:,.0f}"),
+        ("S3: objects written, of data tables", f"{hours.data_writes:,.0f}"),
+        ("S3: objects written, all", f"{hours.writes:,.0f}"),
+        ("S3: objects read", f"{hours.reads:,.0f}"),
+        ("S3: pages listed", f"{hours.listings:,.0f}"),
+    ]
+
+
 def page(
     facts: Mapping[str, str],
     targets: Sequence[Target],
@@ -121,6 +176,7 @@ def page(
     rounds: int,
     windows: Mapping[int, Timing],
     requests: Requests,
+    hours: Hours,
     imports: Sequence[Imports],
 ) -> str:
     """The page `docs/generated/benchmarks.md`."""
@@ -138,6 +194,7 @@ def page(
         windows="\n".join(_table(("days", "rows", "peak MiB"), windows_rows)),
         queries=f"{requests.queries:,}",
         requests=requests.requests,
+        hours="\n".join(_table(("a day of hourly runs", ""), _counted(hours))),
         imports="\n".join(_table(("function", "ms", "libraries, ms"), _milliseconds(imports))),
         facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),
     )

@@ -33,7 +33,7 @@ class _Token:
     access_token: str
 
 
-class _Sandbox:
+class Sandbox:
     """The sandbox's secrets and its token, in place of those in AWS."""
 
     def __init__(self, url: str) -> None:
@@ -63,8 +63,10 @@ class _Sandbox:
         return _Token(reply.json()["access_token"])
 
 
-class _Tokens:
-    def __init__(self, sandbox: _Sandbox) -> None:
+class Tokens:
+    """One token, in place of those that the token function mints."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
         self._token = sandbox.new_token()
 
     def get(self, organization: str) -> _Token:
@@ -72,30 +74,39 @@ class _Tokens:
         return self._token
 
 
+def settings_of(url: str, bucket: str, first: date, tables: str, most: str = "") -> ExportConfig:
+    """The settings of an export from the sandbox at `url`: what shapes it has its default.
+
+    `most` queries are in a request, where it is given.
+    """
+    return ExportConfig.from_environment(
+        {
+            "ORGANIZATIONS": HANDLE,
+            "SECRET_PREFIX": "bench",
+            "TOKEN_PARAMETER_PREFIX": "/bench/token",
+            "STACK_NAME": "bench",
+            "INSIGHTS_URL": url + INSIGHTS_PATH,
+            "TENANT": "carbon.super",
+            "TOKEN_FUNCTION_NAME": "bench",
+            "DATASET_BUCKET": bucket,
+            "STATE_MACHINE_ARN": "bench",
+            "EXPORT_SINCE": first.isoformat(),
+            "TABLES": tables,
+            "MAX_BATCH_SIZE": most,
+        }
+    )
+
+
 class _BackfillJob:
     def __init__(self, args: argparse.Namespace) -> None:
         self._args = args
-        self._config = ExportConfig.from_environment(
-            {
-                "ORGANIZATIONS": HANDLE,
-                "SECRET_PREFIX": "bench",
-                "TOKEN_PARAMETER_PREFIX": "/bench/token",
-                "STACK_NAME": "bench",
-                "INSIGHTS_URL": args.url + INSIGHTS_PATH,
-                "TENANT": "carbon.super",
-                "TOKEN_FUNCTION_NAME": "bench",
-                "DATASET_BUCKET": args.bucket,
-                "STATE_MACHINE_ARN": "bench",
-                "EXPORT_SINCE": args.first.isoformat(),
-                "TABLES": args.tables,
-            }
-        )
+        self._config = settings_of(args.url, args.bucket, args.first, args.tables, args.most)
         self._dataset = Dataset(boto3.client("s3"), args.bucket)
-        self._sandbox = _Sandbox(args.url)
+        self._sandbox = Sandbox(args.url)
 
     def run(self) -> int:
         """Returns the number of rows."""
-        tokens: Any = _Tokens(self._sandbox)
+        tokens: Any = Tokens(self._sandbox)
         secrets: Any = self._sandbox
         catalogue = load()
         event = {"from": self._args.first.isoformat(), "to": self._args.last.isoformat()}
@@ -125,6 +136,7 @@ def main() -> None:
     parser.add_argument("first", type=date.fromisoformat)
     parser.add_argument("last", type=date.fromisoformat)
     parser.add_argument("--tables", default="all")
+    parser.add_argument("--most", default="", help="queries in a request (default: the usual)")
     measure.run(_BackfillJob(parser.parse_args()).run)
 
 
