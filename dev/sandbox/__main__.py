@@ -1,9 +1,11 @@
 """`python -m dev.sandbox`: serves until SIGTERM or SIGINT. Prints its address when it is ready."""
 
 import argparse
+import json
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from threading import Event
 
 from dev.sandbox.server import SandboxServer
@@ -21,12 +23,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--applications", type=int, help="applications of each organisation")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
                         help="a setting, for example now=2026-03-01T12:00:00Z")  # fmt: skip
+    parser.add_argument("--like", metavar="FILE", type=Path,
+                        help="behave as `insights doctor --probe --save` recorded")  # fmt: skip
     given = parser.parse_args(arguments)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings = Settings()
     try:
+        if given.like:
+            settings.update(json.loads(given.like.read_text("utf-8")))
         settings.update(dict(_setting(text) for text in given.set))
         sandbox = SandboxServer(World(given.seed, _specs(given)), settings, given.port)
     except (ValueError, OSError) as error:

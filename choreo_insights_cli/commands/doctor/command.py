@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +26,7 @@ from choreo_insights.redaction import redact
 from choreo_insights.replies import Reply, parse_object
 from choreo_insights_cli import options, spinner
 from choreo_insights_cli.catalogue.compiler import schema
+from choreo_insights_cli.commands.doctor.behaviour import Examiner
 from choreo_insights_cli.commands.doctor.compare import additions, compare
 from choreo_insights_cli.commands.doctor.documents import Document, load, named
 from choreo_insights_cli.commands.doctor.dry_run import Exporter
@@ -65,19 +67,33 @@ Exit code 1: something differs or failed; 3: the service could not be asked at a
 @click.option("--scope", metavar="SCOPE", default="", help="Another scope.")
 @click.option("--tenant", metavar="TENANT", default="", help="Other tenants, with commas.")
 @click.option("--secret-prefix", metavar="PREFIX", default="", help="Another SecretPrefix.")
-@click.option("--probe", is_flag=True, help="Ask for every document, also with introspection.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Ask for every document, also with introspection, and find out how the service behaves.",
+)
+@click.option(
+    "--save",
+    "record",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write how the service behaves, without names, ids or figures. With --probe.",
+)
 @options.as_json
 @options.of_stack
 def command(
     stack: Stack,
     org: str,
     as_json: bool,
+    record: Path | None,
     **given: Any,
 ) -> int:
     """Ask the real endpoints, and say what to change.
 
     The settings are those of the deployed stack, else the template's defaults.
     """
+    if record and not given["probe"]:
+        raise click.UsageError("--save needs --probe: without it nothing is found out")
     wish = DoctorOptions(organization=org, **given)
     with spinner.shown("reading the settings") as say:
         report = diagnose(wish, stack, sys.stdin.read, polite_http(), say)
@@ -85,7 +101,17 @@ def command(
         click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
     else:
         show(report, Console())
+    if record:
+        save(report, record)
     return report.exit_code
+
+
+def save(report: DoctorReport, path: Path) -> None:
+    """Writes the behaviour that the first organisation showed. Raises CommandError for none."""
+    found = [diagnosis.behaviour for diagnosis in report.diagnoses if diagnosis.behaviour]
+    if not found:
+        raise CommandError(f"Nothing was found out, so {path} is not written")
+    path.write_text(json.dumps(found[0], indent=2) + "\n", "utf-8")
 
 
 def polite_http() -> Http:
@@ -160,6 +186,22 @@ class _Round:
         if their is None or always_probe:
             prober = Prober(exporter, environments)
             self._found.add(self._found.probes, prober.probe(self._documents, self._progress))
+        if always_probe:
+            self._progress(f"{credentials.org_handle}: finding out how the service behaves")
+            self._behaviour(live, environments, introspection=their is not None)
+
+    def _behaviour(
+        self, live: Live, environments: Sequence[Environment], *, introspection: bool
+    ) -> None:
+        today = datetime.now(UTC).date()
+        examiner = Examiner(live, self._settings.tenants[0], today)
+        try:
+            behaviour = examiner.examine(environments, introspection=introspection)
+        except InsightsError as error:
+            self._found.check("behaviour", "note", live.words(error), "Try again later")
+            return
+        self._found.behaviour = behaviour.as_settings()
+        self._found.add(self._found.seen, behaviour.findings())
 
     def _secret(self) -> Credentials | None:
         settings, handle = self._settings, self._found.organization

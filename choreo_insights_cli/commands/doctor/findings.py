@@ -26,7 +26,8 @@ class Finding:
 class Diagnosis:
     """All findings about one organisation. What is in `hidden` is in none of them.
 
-    `documents` are compared with the live schema, `probes` were asked for. `asked` tells whether
+    `documents` are compared with the live schema, `probes` were asked for, `seen` is how the
+    service behaves, and `behaviour` the same as settings of the sandbox. `asked` tells whether
     the Insights API gave any answer, a refusal included. Where a parameter's value comes from an
     option, `options` has that, for what to change.
     """
@@ -38,6 +39,8 @@ class Diagnosis:
     documents: list[Finding] = field(default_factory=list)
     probes: list[Finding] = field(default_factory=list)
     new: list[Finding] = field(default_factory=list)
+    seen: list[Finding] = field(default_factory=list)
+    behaviour: Mapping[str, Any] = field(default_factory=dict)
     asked: bool = False
 
     def check(self, what: str, status: Status, says: str = "", change: str = "") -> None:
@@ -111,6 +114,7 @@ def _described(diagnosis: Diagnosis) -> dict[str, Any]:
         "documents": diagnosis.documents,
         "probes": diagnosis.probes,
         "new": diagnosis.new,
+        "behaviour": diagnosis.seen,
     }
     shown = {part: [_fields(finding) for finding in found] for part, found in parts.items()}
     return {"asked": diagnosis.asked, "well": diagnosis.is_well, **shown}

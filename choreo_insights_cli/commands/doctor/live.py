@@ -72,6 +72,11 @@ class Live:
         secrets = cast("Secrets", _Kept(credentials))
         self._choreo = Choreo(http, self._url, tokens, secrets)
 
+    @property
+    def org_id(self) -> str:
+        """The organisation's id, which queries name."""
+        return self._credentials.org_id
+
     def post(self, query: str, variables: Mapping[str, Any] | None = None) -> Reply:
         """The reply to a query, whatever its status. Raises InsightsError where none came."""
         body = msgspec.json.encode({"query": query, "variables": variables or {}})

@@ -37,6 +37,7 @@ def _parts(diagnosis: Diagnosis) -> Iterator[tuple[str, Sequence[Finding]]]:
     yield "document", list(_grouped(diagnosis.documents))
     yield "asked", list(_grouped(diagnosis.probes))
     yield "new", diagnosis.new
+    yield "behaviour", diagnosis.seen
 
 
 def _grouped(findings: Sequence[Finding]) -> Iterator[Finding]:
