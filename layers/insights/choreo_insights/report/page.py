@@ -15,6 +15,13 @@ _HEADINGS = {
     "api_id": None,
     "application_id": None,
     "id": None,
+    "hours": None,
+    "availability_target": "target",
+    "availability_met": "met",
+    "latency_met": "met",
+    "p95_target_ms": "target ms",
+    "highest_hourly_p95_ms": "highest p95 ms",
+    "hours_above_target": "hours above",
     "state_of_day": "state",
 }
 _STYLE = """
@@ -29,10 +36,11 @@ p { margin: .3rem 0 } .weak { color: var(--weak) }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .87rem; margin-top: .5rem }
 th, td { text-align: left; padding: .25rem .7rem .25rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top } th { font-weight: 600 } .number { text-align: right;
-  font-variant-numeric: tabular-nums }
+  font-variant-numeric: tabular-nums } td.number { white-space: nowrap }
 @media print { body { margin: 0; max-width: none; font-size: 10pt } h2 { break-after: avoid }
   tr { break-inside: avoid } thead { display: table-header-group } .wide { overflow: visible }
-  table { font-size: 8pt } @page { size: A4 landscape; margin: 15mm } }
+  table { font-size: 7pt; width: 100% } th, td { padding-right: .35rem }
+  @page { size: A4 landscape; margin: 15mm } }
 """
 
 
@@ -89,7 +97,9 @@ def _table(table: ReportTable) -> str:
     if not table.rows:
         return f"{head}\n<p>{escape(table.empty)}</p>"
     shown = [n for n, name in enumerate(table.columns) if _HEADINGS.get(name, name)]
-    numeric = {n for n in shown if any(isinstance(row[n], int | float) for row in table.rows)}
+    numeric = {n for n in shown if any(_is_number(row[n]) for row in table.rows)}
+    numeric |= {n for n in shown if table.columns[n] == "price"}
+    region = f'class="wide" tabindex="0" role="region" aria-label="{escape(table.title)}"'
     names = "".join(_cell("th", _heading(table.columns[n]), right=n in numeric) for n in shown)
     rows = [
         "<tr>" + "".join(_cell("td", _text(row[n]), right=n in numeric) for n in shown) + "</tr>"
@@ -98,10 +108,14 @@ def _table(table: ReportTable) -> str:
     more = len(table.rows) - MOST_ROWS
     rest = f"<p>{more:,} more rows are in {escape(table.name)}.csv.</p>" if more > 0 else ""
     return (
-        f'{head}\n<div class="wide"><table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n'
+        f"{head}\n<div {region}><table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n"
         + "\n".join(rows)
         + f"\n</tbody></table></div>\n{rest}"
     )
+
+
+def _is_number(value: Cell) -> bool:
+    return isinstance(value, int | float)
 
 
 def _heading(name: str) -> str:

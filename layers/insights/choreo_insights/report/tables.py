@@ -137,7 +137,7 @@ def _consumers(figures: Figures) -> ReportTable:
     unattributed = ""
     if figures.unattributed:
         unattributed = (
-            f" {figures.unattributed:,} failed requests are not among `failed`, as the service"
+            f" {figures.unattributed:,} failed requests are in no line of the column failed, as the service"
             " gives them no application or no API."
         )
     return ReportTable(
