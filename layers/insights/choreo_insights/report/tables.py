@@ -137,8 +137,8 @@ def _consumers(figures: Figures) -> ReportTable:
     unattributed = ""
     if figures.unattributed:
         unattributed = (
-            f" {figures.unattributed:,} failed requests are in no line of the column failed, as the service"
-            " gives them no application or no API."
+            f" {figures.unattributed:,} failed requests are in no line of the column failed:"
+            " the service gives them no application or no API."
         )
     return ReportTable(
         "consumers",
