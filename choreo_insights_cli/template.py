@@ -54,8 +54,10 @@ class Policy:
 class Template:
     """A template of CloudFormation."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, **samples: str) -> None:
+        """`samples` are values of parameters for what is rendered, in place of their defaults."""
         self.text = path.read_text()
+        self.samples = samples
         self.body: dict[str, Any] = _Loader(self.text).get_single_data()
 
     @cached_property
@@ -104,9 +106,19 @@ class Template:
         if name == "Fn::GetAtt":
             return self._attribute(*argument)
         if name == "Fn::Sub":
-            return re.sub(r"\$\{([^}]+)\}", lambda match: self._substituted(match[1]), argument)
+            text, values = argument if isinstance(argument, list) else (argument, {})
+            own = {key: self.rendered(value) for key, value in values.items()}
+            return re.sub(
+                r"\$\{([^}]+)\}",
+                lambda found: own.get(found[1]) or self._substituted(found[1]),
+                text,
+            )
         if name == "Fn::If":
             return self.rendered(argument[1])
+        if name in ("Fn::Join", "Fn::Split"):
+            delimiter, value = argument
+            value = self.rendered(value)
+            return delimiter.join(value) if name == "Fn::Join" else value.split(delimiter)
         raise KeyError(f"{name} has no rendering: add one to {__file__}")
 
     def _substituted(self, name: str) -> str:
@@ -117,7 +129,8 @@ class Template:
         if name in _PSEUDO:
             return _PSEUDO[name]
         if name in self.parameters:
-            return str(self.parameters[name].get("Default", f"sample-{name.lower()}"))
+            default = self.parameters[name].get("Default", f"sample-{name.lower()}")
+            return str(self.samples.get(name, default))
         if self.resources[name]["Type"] in _ARN_BY_REF:
             return self._attribute(name, "Arn")
         return self._name(name)

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from choreo_insights.aws import aws_failure, error_code
 from choreo_insights.errors import ConfigurationError
+from choreo_insights.redaction import redact
 from choreo_insights.replies import parse_object
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ class Secrets:
                 raise ConfigurationError(f"there is no secret {name!r}: {remedy}") from None
             if error_code(error) == "InvalidRequestException":
                 msg = f"secret {name!r} is being deleted: restore it, or {remedy}"
+                raise ConfigurationError(msg) from None
+            if "AccessDenied" in error_code(error):
+                # The function's policy names each secret with the six characters that Secrets
+                # Manager appends: of one that is not there AWS says the same.
+                said = redact(str(error.response["Error"].get("Message", "")))
+                msg = (
+                    f"secret {name!r} is missing, or this may not read it ({said}): {remedy}, or "
+                    f"deploy the stack again if it is there"
+                )
                 raise ConfigurationError(msg) from None
             raise aws_failure(error, f"reading secret {name!r}") from error
         except BotoCoreError as error:

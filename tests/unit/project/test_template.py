@@ -1,7 +1,9 @@
 """The stack as the template declares it: what the emulator does not show, or drops silently."""
 
+import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,22 @@ def listed(value: Any) -> list[Any]:
 def of_logs(statement: dict[str, Any]) -> bool:
     """Whether a statement lets Step Functions set up its log, by actions without a resource."""
     return set(listed(statement["Action"])) == LOG_DELIVERY
+
+
+def of_secrets(statement: dict[str, Any]) -> bool:
+    """Whether a statement is about reading secrets: three of them together name a few."""
+    return bool(statement["Action"] == "secretsmanager:GetSecretValue")
+
+
+def decision(statements: list[dict[str, Any]], arn: str) -> bool:
+    """What IAM decides: a refusal goes before what is allowed."""
+
+    def applies(statement: dict[str, Any]) -> bool:
+        named = listed(statement.get("Resource") or statement["NotResource"])
+        return any(fnmatchcase(arn, each) for each in named) == ("Resource" in statement)
+
+    effects = {each["Effect"] for each in statements if applies(each)}
+    return effects == {"Allow"}
 
 
 class TestParameters:
@@ -348,11 +366,45 @@ class TestPolicies:
             if each.kind != "PolicyDocument":
                 continue
             for statement in each.statements:
-                for resource in () if of_logs(statement) else listed(statement["Resource"]):
+                if of_logs(statement) or of_secrets(statement):
+                    continue
+                for resource in listed(statement["Resource"]):
                     assert re.fullmatch(r"arn:[^*]+([/:]\*)?", resource)
 
+    @pytest.mark.parametrize("role", ["Token", "Export"])
+    @pytest.mark.parametrize("written", ["acme,globex", "acme, globex", "acme  ,  globex"])
+    def test_a_function_reads_the_secrets_of_its_organisations_alone(
+        self, role: str, written: str
+    ) -> None:
+        template = Template(ROOT / "template.yaml", Organizations=written, SecretPrefix="team/c")
+        (found,) = (each for each in template.policies() if each.resource == f"{role}Policy")
+        statements = [each for each in found.statements if of_secrets(each)]
+
+        def may_read(name: str, place: str = "eu-central-1:111122223333") -> bool:
+            arn = f"arn:aws:secretsmanager:{place}:secret:{name}-A1b2C3"
+            return decision(statements, arn)
+
+        assert may_read("team/c/acme")
+        assert may_read("team/c/globex")
+        for name in ("team/c/hooli", "other/acme", "team/c/x/acme", "team/c/acme-east", "acme"):
+            assert not may_read(name)
+        assert not may_read("team/c/acme", "us-east-1:111122223333")
+        assert not may_read("team/c/acme", "eu-central-1:222233334444")
+
+    def test_as_many_organisations_fit_as_the_parameter_takes(self) -> None:
+        """A role's inline policies have 10,240 characters, without white space."""
+        parameter = TEMPLATE.parameters["Organizations"]
+        handles = ["a" * (parameter["MaxLength"] // 60 - 1)] * 60
+        most = ",".join(handles)
+        assert re.fullmatch(parameter["AllowedPattern"], most)
+        assert not re.fullmatch(parameter["AllowedPattern"], f"{most},b")
+        template = Template(ROOT / "template.yaml", Organizations=most, SecretPrefix="p" * 100)
+        for each in template.policies():
+            if each.kind == "PolicyDocument":
+                assert len(json.dumps(each.document, separators=(",", ":"))) < 10_240 - 500
+
     def test_a_wildcard_resource_has_its_reason_beside_it(self) -> None:
-        lines = [line for line in TEMPLATE.text.splitlines() if re.search(r'Resource: "?\*', line)]
+        lines = [line for line in TEMPLATE.text.splitlines() if re.search(r'Resource: "?\*"', line)]
         assert lines
         assert all(re.search(r" # \w+ \w+", line) for line in lines)
 
