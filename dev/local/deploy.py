@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from dev.local import background
 from dev.local.aws import REGION, LocalAws
 from dev.local.paths import Folder, basic_environment, tool
 
+# With `-backfill` it is a state machine's.
+_LONGEST_NAME = 71
 # Where a build has what its functions know of tables.
 _CATALOGUE = Path("InsightsLayer/python/choreo_insights")
 # sam itself, with PyYAML's parser in C: with the one in Python it spends half of its time there.
@@ -69,6 +72,24 @@ def given_parameters() -> dict[str, str]:
     return given
 
 
+def check_stack_name(name: str) -> None:
+    """Raises WrongUsage for a name that CloudFormation takes and a resource then does not.
+
+    Its state machine is `<name>-backfill`, of 80 characters at the most; Glue folds capitals, so
+    the database would not be found under its name; Parameter Store refuses names whose first part
+    begins with `aws` or `ssm`, so no token could be stored.
+    https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-su-create.html
+    """
+    if not re.fullmatch(rf"[a-z][a-z0-9-]{{0,{_LONGEST_NAME - 1}}}", name, re.ASCII):
+        fault = "is not of small letters, digits and dashes, a letter first and at most"
+        raise WrongUsage(f"STACK_NAME: {name!r} {fault} {_LONGEST_NAME}. Nothing was deployed.")
+    if name.startswith(("aws", "ssm")):
+        raise WrongUsage(
+            f"STACK_NAME: {name!r} begins with {name[:3]!r}, which Parameter Store keeps for AWS,"
+            " so no token could be stored: take another name. Nothing was deployed."
+        )
+
+
 def check_tables(values: Mapping[str, str]) -> None:
     """Raises WrongUsage where the parameter `Tables` names one that is none or switched off."""
     names = options.names(values.get("Tables", "all"))
@@ -118,6 +139,7 @@ def deploy_to_aws() -> None:
     First prints the changes of existing tables. Raises CommandError where they would break existing
     days, or when sam fails.
     """
+    check_stack_name(os.environ.get("STACK_NAME") or STACK_NAME)
     given = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
     values = earlier_parameters(Stack.of_terminal()) | given

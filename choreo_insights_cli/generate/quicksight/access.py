@@ -22,6 +22,15 @@ OWN_DATA_SET = (
     "CreateIngestion",
     "CancelIngestion",
     "UpdateDataSetPermissions",
+    # Of owners since refreshes have a schedule and properties of their own.
+    "CreateRefreshSchedule",
+    "DescribeRefreshSchedule",
+    "ListRefreshSchedules",
+    "UpdateRefreshSchedule",
+    "DeleteRefreshSchedule",
+    "PutDataSetRefreshProperties",
+    "DescribeDataSetRefreshProperties",
+    "DeleteDataSetRefreshProperties",
 )
 OWN_DASHBOARD = (
     "DescribeDashboard",
@@ -65,6 +74,9 @@ def query_role() -> dict[str, Any]:
         "Effect": "Allow",
         "Principal": {"Service": "quicksight.amazonaws.com"},
         "Action": "sts:AssumeRole",
+        # Otherwise a data source of another account could name this role, and the service would
+        # read the dataset for it. Not by aws:SourceArn: which ARN it names is not documented.
+        "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
     }
     return {
         "Type": "AWS::IAM::Role",
@@ -116,6 +128,14 @@ def _statements() -> list[dict[str, Any]]:
             _bucket("BucketName"),
             _bucket("ResultsBucketName"),
         ),
+        # Lake Formation hands out the data that are registered with it by this alone; it knows no
+        # resource. Where nothing is registered it gives nothing.
+        {
+            "Sid": "ReadRegisteredData",
+            "Effect": "Allow",
+            "Action": ["lakeformation:GetDataAccess"],
+            "Resource": "*",
+        },
         _allow("ReadDataset", "s3:GetObject", _bucket("BucketName", "/insights/*")),
         _allow(
             "WriteResults",

@@ -533,6 +533,10 @@ class TestBuckets:
     def test_are_all_looked_at_here(self) -> None:
         assert TEMPLATE.of_type("AWS::S3::Bucket").keys() == {"Dataset", "Results"}
 
+    def test_outlive_their_stack_but_not_a_first_deployment_that_failed(self, bucket: str) -> None:
+        assert TEMPLATE.resources[bucket]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert TEMPLATE.resources[bucket]["UpdateReplacePolicy"] == "Retain"
+
     def test_are_encrypted_and_private(self, bucket: str) -> None:
         written = properties(bucket)
         (rule,) = written["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -563,7 +567,6 @@ class TestBuckets:
 
     def test_the_dataset_keeps_its_history_but_not_for_ever(self) -> None:
         assert properties("Dataset")["VersioningConfiguration"] == {"Status": "Enabled"}
-        assert TEMPLATE.resources["Dataset"]["DeletionPolicy"] == "Retain"
         assert TEMPLATE.resources["Dataset"]["UpdateReplacePolicy"] == "Retain"
         rules = properties("Dataset")["LifecycleConfiguration"]["Rules"]
         versions, uploads, quarantine, budget = rules

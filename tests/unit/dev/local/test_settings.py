@@ -9,11 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.paths import STACK_NAME
 from dev.local import choreo, up
 from dev.local.aws import LocalAws, free_port
 from dev.local.background import Background
 from dev.local.choreo import Sandbox
-from dev.local.deploy import deploy_to_aws, given_parameters, layer_settings, parameters
+from dev.local.deploy import (
+    check_stack_name,
+    deploy_to_aws,
+    given_parameters,
+    layer_settings,
+    parameters,
+)
 from dev.local.paths import Folder, tool
 from dev.local.state import LocalState
 
@@ -33,6 +40,30 @@ GONE = Background(pid=2**22 + 1, born="1")
 def test_parameters_are_read_as_a_shell_reads_words(values: dict[str, str]) -> None:
     text = " ".join(f"{name}={shlex.quote(value)}" for name, value in values.items())
     assert parameters(text) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("aws-insights", "begins with 'aws'"),
+        ("ssmx", "begins with 'ssm'"),
+        ("Choreo", "small letters"),
+        ("1choreo", "a letter first"),
+        ("choreo_insights", "dashes"),
+        ("c" * 72, "at most 71"),
+    ],
+)
+def test_a_stack_name_that_a_resource_does_not_take_is_refused(
+    name: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACK_NAME", name)
+    with pytest.raises(CommandError, match=rf"STACK_NAME: .*{says}.*Nothing was deployed"):
+        deploy_to_aws()
+
+
+@pytest.mark.parametrize("name", [STACK_NAME, "c" * 71, "my-aws-insights", "a1"])
+def test_other_stack_names_are_taken(name: str) -> None:
+    check_stack_name(name)
 
 
 @pytest.mark.parametrize("text", ["Tables", "Tables apis", "=apis", "--x=1", "Tables='apis"])
