@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,7 +10,8 @@ import click
 
 from choreo_insights.dataset.access_rules import ACCESS_RULES_KEY, Rule, decode_rules
 from choreo_insights.dataset.store import Dataset
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import options, paths, spinner
+from choreo_insights_cli.commands.status.reading import settings, wanted
 from choreo_insights_cli.dataset_copy import CACHE, Copy
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.stack import Stack
@@ -99,19 +100,20 @@ def draw(
 
     rules = _rules(stack, group) if group is not None else None
     copy = Copy.of(stack, cache)
-    since = now.astimezone(UTC).date() - timedelta(days=days - 1)
+    ends = last_day(stack)
+    since = (ends or now.astimezone(UTC).date()) - timedelta(days=days - 1)
     files = copy.refresh(needed_tables(SHEETS), since)
     if not files:
         raise CommandError(
             f"The dataset in {copy.bucket} has nothing since {since}: `insights export` fills it."
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    with connect(files, now) as database:
+    with connect(files, now, frozen=ends is not None) as database:
         source = _source(stack)
         if rules is not None:
             restrict(database, rules)
             source = f"what {group} may see"
-        about = About(source, now, _note(stack))
+        about = About(source, now, _note(stack, ends))
         out.write_text(draw_page(database, about), "utf-8")
     return Drawn(out, len(files))
 
@@ -142,6 +144,19 @@ def _source(stack: Stack) -> str:
     return f"{stack.parameters['Organizations'].replace(',', ', ')} (stack {stack.name})"
 
 
-def _note(stack: Stack) -> str:
+def last_day(stack: Stack) -> date | None:
+    """The last day of a dataset that has ended, None where it goes on or is empty."""
+    if stack.parameters.get("Frozen") != "true":
+        return None
+    chosen = settings(stack.parameters, paths.catalogue())
+    bucket = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
+    return wanted(chosen, bucket, datetime.now(UTC)).ends
+
+
+def _note(stack: Stack, ends: date | None) -> str:
     host = urlsplit(stack.parameters["InsightsUrl"]).hostname
-    return "Synthetic data from the sandbox" if host in _LOCAL else ""
+    notes = (
+        "Synthetic data from the sandbox" if host in _LOCAL else "",
+        f"The dataset is frozen and ends on {ends}" if ends else "",
+    )
+    return ". ".join(filter(None, notes))

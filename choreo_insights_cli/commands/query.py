@@ -190,7 +190,8 @@ def _by_duckdb(stack: Stack, sql: str) -> QueryResult:
         text = views.translated(sql, now)
         needed = {table for name in views.names(sql) for table in views.tables_of(name)}
         files = Copy.of(stack, CACHE).refresh(needed, _BEGINNING)
-        with views.connect(files, now, own) as database:
+        frozen = stack.parameters.get("Frozen") == "true"
+        with views.connect(files, now, own, frozen=frozen) as database:
             found = database.execute(text)
             names = [column[0] for column in found.description or ()]
             return QueryResult(names, [tuple(map(_plain, row)) for row in found.fetchall()])

@@ -12,6 +12,12 @@ from choreo_insights_cli.generate.glue import HEADER, dump, logical_id
 from choreo_insights_cli.sql.statements import TRINO_TYPES, Statement, View, ViewColumn
 
 _COMMENT = "Presto View"
+# A view may ask for it as '${Frozen}', in its text.
+_FROZEN = {
+    "Type": "String",
+    "Description": "Whether the dataset has ended.",
+    "AllowedValues": ["false", "true"],
+}
 _DATABASE = {"Type": "String", "Description": "The Glue database."}
 
 
@@ -19,7 +25,7 @@ def render_views(views: Iterable[View]) -> str:
     """The template of the views as YAML text."""
     return HEADER + dump(
         "The dataset's views in the Glue catalogue.",
-        {"DatabaseName": _DATABASE},
+        {"DatabaseName": _DATABASE, "Frozen": _FROZEN},
         {logical_id(view.name, "View"): _view(view) for view in views},
     )
 

@@ -92,11 +92,14 @@ def connect(
     files: Iterable[Path],
     now: datetime | None = None,
     own: Mapping[str, Sequence[Column]] = MappingProxyType({}),
+    *,
+    frozen: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """A database with the dataset's tables, read from files named as in S3, and all views.
 
     A file is in `<table>/day=<day>/`, or in `<table>/` where the table has no partitions. A table
-    without files is empty. `own` are the columns of the user's own tables.
+    without files is empty. `own` are the columns of the user's own tables. `frozen` says that the
+    dataset has ended, as the views' template is given it.
     """
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
@@ -111,7 +114,8 @@ def connect(
         columns = ", ".join(
             f'CAST("{c.name}" AS {_TYPES[c.type]}) AS "{c.name}"' for c in view.columns
         )
-        select = translated(view.statement.text, now)
+        text = view.statement.text.replace("${Frozen}", str(frozen).lower())
+        select = translated(text, now)
         # Names and texts of this project's own files; nothing of it comes from outside.
         statement = f'CREATE VIEW "{view.name}" AS SELECT {columns} FROM ({select})'  # nosec B608
         database.execute(statement)

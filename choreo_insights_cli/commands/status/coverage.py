@@ -21,13 +21,14 @@ from choreo_insights.dataset.store import Stored
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What the stack's parameters say of the export."""
+    """What the stack's parameters say of the export. `frozen`: the dataset has ended."""
 
     organizations: tuple[str, ...]
     tables: tuple[Table, ...]
     since: date
     settle_hours: float
     stale_after_hours: float
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,10 @@ class Listings:
         """The objects of a place."""
         return self._found.get((table, key_name), {})
 
+    def newest(self) -> date | None:
+        """The newest day of all."""
+        return max((max(days) for days in self._found.values()), default=None)
+
     def key_names(self, table: str | None = None) -> set[str]:
         """The places of a table, or of all."""
         return {name for of, name in self._found if table in (None, of)}
@@ -151,7 +156,9 @@ class ExpectedDataset:
             for known in each
             if not known.listed
         }
-        today = now.astimezone(UTC).date()
+        # After the last day of a dataset that has ended nothing is missing.
+        self.ends = listings.newest() if settings.frozen else None
+        today = self.ends or now.astimezone(UTC).date()
         self._today = today
         young = now - day_start(today) < timedelta(hours=settings.stale_after_hours)
         # The first run of a day comes when the schedule says: until then nothing is missing.

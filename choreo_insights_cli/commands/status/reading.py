@@ -47,7 +47,10 @@ class Checks:
 
 @dataclass(frozen=True)
 class Status:
-    """All that `insights status` tells. `checks` is None where none was made."""
+    """All that `insights status` tells. `checks` is None where none was made.
+
+    `ends` is the last day of a dataset that has ended.
+    """
 
     stack: str
     now: datetime
@@ -55,6 +58,7 @@ class Status:
     standings: Mapping[TablePlace, Standing]
     unknown: Sequence[str]
     checks: Checks | None
+    ends: date | None = None
 
 
 def read(stack: Stack, now: datetime, *, everything: bool) -> Status:
@@ -86,6 +90,8 @@ def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> ExportSetti
         since=date.fromisoformat(parameters["ExportSince"]),
         settle_hours=float(parameters["SettleHours"]),
         stale_after_hours=float(parameters["StaleAfterHours"]),
+        # 0.1.0 does not know it.
+        frozen=parameters.get("Frozen") == "true",
     )
 
 
@@ -126,7 +132,7 @@ class _Reader:
         tried = self._tried(listed[RUNS], there.looked_for(), there.environments)
         standings = there.standings(tried)
         checks = self._checks(listed[CHECKS])
-        return Status(name, now, chosen.since, standings, there.unknown(), checks)
+        return Status(name, now, chosen.since, standings, there.unknown(), checks, there.ends)
 
     def wanted(
         self, chosen: ExportSettings, listed: Mapping[str, Mapping[str, Stored]], now: datetime

@@ -43,6 +43,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "stack": status.stack,
         "at": status.now.isoformat(),
         "since": status.since.isoformat(),
+        "ends": status.ends.isoformat() if status.ends else None,
         "whole": is_whole(status),
         **_figures(total, status.now),
         "organizations_without_data": list(status.unknown),
@@ -93,6 +94,9 @@ def show(status: Status, console: Console, *, everything: bool) -> None:
 def lines(status: Status, *, everything: bool) -> Iterable[Text]:
     when = f"{status.now:%Y-%m-%d %H:%M} UTC"
     yield Text(f"{status.stack}, {when}: the dataset since {status.since}", style="bold")
+    if status.ends:
+        text = f"frozen: the dataset ends on {status.ends}, its last day; nothing exports any more"
+        yield Text(text, style="yellow")
     yield Text()
     names = _LEFT if everything else ("table", *_LEFT[3:])
     shown: list[tuple[Mapping[str, str], Standing]] = [

@@ -28,6 +28,7 @@ _PARAMETERS = {
     "PrincipalArn": "The QuickSight user or group that owns what is made here.",
     "HistoryDays": "Days back from today that QuickSight keeps.",
     "Rules": "Whether the table access_rules says who sees what: true or false.",
+    "Frozen": "Whether the dataset has ended: then nothing is refreshed, and the title says so.",
 }
 _IDS = {"AwsAccountId": {"Ref": "AWS::AccountId"}}
 
@@ -42,7 +43,10 @@ def render(sheets: Sequence[Sheet], views: Sequence[View]) -> str:
             name: {"Type": "String", "Description": meaning}
             for name, meaning in _PARAMETERS.items()
         },
-        "Conditions": {datasets.HAS_RULES: {"Fn::Equals": [{"Ref": "Rules"}, "true"]}},
+        "Conditions": {
+            datasets.HAS_RULES: {"Fn::Equals": [{"Ref": "Rules"}, "true"]},
+            "GoesOn": {"Fn::Equals": [{"Ref": "Frozen"}, "false"]},
+        },
         "Resources": {
             "QueryRole": query_role(),
             "QueryPolicy": query_policy(),
@@ -140,7 +144,13 @@ def _dashboard(sheets: Sequence[Sheet], sets: Sequence[datasets.DataSet]) -> dic
         "Properties": {
             **_IDS,
             "DashboardId": {"Ref": "StackName"},
-            "Name": {"Fn::Sub": "Choreo Insights (${StackName})"},
+            "Name": {
+                "Fn::If": [
+                    "GoesOn",
+                    {"Fn::Sub": "Choreo Insights (${StackName})"},
+                    {"Fn::Sub": "Choreo Insights (${StackName}), ended: no newer days follow"},
+                ]
+            },
             "ThemeArn": {"Fn::GetAtt": ["Theme", "Arn"]},
             "Permissions": [granted(OWN_DASHBOARD)],
             # One visual's mistake shows in its place, and does not take the stack along.

@@ -308,6 +308,7 @@ def _schedule(
     }
     resource = {
         "Type": "AWS::QuickSight::RefreshSchedule",
+        "Condition": "GoesOn",
         "DependsOn": each.logical_id,
         "Properties": properties,
     }

@@ -1,5 +1,6 @@
 -- How fresh and complete each table is
--- Grain: organisation, environment, table, over the last 92 days.
+-- Grain: organisation, environment, table, over the last 92 days; over all days where the
+--   dataset has ended.
 -- An organisation's own lists have no environment. Of an environment that is not listed any more
 -- the days up to the last list count. A table that runs no longer try, as it was taken out of the
 -- parameter Tables, is neither stale nor incomplete.
@@ -7,7 +8,7 @@
 -- data_until: Up to when there is data (UTC).
 -- last_success: When the newest try that was stored or confirmed ended (UTC).
 -- age_hours: Hours since last_success, at the time of the query; null for an environment that is
---   not listed any more, and for a table that is not exported any more.
+--   not listed any more, for a table that is not exported any more, and where the dataset has ended.
 -- last_try: When the newest try of the table ended (UTC).
 -- last_status: What became of the newest try: exported, unchanged, failed, kept or overtaken.
 -- first_day: The first day that was tried.
@@ -22,6 +23,7 @@
 -- exported_now: Whether runs still try the table: it was tried in the two days before the newest try
 --   of any table of the environment.
 -- days_unconfirmed: Days that were closed although the source kept giving less than is stored.
+-- dataset_ends: The dataset's last day, where the service has ended (parameter Frozen); else null.
 WITH days AS (
   SELECT
     d.day, d.organization, d.environment, d.environment_id, d.table_name, d.is_list, d.covers,
@@ -32,7 +34,9 @@ WITH days AS (
   LEFT JOIN environment_names AS e
     ON e.organization = d.organization AND e.environment_id = d.environment_id
   WHERE
-    d.day >= current_date - INTERVAL '92' DAY
+    d.day >= CASE
+      WHEN '${Frozen}' = 'true' THEN DATE '2000-01-01' ELSE current_date - INTERVAL '92' DAY
+    END
     AND (d.day <= e.last_listed OR coalesce(e.listed_now, true))
 ),
 places AS (
@@ -87,7 +91,7 @@ SELECT
   data_until,
   last_success,
   CASE
-    WHEN listed_now AND exported_now
+    WHEN listed_now AND exported_now AND '${Frozen}' <> 'true'
       THEN
         date_diff('second', last_success, CAST(current_timestamp AT TIME ZONE 'UTC' AS timestamp))
         / 3600e0
@@ -102,5 +106,6 @@ SELECT
   last_error,
   days_kept,
   days_unconfirmed,
-  exported_now
+  exported_now,
+  CASE WHEN '${Frozen}' = 'true' THEN max(newest_day) OVER () END AS dataset_ends
 FROM spans
