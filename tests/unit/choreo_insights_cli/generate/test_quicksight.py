@@ -78,6 +78,8 @@ def resolved(node: Any) -> Any:  # noqa: PLR0911 - one for each function of Clou
         return PARAMETERS[node["Ref"]]
     if node.keys() == {"Fn::Sub"}:
         return re.sub(r"\$\{([^}]+)\}", lambda match: PARAMETERS[match[1]], node["Fn::Sub"])
+    if node.keys() == {"Fn::If"}:
+        return resolved(node["Fn::If"][1])
     if node.keys() == {"Fn::GetAtt"}:
         resource, attribute = node["Fn::GetAtt"]
         assert resource in TEMPLATE.resources
@@ -691,9 +693,18 @@ class TestTemplate:
         assert len(TEMPLATE.text.encode()) < 1_000_000
         assert len(TEMPLATE.resources) <= 500
 
-    def test_every_schedule_waits_for_its_data_set(self) -> None:
+    def test_the_title_says_that_the_dataset_has_ended(self) -> None:
+        (dashboard,) = TEMPLATE.of_type("AWS::QuickSight::Dashboard").values()
+        condition, _, ended = dashboard["Name"]["Fn::If"]
+        assert TEMPLATE.body["Conditions"][condition] == {
+            "Fn::Equals": [{"Ref": "Frozen"}, "false"]
+        }
+        assert "ended: no newer days follow" in ended["Fn::Sub"]
+
+    def test_every_schedule_waits_for_its_data_set_and_ends_with_the_dataset(self) -> None:
         for each in TEMPLATE.resources.values():
             if each["Type"] == "AWS::QuickSight::RefreshSchedule":
+                assert each["Condition"] == "GoesOn"
                 data_set = TEMPLATE.resources[each["DependsOn"]]
                 assert data_set["Properties"]["DataSetId"] == each["Properties"]["DataSetId"]
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from choreo_insights.catalogue import load
+from choreo_insights_cli.sql.duckdb import connect
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY
 from tests.unit.choreo_insights_cli.sql.literal import Literal, Row
 
@@ -81,6 +82,18 @@ def test_kept_days_are_reported_until_they_are_closed(dataset: Literal):
     assert row["days_kept"] == 1
     dataset.ledger(DAY, entry("exported", LATE + timedelta(minutes=1), True, rows=1))
     assert dataset.saved("what_is_missing", EARLY + timedelta(hours=1)) == []
+
+
+def test_a_dataset_that_has_ended_says_so_long_after(dataset: Literal):
+    dataset.ledger(DAY, entry("exported", LATE, True, rows=1))
+    sql = "SELECT days_exported, age_hours, dataset_ends FROM export_freshness"
+    later = NOW + timedelta(days=400)
+    assert dataset.rows(sql, now=later) == []
+    ended = connect(dataset.files, later, frozen=True)
+    assert ended.execute(sql).fetchall() == [(1, None, DAY)]
+    ((_, age, ends),) = dataset.rows(sql)
+    assert age is not None
+    assert ends is None
 
 
 def test_a_day_that_the_source_answers_with_less_is_not_complete(dataset: Literal):

@@ -119,6 +119,7 @@ def test_athena_can_decode_a_view():
         assert described["Description"] == "Presto View"
         empty, (before, encoded, after) = described["ViewOriginalText"]["Fn::Join"]
         text = encoded["Fn::Base64"]["Fn::Sub"].replace("${DatabaseName}", "insights")
+        text = text.replace("'${Frozen}'", "'false'")
         assert "${" not in text
         whole = empty.join([before, base64.b64encode(text.encode()).decode(), after])
         assert whole.startswith("/* Presto View: ")
@@ -127,7 +128,7 @@ def test_athena_can_decode_a_view():
         assert len(whole) < 409_600
         definition = json.loads(base64.b64decode(whole[len("/* Presto View: ") : -3]))
         assert (definition["catalog"], definition["schema"]) == ("awsdatacatalog", "insights")
-        assert definition["originalSql"] == view.statement.text
+        assert definition["originalSql"] == view.statement.text.replace("${Frozen}", "false")
         columns = described["StorageDescriptor"]["Columns"]
         assert [c["name"] for c in definition["columns"]] == [c["Name"] for c in columns]
         assert [statements.TRINO_TYPES[c["Type"]] for c in columns] == [
