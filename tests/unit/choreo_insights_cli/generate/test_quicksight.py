@@ -696,9 +696,8 @@ class TestTemplate:
     def test_the_title_says_that_the_dataset_has_ended(self) -> None:
         (dashboard,) = TEMPLATE.of_type("AWS::QuickSight::Dashboard").values()
         condition, _, ended = dashboard["Name"]["Fn::If"]
-        assert TEMPLATE.body["Conditions"][condition] == {
-            "Fn::Equals": [{"Ref": "Frozen"}, "false"]
-        }
+        equal = {"Fn::Equals": [{"Ref": "Frozen"}, "false"]}
+        assert TEMPLATE.body["Conditions"][condition] == equal
         assert "ended: no newer days follow" in ended["Fn::Sub"]
 
     def test_every_schedule_waits_for_its_data_set_and_ends_with_the_dataset(self) -> None:
