@@ -299,9 +299,8 @@ class TestRules:
     RULES = TEMPLATE.resources["AccessRulesDataSet"]
 
     def test_every_data_set_is_under_the_rules_where_they_are_wanted(self) -> None:
-        assert TEMPLATE.body["Conditions"] == {
-            "HasRules": {"Fn::Equals": [{"Ref": "Rules"}, "true"]}
-        }
+        wanted = {"Fn::Equals": [{"Ref": "Rules"}, "true"]}
+        assert TEMPLATE.body["Conditions"]["HasRules"] == wanted
         for properties in DATA_SETS.values():
             condition, rules, otherwise = properties["RowLevelPermissionDataSet"]["Fn::If"]
             assert (condition, otherwise) == ("HasRules", {"Ref": "AWS::NoValue"})
