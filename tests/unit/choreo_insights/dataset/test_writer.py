@@ -8,7 +8,7 @@ import pytest
 from choreo_insights.catalogue import Table, load
 from choreo_insights.dataset.coverage import closes_at, gives_up_at, is_closed
 from choreo_insights.dataset.file import File
-from choreo_insights.dataset.parquet import decode
+from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.dataset.store import Stored
 from choreo_insights.dataset.writer import KnownApis, Writer, Written
@@ -240,3 +240,41 @@ def test_a_list_may_shrink():
     table = load().table("providers")
     place = Place(table, {"a": [5, 7]})
     assert place.write({}).verdict == "exported"
+
+
+# Files of releases in which `api_id` was what the response named the API
+
+
+def older(place: Place, rows: list[tuple[str | None, str | None, int, int]]) -> None:
+    """Puts an object without `answered_api_id`: rows of name, resolved id, hour and count."""
+    columns = [column for column in place.table.columns if column.name != "answered_api_id"]
+    names = ("api_id", "api_id_resolved", "time_span", "count")
+    values = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    body = encode(columns, {**values, "organization": ["acme"] * len(rows)}, len(rows))
+    place.dataset.put(place.partition.key, body, asked=ASKED - timedelta(days=1), run="old")
+    place.listed = Stored(place.object.written, place.object.etag)
+
+
+def test_sums_over_several_apis_give_way_to_the_rows_of_each(usage: Table):
+    place = Place(usage, {})
+    older(place, [(None, None, 0, 12), ("Orders - v1", None, 1, 3)])
+    written = place.write({"a": [5, 3], "b": [7]})
+    assert (written.verdict, written.rows) == ("exported", 3)
+    assert place.counts == {"a": [5, 3], "b": [7]}
+
+
+def test_rows_of_each_api_that_are_fewer_than_a_sum_are_refused(usage: Table):
+    place = Place(usage, {})
+    older(place, [(None, None, 0, 12)])
+    written = place.write({"a": [5], "b": [6]})
+    assert written.verdict == "kept"
+    assert "lower count" in (written.reason or "")
+
+
+def test_stored_rows_of_an_api_that_is_gone_get_its_id(usage: Table):
+    place = Place(usage, {})
+    older(place, [("Gone - v1", "gone", 0, 2), ("a", "a", 0, 5)])
+    assert place.write({"a": [6]}).rows == 2
+    found = decode(place.object.body)
+    rows = sorted(zip(found["api_id"], found["answered_api_id"], found["count"], strict=True))
+    assert rows == [("a", None, 6), ("gone", "Gone - v1", 2)]
