@@ -35,7 +35,7 @@ _OWN = {RUNS, CHECKS, "registry_environments", "registry_names"}
 
 
 @dataclass(frozen=True)
-class Hours:
+class HourlyRuns:
     """What a day of hourly runs took, in the mean of two days."""
 
     requests: float
@@ -48,7 +48,7 @@ class Hours:
     ledger_objects: int
 
 
-def measure() -> Hours:
+def measure() -> HourlyRuns:
     """Runs three days, of which the last two count. Raises BenchError where a run fails."""
     environments = tuple(EnvironmentSpec(f"Environment {n}") for n in range(ENVIRONMENTS))
     organization = OrganizationSpec(
@@ -60,7 +60,7 @@ def measure() -> Hours:
         return _measured(sandbox)
 
 
-def _measured(sandbox: SandboxServer) -> Hours:
+def _measured(sandbox: SandboxServer) -> HourlyRuns:
     s3: Any = MemoryS3(_FIRST)
     access = Sandbox(sandbox.url)
     config = settings_of(sandbox.url, "bench", _FIRST.date() - timedelta(days=1), "all")
@@ -78,7 +78,7 @@ def _measured(sandbox: SandboxServer) -> Hours:
         if op == "PutObject" and place not in {*_OWN, "state"}
     )
     first = f"insights/{RUNS}/day={(_FIRST.date() - timedelta(days=1)).isoformat()}/"
-    return Hours(
+    return HourlyRuns(
         requests=sandbox.statistics.queries / _DAYS,
         queries=sum(sandbox.statistics.root_fields.values()) / _DAYS,
         data_writes=data / _DAYS,

@@ -11,7 +11,7 @@ from choreo_insights_cli.costs.prices import load as load_prices
 from dev.bench.conversion import DLT, FLOOR, JOBS, OURS, WRANGLERS, Conversion
 from dev.bench.exports import APIS, APPLICATIONS, TABLES, Requests
 from dev.bench.hours import APIS as HOURLY_APIS
-from dev.bench.hours import ENVIRONMENTS, Hours
+from dev.bench.hours import ENVIRONMENTS, HourlyRuns
 from dev.bench.imports import Imports
 from dev.bench.place import Timing
 
@@ -72,7 +72,7 @@ def requests_target(requests: Requests) -> Target:
     return Target("Requests per query, one environment-day", requests.share, 1 / 15, at_least=False)
 
 
-def day_targets(one: Requests, hours: Hours) -> Iterator[Target]:
+def day_targets(one: Requests, hours: HourlyRuns) -> Iterator[Target]:
     """What a day of hourly runs asks of the service and of S3."""
     yield Target("Requests, one environment-day", one.requests, 40, at_least=False)
     places = f"{ENVIRONMENTS} environments of {HOURLY_APIS} APIs"
@@ -158,7 +158,7 @@ def _milliseconds(imports: Sequence[Imports]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _counted(hours: Hours) -> list[tuple[str, str]]:
+def _counted(hours: HourlyRuns) -> list[tuple[str, str]]:
     return [
         ("queries", f"{hours.queries:,.0f}"),
         ("requests to Insights", f"{hours.requests:,.0f}"),
@@ -176,7 +176,7 @@ def page(
     rounds: int,
     windows: Mapping[int, Timing],
     requests: Requests,
-    hours: Hours,
+    hours: HourlyRuns,
     imports: Sequence[Imports],
 ) -> str:
     """The page `docs/generated/benchmarks.md`."""
