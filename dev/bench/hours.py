@@ -19,7 +19,7 @@ from choreo_insights.export.insights_api import Choreo
 from choreo_insights.export.run import Export
 from choreo_insights.http import Http
 from dev.bench.errors import BenchError
-from dev.bench.jobs.backfill import Sandbox, Tokens, settings_of
+from dev.bench.jobs.backfill import OneToken, SandboxAccess, settings_of
 from dev.bench.memory_s3 import MemoryS3
 from dev.bench.world import HANDLE
 from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
@@ -62,7 +62,7 @@ def measure() -> HourlyRuns:
 
 def _measured(sandbox: SandboxServer) -> HourlyRuns:
     s3: Any = MemoryS3(_FIRST)
-    access = Sandbox(sandbox.url)
+    access = SandboxAccess(sandbox.url)
     config = settings_of(sandbox.url, "bench", _FIRST.date() - timedelta(days=1), "all")
     hours = [_FIRST + timedelta(hours=n) for n in range((_DAYS + 1) * _HOURS)]
     for number, now in enumerate(hours):
@@ -89,8 +89,8 @@ def _measured(sandbox: SandboxServer) -> HourlyRuns:
     )
 
 
-def _run(config: ExportConfig, s3: Any, access: Sandbox, now: datetime) -> None:
-    tokens: Any = Tokens(access)
+def _run(config: ExportConfig, s3: Any, access: SandboxAccess, now: datetime) -> None:
+    tokens: Any = OneToken(access)
     secrets: Any = access
     catalogue = load()
     run = Export(

@@ -33,7 +33,7 @@ class _Token:
     access_token: str
 
 
-class Sandbox:
+class SandboxAccess:
     """The sandbox's secrets and its token, in place of those in AWS."""
 
     def __init__(self, url: str) -> None:
@@ -63,10 +63,10 @@ class Sandbox:
         return _Token(reply.json()["access_token"])
 
 
-class Tokens:
+class OneToken:
     """One token, in place of those that the token function mints."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: SandboxAccess) -> None:
         self._token = sandbox.new_token()
 
     def get(self, organization: str) -> _Token:
@@ -102,11 +102,11 @@ class _BackfillJob:
         self._args = args
         self._config = settings_of(args.url, args.bucket, args.first, args.tables, args.most)
         self._dataset = Dataset(boto3.client("s3"), args.bucket)
-        self._sandbox = Sandbox(args.url)
+        self._sandbox = SandboxAccess(args.url)
 
     def run(self) -> int:
         """Returns the number of rows."""
-        tokens: Any = Tokens(self._sandbox)
+        tokens: Any = OneToken(self._sandbox)
         secrets: Any = self._sandbox
         catalogue = load()
         event = {"from": self._args.first.isoformat(), "to": self._args.last.isoformat()}
