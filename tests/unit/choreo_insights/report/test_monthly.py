@@ -39,7 +39,8 @@ class Topic:
 
     def publish(self, **message: str) -> None:
         if self.fails:
-            raise ClientError({"Error": {"Code": "AuthorizationError"}}, "Publish")
+            said = {"Code": "AuthorizationError", "Message": "not authorized: SNS:Publish"}
+            raise ClientError({"Error": said}, "Publish")
         assert message["TopicArn"] == "arn:topic"
         self.messages.append((message["Subject"], message["Message"]))
 
@@ -130,7 +131,10 @@ def test_a_month_with_an_unconfirmed_day_waits_eight_days_and_names_it(place: Pl
 
 def test_a_report_that_could_not_be_published_is_published_later(place: Place) -> None:
     place.topic.fails = True
-    with pytest.raises(InsightsError, match="acme: publishing the report's location failed"):
+    with pytest.raises(
+        InsightsError,
+        match=r"location failed .*: not authorized: SNS:Publish\. Deploy the stack again",
+    ):
         place.run()
     place.topic.fails = False
     assert place.status() == "written"
