@@ -22,7 +22,7 @@ from dev.bench.errors import BenchError
 from dev.bench.jobs.backfill import OneToken, SandboxAccess, settings_of
 from dev.bench.memory_s3 import MemoryS3
 from dev.bench.world import HANDLE
-from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, SandboxSettings, World
 
 ENVIRONMENTS, APIS, APPLICATIONS = 3, 100, 20
 MOST_QUERIES = 40
@@ -54,7 +54,7 @@ def measure() -> HourlyRuns:
     organization = OrganizationSpec(
         HANDLE, apis=APIS, applications=APPLICATIONS, environments=environments
     )
-    settings = Settings(now=_FIRST, token_lifetime=_DAYS * 48 * 3600)
+    settings = SandboxSettings(now=_FIRST, token_lifetime=_DAYS * 48 * 3600)
     with SandboxServer(World(organizations=[organization]), settings) as sandbox:
         sandbox.faults.add("complexity", times=None, size=MOST_QUERIES)
         return _measured(sandbox)

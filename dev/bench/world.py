@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dev.sandbox import Settings, World
+from dev.sandbox import SandboxSettings, World
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 
 HANDLE = "synthetic"
@@ -19,6 +19,6 @@ def world(apis: int, applications: int) -> World:
     return World(organizations=[organization])
 
 
-def settings() -> Settings:
+def settings() -> SandboxSettings:
     """The clock stands still, and a token lasts for the whole run."""
-    return Settings(now=NOW, token_lifetime=24 * 3600)
+    return SandboxSettings(now=NOW, token_lifetime=24 * 3600)

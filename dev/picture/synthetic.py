@@ -28,8 +28,8 @@ from choreo_insights.dataset.registry import (
 )
 from choreo_insights.times import microseconds
 from dev.sandbox.expected import expected_rows
-from dev.sandbox.world import Environment as Place
 from dev.sandbox.world import Organization, World
+from dev.sandbox.world import SandboxEnvironment as Place
 
 # The stack's own default.
 _SETTLE_HOURS = 24

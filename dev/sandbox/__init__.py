@@ -5,7 +5,7 @@ It behaves as the public facts say, over synthetic traffic that is the same for 
 
 from dev.sandbox.faults import Fault
 from dev.sandbox.server import SandboxServer
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec, World
 
 __all__ = [
@@ -13,6 +13,6 @@ __all__ = [
     "Fault",
     "OrganizationSpec",
     "SandboxServer",
-    "Settings",
+    "SandboxSettings",
     "World",
 ]

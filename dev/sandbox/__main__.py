@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from dev.sandbox.server import SandboxServer
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.world import DEFAULT_ORGANIZATIONS, OrganizationSpec, World
 
 
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = Settings()
+    settings = SandboxSettings()
     try:
         if given.like:
             settings.update(json.loads(given.like.read_text("utf-8")))

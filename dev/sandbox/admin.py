@@ -24,13 +24,13 @@ from urllib.parse import parse_qsl
 from dev.sandbox.changes import CHANGES
 from dev.sandbox.expected import expected_rows
 from dev.sandbox.lapses import Lapse
-from dev.sandbox.replies import Reply, of_json
+from dev.sandbox.replies import SandboxReply, of_json
 from dev.sandbox.service import Service
 
 PREFIX = "/sandbox/"
 
 
-def administer(service: Service, method: str, path: str, body: bytes) -> Reply:
+def administer(service: Service, method: str, path: str, body: bytes) -> SandboxReply:
     """The reply of an endpoint; 400 with a reason for a bad request."""
     name, _, query = path.removeprefix(PREFIX).partition("?")
     table = {"GET": _READ, "POST": _CHANGE}.get(method, {})

@@ -11,9 +11,9 @@ from typing import Any
 
 from dev.sandbox.world import (
     Api,
-    Environment,
     EnvironmentSpec,
     Organization,
+    SandboxEnvironment,
     World,
     make_api,
     make_environment,
@@ -33,7 +33,9 @@ def order_environments(world: World, handle: str, ids: Sequence[str]) -> None:
     world.change(replace(own, environments=ordered))
 
 
-def add_environment(world: World, handle: str, spec: EnvironmentSpec, at: int) -> Environment:
+def add_environment(
+    world: World, handle: str, spec: EnvironmentSpec, at: int
+) -> SandboxEnvironment:
     """Makes an environment at this instant; the APIs of the first one are deployed in it."""
     own = world.organization(handle)
     known = {e.id for e in (*own.environments, *own.deleted)}
@@ -99,7 +101,7 @@ def multiply(world: World, handle: str, environment: str, day: date, quarters: i
     )
 
 
-def _with_apis(environment: Environment, changed: dict[Api, Api]) -> Environment:
+def _with_apis(environment: SandboxEnvironment, changed: dict[Api, Api]) -> SandboxEnvironment:
     return replace(
         environment,
         apis=tuple(changed.get(api, api) for api in environment.apis),
@@ -111,7 +113,10 @@ def _with_apis(environment: Environment, changed: dict[Api, Api]) -> Environment
 
 
 def _change(
-    world: World, handle: str, environment: str, how: Callable[[Environment], Environment]
+    world: World,
+    handle: str,
+    environment: str,
+    how: Callable[[SandboxEnvironment], SandboxEnvironment],
 ) -> None:
     own: Organization = world.organization(handle)
     world.change(

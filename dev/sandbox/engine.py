@@ -22,14 +22,14 @@ from graphql import (
 from graphql.validation import NoSchemaIntrospectionCustomRule
 
 from dev.sandbox import lists, reports, series, totals
-from dev.sandbox.filters import Args, Asked
+from dev.sandbox.filters import Args, QueryContext
 
 SCHEMA = Path(__file__).parents[2] / "choreo_insights_cli/catalogue/schema.graphql"
 NEWER = SCHEMA.with_name("newer.graphql")
 _LIST = "[APIUsageOverTime]"
 _NEWER = "extend type Environment { region: String }" + NEWER.read_text("utf-8")
 
-RESOLVERS: Mapping[str, Callable[[Asked, Args], Any]] = {
+RESOLVERS: Mapping[str, Callable[[QueryContext, Args], Any]] = {
     "listAllAPI": lists.list_all_api,
     "listApplications": lists.list_applications,
     "listProviders": lists.list_providers,
@@ -94,8 +94,8 @@ def schema(*, newer_fields: bool = False, usage_as_object: bool = False) -> Grap
     return built
 
 
-def _resolver(function: Callable[[Asked, Args], Any]) -> Callable[..., Any]:
-    def resolve(_root: None, info: GraphQLResolveInfo[Asked], **args: Any) -> Any:
+def _resolver(function: Callable[[QueryContext, Args], Any]) -> Callable[..., Any]:
+    def resolve(_root: None, info: GraphQLResolveInfo[QueryContext], **args: Any) -> Any:
         return function(info.context.by(info.field_name, args), args)
 
     return resolve
@@ -132,7 +132,7 @@ def root_fields(document: DocumentNode) -> dict[str, str]:
 
 def run(
     document: DocumentNode,
-    asked: Asked,
+    asked: QueryContext,
     variables: dict[str, Any] | None,
     operation: str | None,
 ) -> tuple[dict[str, Any], list[BaseException]]:
@@ -152,5 +152,5 @@ def run(
     return dict(result.formatted), list(raised)
 
 
-def _value(source: Any, info: GraphQLResolveInfo[Asked], **_args: Any) -> Any:
+def _value(source: Any, info: GraphQLResolveInfo[QueryContext], **_args: Any) -> Any:
     return source[info.field_name]

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 from dev.sandbox.expectation import daily, hourly, lists, reports
 from dev.sandbox.expectation.day import Day, Row
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.world import World
 
 TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
@@ -37,7 +37,7 @@ def expected_rows(
     day: date,
     now: datetime,
     *,
-    settings: Settings | None = None,
+    settings: SandboxSettings | None = None,
     tenants: Sequence[str] = (),
 ) -> list[Row]:
     """The rows of one partition, without `exported_at`.
@@ -48,7 +48,7 @@ def expected_rows(
     """
     own = world.organization(organization)
     place = own.environment(environment) if environment is not None else None
-    asked = Day(own, place, day, now, settings or Settings())
+    asked = Day(own, place, day, now, settings or SandboxSettings())
     common: Row = {
         "organization": organization,
         "environment": place.name if place else None,

@@ -11,9 +11,9 @@ from dev.sandbox.grouping import Groups
 from dev.sandbox.lapses import Lapse, thinned, without
 from dev.sandbox.paging import Pages
 from dev.sandbox.refusals import BadRequestError, QueryError
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.traffic import Alert, Cell, Traffic, id_of
-from dev.sandbox.world import Api, Environment, Organization, Stream, World
+from dev.sandbox.world import Api, Organization, SandboxEnvironment, Stream, World
 
 Args = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """The minutes [start, end) since 1970, and the zone that answers are given in."""
 
     start: int
@@ -56,16 +56,16 @@ def _text(minute: int, zone: timezone) -> str:
     return f"{local:%Y-%m-%dT%H:%M:%S}.0000000{offset}"
 
 
-def tenant_of(environment: Environment, number: int) -> str:
+def tenant_of(environment: SandboxEnvironment, number: int) -> str:
     """The tenant of a stream, where each tenant has traffic: each in its turn."""
     return environment.tenants[number % len(environment.tenants)]
 
 
 @dataclass(frozen=True)
-class Source:
+class TrafficSource:
     """An environment, and those of its ids that were asked for."""
 
-    environment: Environment
+    environment: SandboxEnvironment
     ids: frozenset[str]
     # None is all of them.
     tenant: str | None = None
@@ -94,21 +94,21 @@ def _named(args: Args) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueryContext:
     """Who asks, and what the answer depends on beside the arguments."""
 
     world: World
     traffic: Traffic
-    settings: Settings
+    settings: SandboxSettings
     now: datetime
     organization: Organization
     # Set where an on-prem key was given in place of a token.
-    on_prem: Environment | None = None
+    on_prem: SandboxEnvironment | None = None
     pages: Pages = field(default_factory=Pages)
     groups: Groups = field(default_factory=Groups)
     lapses: tuple[Lapse, ...] = ()
 
-    def by(self, name: str, args: Args) -> "Asked":
+    def by(self, name: str, args: Args) -> "QueryContext":
         """The same for one query field, over the traffic that it gives at present.
 
         Raises QueryError where an API is named that the service does not know any more.
@@ -140,7 +140,7 @@ class Asked:
         """What answers depend on beside the arguments, the settings and the time."""
         return self.world.changes, self.lapses
 
-    def sources(self, args: Args) -> list[Source]:
+    def sources(self, args: Args) -> list[TrafficSource]:
         """The environments that a `dataFilter` names. Raises QueryError."""
         data = args["dataFilter"]
         self.check_organization(data["orgId"])
@@ -155,7 +155,7 @@ class Asked:
             mine = [source for source in sources if data["tenant"] in source.environment.tenants]
             return [replace(source, tenant=data["tenant"]) for source in mine]
         if data["tenant"] != "carbon.super":
-            return [Source(source.environment, frozenset()) for source in sources]
+            return [TrafficSource(source.environment, frozenset()) for source in sources]
         return sources
 
     def check_organization(self, uuid: str) -> None:
@@ -163,7 +163,7 @@ class Asked:
         if uuid != self.organization.uuid:
             raise QueryError(f"Not authorized to access the organization {uuid}")
 
-    def of_ids(self, given: Iterable[str | None]) -> list[Source]:
+    def of_ids(self, given: Iterable[str | None]) -> list[TrafficSource]:
         """The environments of these ids; unknown ids hold nothing. Raises QueryError for none."""
         wanted = {i for i in given if i}
         if not wanted:
@@ -174,7 +174,7 @@ class Asked:
                 continue
             ids = wanted.intersection(environment.ids)
             if ids:
-                found.append(Source(environment, frozenset(ids)))
+                found.append(TrafficSource(environment, frozenset(ids)))
         return found
 
     def ids(self, given: Sequence[str | None] | None) -> frozenset[str] | None:
@@ -183,7 +183,7 @@ class Asked:
             raise QueryError(f"A maximum of {self.settings.ids_max} ids is allowed in a filter")
         return frozenset(i for i in given if i) if given else None
 
-    def granularity(self, given: str | None, span: Span) -> str:
+    def granularity(self, given: str | None, span: TimeSpan) -> str:
         """The granularity to answer with. Raises BadRequestError for one that is none."""
         if given is None:
             return span.default_granularity()
@@ -192,7 +192,7 @@ class Asked:
         return given
 
     def series(
-        self, sources: list[Source], span: Span, granularity: str, pick: "Pick"
+        self, sources: list[TrafficSource], span: TimeSpan, granularity: str, pick: "Pick"
     ) -> dict[int, list[Cell]]:
         """Cells by the start of their bucket, in order."""
         length = GRANULARITIES[granularity]
@@ -215,19 +215,19 @@ class Asked:
                 start = following
         return buckets
 
-    def _end(self, span: Span, length: int) -> int:
+    def _end(self, span: TimeSpan, length: int) -> int:
         if self.settings.to_inclusive and span.bucket(span.end, length) == span.end > span.start:
             return span.end + length
         return span.end
 
-    def state(self, span: Span, granularity: str) -> Hashable:
+    def state(self, span: TimeSpan, granularity: str) -> Hashable:
         """All that `series` depends on beside its arguments: the settings, and what has arrived."""
         end = -(-self._end(span, GRANULARITIES[granularity]) // 60)
         # Nothing comes any more when the last hour's late events are there.
         complete = 3600 * (end + self.settings.late_hours)
         return self.world_seen, astuple(self.settings), min(int(self.now.timestamp()), complete)
 
-    def cells(self, sources: list[Source], span: Span, pick: "Pick") -> list[Cell]:
+    def cells(self, sources: list[TrafficSource], span: TimeSpan, pick: "Pick") -> list[Cell]:
         """All cells of a range, parts of hours included."""
         cells: list[Cell] = []
         for hour in range(span.start // 60, -(-span.end // 60)):
@@ -239,7 +239,7 @@ class Asked:
         """How answers name an API of which the data begin at this minute."""
         return shown(self.settings, api, minute)
 
-    def _hour(self, sources: list[Source], hour: int, pick: "Pick") -> list[Cell]:
+    def _hour(self, sources: list[TrafficSource], hour: int, pick: "Pick") -> list[Cell]:
         cells: list[Cell] = []
         for source, (key, start, stop) in product(sources, _shares(self.settings, pick, hour)):
             environment, ids = source.environment, source.ids
@@ -255,7 +255,7 @@ class Asked:
             cells = [cell for cell in cells if cell.stream.application.id in pick.apps]
         return cells
 
-    def alerts(self, sources: list[Source], span: Span) -> list[Alert]:
+    def alerts(self, sources: list[TrafficSource], span: TimeSpan) -> list[Alert]:
         """The alerts of a range that are still kept."""
         return [
             in_index(self.settings, source.environment, alert)
@@ -293,14 +293,14 @@ def one_api(given: str | None) -> Pick:
     return Pick(frozenset((given,)), one=True) if given else ALL
 
 
-def keys_of(settings: Settings) -> tuple[Key, ...]:
+def keys_of(settings: SandboxSettings) -> tuple[Key, ...]:
     """The kinds of keys that the index has."""
     if settings.api_index in ("both", "switched"):
         return ("name", "id")
     return ("any",)
 
 
-def _shares(settings: Settings, pick: Pick, hour: int) -> list[tuple[Key, int, int]]:
+def _shares(settings: SandboxSettings, pick: Pick, hour: int) -> list[tuple[Key, int, int]]:
     """The parts of an hour, in minutes, by what the index keys their data by."""
     index = settings.api_index
     if pick.one or (pick.apis is None and pick.key == "any"):
@@ -316,7 +316,7 @@ def _shares(settings: Settings, pick: Pick, hour: int) -> list[tuple[Key, int, i
     return [part for part in parts if part[1] < part[2] and pick.key in ("any", part[0])]
 
 
-def shown(settings: Settings, api: Api, minute: int) -> str:
+def shown(settings: SandboxSettings, api: Api, minute: int) -> str:
     """How answers name an API of which the data begin at this minute since 1970."""
     index = settings.api_index
     if index == "mixed":
@@ -325,7 +325,7 @@ def shown(settings: Settings, api: Api, minute: int) -> str:
     return api.named if is_named else api.id
 
 
-def in_index(settings: Settings, environment: Environment, alert: Alert) -> Alert:
+def in_index(settings: SandboxSettings, environment: SandboxEnvironment, alert: Alert) -> Alert:
     """An alert with the name that the index has for its API."""
     names = {api.shown: shown(settings, api, alert.minute) for api in environment.apis}
     return alert._replace(api=names[alert.api])
@@ -333,7 +333,7 @@ def in_index(settings: Settings, environment: Environment, alert: Alert) -> Aler
 
 @lru_cache(maxsize=2048)
 def streams_of(
-    environment: Environment, apis: frozenset[str], key: Key = "any"
+    environment: SandboxEnvironment, apis: frozenset[str], key: Key = "any"
 ) -> tuple[Stream, ...]:
     """The streams of some APIs, which are given by keys of this kind."""
     return tuple(s for s in environment.streams if not apis.isdisjoint(_keys(s.api, key)))
@@ -354,16 +354,16 @@ def _parts(cells: Sequence[Cell], start: int, stop: int) -> Sequence[Cell]:
     return [part for part in parts if part.total]
 
 
-def span_of(given: Args | None, now: datetime) -> Span:
+def span_of(given: Args | None, now: datetime) -> TimeSpan:
     """A `TimeFilter`; left out, the last day. Raises QueryError."""
     if given is None:
         end = int(now.timestamp()) // 60
-        return Span(end - 1440, end, UTC)
+        return TimeSpan(end - 1440, end, UTC)
     start, end_ = _moment(given["from"]), _moment(given["to"])
     if end_ < start:
         raise QueryError("Invalid time range: from is after to")
     offset = start.utcoffset() or timedelta()
-    return Span(
+    return TimeSpan(
         int(start.timestamp()) // 60,
         int(end_.timestamp()) // 60,
         timezone(offset) if offset else UTC,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from dev.sandbox.traffic import Cell, Traffic
-from dev.sandbox.world import Environment, Stream
+from dev.sandbox.world import SandboxEnvironment, Stream
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -22,7 +22,7 @@ class Lapse:
     field: str | None = None
     share: int = 0
 
-    def hides(self, environment: Environment, hour: int, stream: Stream) -> bool:
+    def hides(self, environment: SandboxEnvironment, hour: int, stream: Stream) -> bool:
         """Whether a stream's cell of an hour (since 1970) is not given."""
         return (
             environment.id == self.environment
@@ -34,14 +34,16 @@ class Lapse:
 class Filtered(Traffic):
     """Some cells of a traffic. Alerts are left out of it."""
 
-    def __init__(self, whole: Traffic, keeps: Callable[[Environment, int, Stream], bool]) -> None:
+    def __init__(
+        self, whole: Traffic, keeps: Callable[[SandboxEnvironment, int, Stream], bool]
+    ) -> None:
         super().__init__()
         self._all = whole
         self._keeps = keeps
 
     def hour(
         self,
-        environment: Environment,
+        environment: SandboxEnvironment,
         hour: int,
         now: datetime,
         late_hours: int = 20,

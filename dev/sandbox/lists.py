@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from dev.sandbox.filters import Args, Asked, Source, streams_of
+from dev.sandbox.filters import Args, QueryContext, TrafficSource, streams_of
 from dev.sandbox.paging import Row
 from dev.sandbox.refusals import QueryError
 from dev.sandbox.world import Api
 
 
-def _listed(sources: list[Source]) -> list[Api]:
+def _listed(sources: list[TrafficSource]) -> list[Api]:
     return list(dict.fromkeys(api for s in sources if s.ids for api in s.environment.listed))
 
 
-def list_all_api(asked: Asked, args: Args) -> list[Row]:
+def list_all_api(asked: QueryContext, args: Args) -> list[Row]:
     """`listAllAPI`."""
     provider = args.get("provider")
     return [
@@ -28,7 +28,7 @@ def list_all_api(asked: Asked, args: Args) -> list[Row]:
     ]
 
 
-def list_applications(asked: Asked, args: Args) -> list[Row]:
+def list_applications(asked: QueryContext, args: Args) -> list[Row]:
     """`listApplications`."""
     given = args.get("applicationFilter") or {}
     owner, apis = given.get("owner"), asked.ids(given.get("apiIds"))
@@ -44,12 +44,12 @@ def list_applications(asked: Asked, args: Args) -> list[Row]:
     return [{"id": a.id, "name": a.name, "owner": a.owner} for a in found.values()]
 
 
-def list_providers(asked: Asked, args: Args) -> list[Row]:
+def list_providers(asked: QueryContext, args: Args) -> list[Row]:
     """`listProviders`."""
     return [{"name": name} for name in sorted({a.provider for a in _listed(asked.sources(args))})]
 
 
-def list_subscribers(asked: Asked, args: Args) -> list[Row]:
+def list_subscribers(asked: QueryContext, args: Args) -> list[Row]:
     """`listSubscribers`."""
     apis = asked.ids((args.get("subscriberFilter") or {}).get("apiIds"))
     sources = asked.sources(args)
@@ -60,13 +60,13 @@ def list_subscribers(asked: Asked, args: Args) -> list[Row]:
     return [{"name": name} for name in sorted(owners)]
 
 
-def list_organizations(asked: Asked, _args: Args) -> list[Row]:
+def list_organizations(asked: QueryContext, _args: Args) -> list[Row]:
     """`listOrganizations`."""
     own = asked.organization
     return [{"id": own.number, "uuid": own.uuid, "handle": own.handle, "name": own.name}]
 
 
-def list_environments(asked: Asked, args: Args) -> list[Row]:
+def list_environments(asked: QueryContext, args: Args) -> list[Row]:
     """`listEnvironments`."""
     asked.check_organization(args["org"]["orgId"])
     if asked.on_prem and args.get("projectId"):
@@ -86,7 +86,7 @@ def list_environments(asked: Asked, args: Args) -> list[Row]:
     ]
 
 
-def list_tenants(asked: Asked, args: Args) -> list[str]:
+def list_tenants(asked: QueryContext, args: Args) -> list[str]:
     """`listTenants`."""
     given = args["tenantDataFilter"]
     asked.check_organization(given["orgId"])

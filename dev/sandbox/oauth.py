@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import parse_qs
 
-from dev.sandbox.replies import Reply, invalid_client, oauth_error, of_json
-from dev.sandbox.settings import Settings
+from dev.sandbox.replies import SandboxReply, invalid_client, oauth_error, of_json
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.world import Organization, World
 
 _FORM = "application/x-www-form-urlencoded"
@@ -28,7 +28,7 @@ class IssuedToken:
     revoked: bool = False
 
 
-class TokenService:
+class SandboxTokenService:
     """Gives out tokens and remembers them. Safe to share among threads."""
 
     def __init__(self, world: World, clock: Callable[[], float] = time.monotonic) -> None:
@@ -38,8 +38,8 @@ class TokenService:
         self._lock = Lock()
 
     def mint(
-        self, headers: Mapping[str, str], body: bytes, settings: Settings, size: int = 0
-    ) -> Reply:
+        self, headers: Mapping[str, str], body: bytes, settings: SandboxSettings, size: int = 0
+    ) -> SandboxReply:
         """The reply to a token request; `size` makes its token so many characters long."""
         client, refusal = self._client(headers)
         if refusal:
@@ -71,7 +71,7 @@ class TokenService:
             {"Cache-Control": "no-store", "Pragma": "no-cache"},
         )
 
-    def revoke(self, headers: Mapping[str, str], body: bytes) -> Reply:
+    def revoke(self, headers: Mapping[str, str], body: bytes) -> SandboxReply:
         """The reply to a revocation: 200 and nothing more, for an unknown token too."""
         client, refusal = self._client(headers)
         if refusal:
@@ -85,7 +85,7 @@ class TokenService:
             issued = self._issued.get(form["token"])
             if issued and issued.client == client:
                 issued.revoked = True
-        return Reply(200, b"")
+        return SandboxReply(200, b"")
 
     def find(self, token: str, *, revoked_work: bool = False) -> IssuedToken | None:
         """A live token, or None."""
@@ -106,7 +106,12 @@ class TokenService:
             return killed
 
     def _issue(
-        self, organization: Organization, client: str, scope: str, settings: Settings, size: int
+        self,
+        organization: Organization,
+        client: str,
+        scope: str,
+        settings: SandboxSettings,
+        size: int,
     ) -> str:
         token = _jwt(organization.handle, scope, size)
         expires_at = self._clock() + settings.token_lifetime
@@ -121,7 +126,7 @@ class TokenService:
             self._issued[token] = IssuedToken(organization, client, scope, expires_at)
         return token
 
-    def _client(self, headers: Mapping[str, str]) -> tuple[str, Reply | None]:
+    def _client(self, headers: Mapping[str, str]) -> tuple[str, SandboxReply | None]:
         """The consumer key of the Basic header, or the refusal."""
         kind, _, encoded = headers.get("Authorization", "").partition(" ")
         try:
@@ -138,7 +143,7 @@ class TokenService:
         return key, None
 
 
-def _form(headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], Reply | None]:
+def _form(headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], SandboxReply | None]:
     if headers.get("Content-Type", "").partition(";")[0].strip().lower() != _FORM:
         return {}, oauth_error(400, "invalid_request", f"The Content-Type must be {_FORM}")
     try:

@@ -5,7 +5,7 @@ from typing import Any
 
 from dev.sandbox.memory import Memory
 from dev.sandbox.refusals import QueryError
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 
 Row = dict[str, Any]
 # So many questions are remembered, for their next page.
@@ -22,7 +22,7 @@ class Pages:
         self,
         question: str,
         given: Mapping[str, Any] | None,
-        settings: Settings,
+        settings: SandboxSettings,
         by: str,
         make: Callable[[], list[Row]],
     ) -> tuple[list[Row], Row]:

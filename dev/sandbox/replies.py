@@ -31,7 +31,7 @@ _USUAL = {
 
 
 @dataclass
-class Reply:
+class SandboxReply:
     """What is sent: a status, headers, a body, and how the body is sent."""
 
     status: int
@@ -43,12 +43,12 @@ class Reply:
     cut: bool = False
 
 
-def of_json(status: int, value: object, headers: Mapping[str, str] | None = None) -> Reply:
+def of_json(status: int, value: object, headers: Mapping[str, str] | None = None) -> SandboxReply:
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return Reply(status, body, {"Content-Type": "application/json", **(headers or {})})
+    return SandboxReply(status, body, {"Content-Type": "application/json", **(headers or {})})
 
 
-def gateway_error(status: int, shape: str, code: str | None = None, text: str = "") -> Reply:
+def gateway_error(status: int, shape: str, code: str | None = None, text: str = "") -> SandboxReply:
     """An error of the gateway in one of its three shapes."""
     usual, message, description = _USUAL.get(status, (str(status), "Error", "Error"))
     return of_json(status, _shaped(shape, code or usual, message, text or description))
@@ -63,7 +63,7 @@ def _shaped(shape: str, code: str, message: str, description: str) -> dict[str, 
     return {"code": code, "message": message, "description": description}
 
 
-def throttled(shape: str, seconds: float, wait: str = "seconds") -> Reply:
+def throttled(shape: str, seconds: float, wait: str = "seconds") -> SandboxReply:
     """A 429. How it says when to retry is `wait`.
 
     `seconds`, `date` and `epoch` are in Retry-After, `next` in the body, `ratelimit` in a header of
@@ -92,12 +92,12 @@ def throttled(shape: str, seconds: float, wait: str = "seconds") -> Reply:
     return reply
 
 
-def oauth_error(status: int, error: str, description: str) -> Reply:
+def oauth_error(status: int, error: str, description: str) -> SandboxReply:
     """An error of the token service."""
     return of_json(status, {"error": error, "error_description": description})
 
 
-def invalid_client(key: str) -> Reply:
+def invalid_client(key: str) -> SandboxReply:
     """What the token service says to credentials that it does not know."""
     text = f"A valid OAuth client could not be found for client_id: {key}"
     reply = oauth_error(401, "invalid_client", text)
@@ -105,11 +105,11 @@ def invalid_client(key: str) -> Reply:
     return reply
 
 
-def of_fault(fault: Fault, shape: str) -> Reply | None:
+def of_fault(fault: Fault, shape: str) -> SandboxReply | None:
     """The reply that an early fault puts in place of the true one; None where it gives none."""
     if fixed := _FIXED.get(fault.fault):
         body, kind = fixed
-        return Reply(fault.status or 200, body, {"Content-Type": kind})
+        return SandboxReply(fault.status or 200, body, {"Content-Type": kind})
     if fault.fault == "invalid_client":
         return invalid_client("unknown")
     if fault.fault == "complexity":
@@ -124,7 +124,7 @@ def of_fault(fault: Fault, shape: str) -> Reply | None:
     return None
 
 
-def _status(fault: Fault, shape: str) -> Reply:
+def _status(fault: Fault, shape: str) -> SandboxReply:
     status = fault.status or 503
     if status == 429:
         return throttled(shape, fault.seconds or 1, fault.wait or "none")

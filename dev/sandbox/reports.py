@@ -7,7 +7,7 @@ group-by fields; a top report splits by the fields that have no value yet, and j
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC
 
-from dev.sandbox.filters import ALL, Args, Asked, Span, span_of
+from dev.sandbox.filters import ALL, Args, QueryContext, TimeSpan, span_of
 from dev.sandbox.grouping import different, values_of
 from dev.sandbox.paging import Row
 from dev.sandbox.refusals import QueryError
@@ -47,7 +47,7 @@ def _fields(args: Args) -> tuple[list[str], tuple[str, ...]]:
     return fields, values
 
 
-def _series(asked: Asked, args: Args) -> tuple[str, list[tuple[str, list[Cell]]]]:
+def _series(asked: QueryContext, args: Args) -> tuple[str, list[tuple[str, list[Cell]]]]:
     """Granularity, and for each time the split cells that have the given values."""
     fields, values = _fields(args)
     span = span_of(args["timeFilter"], asked.now)
@@ -62,7 +62,7 @@ def _series(asked: Asked, args: Args) -> tuple[str, list[tuple[str, list[Cell]]]
     return granularity, [(span.text(start), cells) for start, cells in series]
 
 
-def report(asked: Asked, args: Args) -> Row:
+def report(asked: QueryContext, args: Args) -> Row:
     """`getCustomReportOvertime`."""
     granularity, series = _series(asked, args)
     usage = [
@@ -73,7 +73,7 @@ def report(asked: Asked, args: Args) -> Row:
     return {"granularity": granularity, "usage": usage}
 
 
-def top_report(asked: Asked, args: Args) -> Row:
+def top_report(asked: QueryContext, args: Args) -> Row:
     """`getCustomReportTopOvertime`."""
     fields, values = _fields(args)
     granularity, series = _series(asked, args)
@@ -106,10 +106,10 @@ def top_series(
     ]
 
 
-def group_by_values(asked: Asked, args: Args) -> list[list[str]]:
+def group_by_values(asked: QueryContext, args: Args) -> list[list[str]]:
     """`getGroupByValues`: the combinations, of what was seen within the last week."""
     fields, values = _fields(args)
     end = int(asked.now.timestamp()) // 60
-    cells = asked.cells(asked.sources(args), Span(end - 7 * 1440, end, UTC), ALL)
+    cells = asked.cells(asked.sources(args), TimeSpan(end - 7 * 1440, end, UTC), ALL)
     found = {values_of(cell, fields) for cell in different(cells)}
     return sorted([*each] for each in found if each[: len(values)] == values)

@@ -4,7 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dev.sandbox.filters import ALL, Args, Asked, Key, Pick, Span, keys_of, one_api, span_of
+from dev.sandbox.filters import (
+    ALL,
+    Args,
+    Key,
+    Pick,
+    QueryContext,
+    TimeSpan,
+    keys_of,
+    one_api,
+    span_of,
+)
 from dev.sandbox.paging import Row
 from dev.sandbox.traffic import Cell, ErrorKind, Latencies, percentile
 
@@ -23,8 +33,8 @@ CATEGORIES = ("auth", "targetConnectivity", "throttled", "other")
 
 
 def _series(
-    asked: Asked, args: Args, given: str | None, pick: Pick = ALL
-) -> tuple[str, Span, Buckets]:
+    asked: QueryContext, args: Args, given: str | None, pick: Pick = ALL
+) -> tuple[str, TimeSpan, Buckets]:
     """The granularity to echo, the span, and the cells by bucket."""
     span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
     granularity = asked.granularity(given, span)
@@ -35,7 +45,7 @@ def _filter(args: Args, name: str) -> Args:
     return args.get(name) or {}
 
 
-def success_summary(asked: Asked, args: Args) -> Row:
+def success_summary(asked: QueryContext, args: Args) -> Row:
     """`getSuccessSummary`."""
     granularity, span, buckets = _series(asked, args, args.get("granularity"))
     summary = [
@@ -45,7 +55,7 @@ def success_summary(asked: Asked, args: Args) -> Row:
     return {"granularity": granularity, "summary": _kept(asked, summary, "requestCount")}
 
 
-def error_summary(asked: Asked, args: Args) -> Row:
+def error_summary(asked: QueryContext, args: Args) -> Row:
     """`getErrorSummary`."""
     granularity, span, buckets = _series(asked, args, args.get("granularity"))
     summary = [
@@ -55,14 +65,14 @@ def error_summary(asked: Asked, args: Args) -> Row:
     return {"granularity": granularity, "summary": _kept(asked, summary, "errorCount")}
 
 
-def _kept(asked: Asked, rows: list[Row], *counts: str) -> list[Row]:
+def _kept(asked: QueryContext, rows: list[Row], *counts: str) -> list[Row]:
     """Without those that count nothing, unless buckets without traffic are given as 0."""
     if asked.settings.zero_buckets:
         return rows
     return [row for row in rows if any(row[name] for name in counts)]
 
 
-def latency_summary(asked: Asked, args: Args) -> Row:
+def latency_summary(asked: QueryContext, args: Args) -> Row:
     """`getLatencySummary`. A bucket without traffic has no percentile and is left out."""
     given = _filter(args, "latencySummaryFilter")
     pick = one_api(given.get("apiId"))
@@ -80,7 +90,7 @@ def overall_latency(cells: Iterable[Cell]) -> int | None:
     return percentile(((cell.response, cell.total) for cell in cells), 95)
 
 
-def errors_by_category(asked: Asked, args: Args) -> Row:
+def errors_by_category(asked: QueryContext, args: Args) -> Row:
     """`getErrorsByCategory`. Categories that were not asked for are null."""
     given = _filter(args, "errorsByCategoryFilter")
     wanted = given.get("categories") or CATEGORIES
@@ -102,7 +112,7 @@ def _errors(cells: Iterable[Cell], key: Callable[[ErrorKind], Any]) -> Counter[A
     return counts
 
 
-def proxy_target_errors(asked: Asked, args: Args) -> list[Row]:
+def proxy_target_errors(asked: QueryContext, args: Args) -> list[Row]:
     """`getProxyTargetErrorsOverTime`. A side without errors is null."""
     given = _filter(args, "errorsByStatusCodeFilter")
     pick = one_api(given.get("apiId"))
@@ -120,7 +130,7 @@ def _sides(counts: Counter[tuple[bool, int]], *, target: bool) -> Row | None:
     return {"_4xx": low, "_5xx": high, "total": low + high} if low + high else None
 
 
-def usage_over_time(asked: Asked, args: Args) -> list[Row] | Row:
+def usage_over_time(asked: QueryContext, args: Args) -> list[Row] | Row:
     """`getAPIUsageOverTime`: a series for each key of the index, or (by setting) one without."""
     given = _filter(args, "apiUsageOvertimeFilter")
     apis = asked.ids(given.get("apiIds"))
@@ -145,7 +155,7 @@ def usage_over_time(asked: Asked, args: Args) -> list[Row] | Row:
 
 
 def _entries(
-    asked: Asked, buckets: Buckets, key: Key | None
+    asked: QueryContext, buckets: Buckets, key: Key | None
 ) -> Iterable[tuple[str | None, Buckets]]:
     """The series of an answer by the name that it gives an API; without a key they are one."""
     if key is None:
@@ -158,7 +168,7 @@ def _entries(
     return sorted(_split(buckets, name).items())
 
 
-def _foreign(asked: Asked, args: Args, apis: frozenset[str] | None) -> list[Row]:
+def _foreign(asked: QueryContext, args: Args, apis: frozenset[str] | None) -> list[Row]:
     """The entry of an API that was not asked for."""
     when = asked.settings.foreign_entries
     if apis is None or when == "none" or (when == "by_name" and len(apis) == 1):
@@ -193,7 +203,7 @@ def _split(buckets: Buckets, key: Callable[[Cell], Any]) -> dict[Any, Buckets]:
     return series
 
 
-def _usage(asked: Asked, span: Span, buckets: Buckets) -> list[Row]:
+def _usage(asked: QueryContext, span: TimeSpan, buckets: Buckets) -> list[Row]:
     usage = [
         {"timeSpan": span.text(start), "count": sum(cell.total for cell in cells)}
         for start, cells in buckets.items()
@@ -201,7 +211,7 @@ def _usage(asked: Asked, span: Span, buckets: Buckets) -> list[Row]:
     return _kept(asked, usage, "count")
 
 
-def usage_by_app(asked: Asked, args: Args) -> Row:
+def usage_by_app(asked: QueryContext, args: Args) -> Row:
     """`getAPIUsageByAppOverTime`."""
     given = _filter(args, "apiUsageOvertimeFilter")
     pick = Pick(asked.ids(given.get("apiIds")), asked.ids(given.get("appIds")))
@@ -219,7 +229,7 @@ def usage_by_app(asked: Asked, args: Args) -> Row:
     return {"granularity": granularity, "usage": usage}
 
 
-def usage_by_backend(asked: Asked, args: Args) -> Row:
+def usage_by_backend(asked: QueryContext, args: Args) -> Row:
     """`getAPIUsageByBackendOverTime`."""
     given = _filter(args, "apiUsageByBackendOverTimeFilter")
     pick = Pick(asked.ids(given.get("apiIds")))
@@ -232,7 +242,7 @@ def usage_by_backend(asked: Asked, args: Args) -> Row:
     return {"granularity": granularity, "usage": usage}
 
 
-def latency(asked: Asked, args: Args) -> Row:
+def latency(asked: QueryContext, args: Args) -> Row:
     """`getLatency`. Buckets without traffic, where they are given, hold nulls."""
     given = args["latencyFilter"]
     pick = one_api(given["apiId"])
@@ -252,7 +262,7 @@ def latencies(cells: Iterable[Cell]) -> Row:
     }
 
 
-def cache(asked: Asked, args: Args) -> Row:
+def cache(asked: QueryContext, args: Args) -> Row:
     """`getCacheHitsAndMisses`, of the streams that are cached at all."""
     given = _filter(args, "cacheFilter")
     pick = one_api(given.get("apiId"))

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from dev.sandbox import admin, replies
 from dev.sandbox.faults import Faults
-from dev.sandbox.replies import Reply
+from dev.sandbox.replies import SandboxReply
 from dev.sandbox.service import (
     INSIGHTS_PATH,
     REVOKE_PATH,
@@ -18,7 +18,7 @@ from dev.sandbox.service import (
     BrokenConnectionError,
     Service,
 )
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.tally import Statistics
 from dev.sandbox.world import World
 
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         return self.rfile.read(int(length))
 
-    def _send(self, reply: Reply) -> None:
+    def _send(self, reply: SandboxReply) -> None:
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name, value)
@@ -153,9 +153,9 @@ class SandboxServer:
     """
 
     def __init__(
-        self, world: World | None = None, settings: Settings | None = None, port: int = 0
+        self, world: World | None = None, settings: SandboxSettings | None = None, port: int = 0
     ) -> None:
-        self.service = Service(world or World(), settings or Settings())
+        self.service = Service(world or World(), settings or SandboxSettings())
         self._server = _Server(port, self.service)
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -165,7 +165,7 @@ class SandboxServer:
         return self.service.world
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> SandboxSettings:
         """The switches."""
         return self.service.settings
 

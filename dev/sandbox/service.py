@@ -11,16 +11,16 @@ from urllib.parse import parse_qs
 
 from dev.sandbox import corrupt, engine, replies
 from dev.sandbox.faults import ON_BODY, ON_DATA, Fault, Faults
-from dev.sandbox.filters import Asked
+from dev.sandbox.filters import QueryContext
 from dev.sandbox.grouping import Groups
-from dev.sandbox.oauth import IssuedToken, TokenService
+from dev.sandbox.oauth import IssuedToken, SandboxTokenService
 from dev.sandbox.paging import Pages
 from dev.sandbox.refusals import BadRequestError
-from dev.sandbox.replies import Reply
-from dev.sandbox.settings import Settings
+from dev.sandbox.replies import SandboxReply
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.tally import Statistics
 from dev.sandbox.traffic import Traffic
-from dev.sandbox.world import Environment, Organization, World
+from dev.sandbox.world import Organization, SandboxEnvironment, World
 
 if TYPE_CHECKING:
     from dev.sandbox.lapses import Lapse
@@ -45,26 +45,26 @@ class Caller:
     """Who a request to the query endpoint comes from."""
 
     organization: Organization
-    on_prem: Environment | None = None
+    on_prem: SandboxEnvironment | None = None
     scope: str | None = None
 
 
 @dataclass
-class Question:
+class ParsedQuery:
     """A query, as far as it could be read."""
 
     roots: dict[str, str]
     document: Any = None
     variables: dict[str, Any] | None = None
     operation: str | None = None
-    refusal: Reply | None = None
+    refusal: SandboxReply | None = None
 
 
 class Service:
     """A world, its settings, faults and counts, and the endpoints over them."""
 
     def __init__(
-        self, world: World, settings: Settings, clock: Callable[[], float] = monotonic
+        self, world: World, settings: SandboxSettings, clock: Callable[[], float] = monotonic
     ) -> None:
         self.world = world
         self.settings = settings
@@ -74,14 +74,14 @@ class Service:
         self.traffic = Traffic()
         self.pages = Pages()
         self.groups = Groups()
-        self.tokens = TokenService(world, clock)
+        self.tokens = SandboxTokenService(world, clock)
         self.stopping = Event()
         self._window = (0, 0)
         self._window_lock = Lock()
         # Built here, so that the first query does not pay for it.
         engine.schema()
 
-    def answer(self, path: str, headers: Headers, body: bytes) -> Reply:
+    def answer(self, path: str, headers: Headers, body: bytes) -> SandboxReply:
         """The reply to a POST. Raises BrokenConnectionError for a fault without a reply."""
         path = path.partition("?")[0]
         if path == TOKEN_PATH:
@@ -96,7 +96,7 @@ class Service:
         self.statistics.count_status(place, reply.status)
         return reply
 
-    def _token(self, headers: Headers, body: bytes) -> Reply:
+    def _token(self, headers: Headers, body: bytes) -> SandboxReply:
         self.statistics.count("token_requests")
         handle = _form_value(body, "orgHandle")
         faults = self.faults.take("token", handle)
@@ -110,13 +110,13 @@ class Service:
             _spoil_token(reply, faults)
         return _late(reply, faults)
 
-    def _revoke(self, headers: Headers, body: bytes) -> Reply:
+    def _revoke(self, headers: Headers, body: bytes) -> SandboxReply:
         self.statistics.count("revokes")
         issued = self.tokens.find(_form_value(body, "token") or "")
         faults = self.faults.take("revoke", issued.organization.handle if issued else None)
         return self._early(faults) or _late(self.tokens.revoke(headers, body), faults)
 
-    def _query(self, headers: Headers, body: bytes) -> Reply:
+    def _query(self, headers: Headers, body: bytes) -> SandboxReply:
         settings = replace(self.settings)
         question = self._question(body, settings)
         self.statistics.count_roots(list(question.roots.values()))
@@ -128,17 +128,17 @@ class Service:
             return early
         if any(f.fault == "kill_tokens" for f in faults):
             caller = self._caller(headers, settings)
-        if isinstance(caller, Reply):
+        if isinstance(caller, SandboxReply):
             return caller
         if caller.scope not in (None, settings.scope):
             text = "The access token does not allow you to access the requested resource"
             return replies.gateway_error(403, settings.error_shape, "900910", text)
         limited = self._limited(settings)
         if limited or question.refusal:
-            return limited or question.refusal or Reply(500, b"")
+            return limited or question.refusal or SandboxReply(500, b"")
         return _late(self._executed(question, caller, settings, faults), faults)
 
-    def _question(self, body: bytes, settings: Settings) -> Question:
+    def _question(self, body: bytes, settings: SandboxSettings) -> ParsedQuery:
         try:
             asked = json.loads(body)
             text, variables = asked["query"], asked.get("variables")
@@ -146,7 +146,7 @@ class Service:
         except (ValueError, KeyError, TypeError, AttributeError):
             text = 'The body must be JSON: {"query": "...", "variables": {...}}'
             refusal = replies.gateway_error(400, settings.error_shape, None, text)
-            return Question({}, refusal=refusal)
+            return ParsedQuery({}, refusal=refusal)
         try:
             document = engine.prepared(
                 str(text),
@@ -154,10 +154,10 @@ class Service:
                 newer_fields=settings.newer_fields,
             )
         except engine.InvalidDocumentError as error:
-            return Question({}, refusal=replies.of_json(400, {"errors": error.errors}))
-        return Question(engine.root_fields(document), document, variables, operation)
+            return ParsedQuery({}, refusal=replies.of_json(400, {"errors": error.errors}))
+        return ParsedQuery(engine.root_fields(document), document, variables, operation)
 
-    def _caller(self, headers: Headers, settings: Settings) -> Caller | Reply:
+    def _caller(self, headers: Headers, settings: SandboxSettings) -> Caller | SandboxReply:
         """The organisation that the token is for, or the gateway's refusal."""
         kind, _, token = headers.get("Authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token:
@@ -173,7 +173,7 @@ class Service:
                 return Caller(organization, on_prem=organization.on_prem)
         return replies.gateway_error(401, settings.error_shape)
 
-    def _limited(self, settings: Settings) -> Reply | None:
+    def _limited(self, settings: SandboxSettings) -> SandboxReply | None:
         """A 429 where there were more queries in this minute than the limit."""
         if settings.rate_limit is None:
             return None
@@ -187,9 +187,9 @@ class Service:
         return replies.throttled(settings.error_shape, 60 - time() % 60, "next")
 
     def _executed(
-        self, question: Question, caller: Caller, settings: Settings, faults: list[Fault]
-    ) -> Reply:
-        asked = Asked(
+        self, question: ParsedQuery, caller: Caller, settings: SandboxSettings, faults: list[Fault]
+    ) -> SandboxReply:
+        asked = QueryContext(
             self.world,
             self.traffic,
             settings,
@@ -209,7 +209,7 @@ class Service:
                 corrupt.spoil(reply, question.roots, fault)
         return replies.of_json(200, reply)
 
-    def _early(self, faults: list[Fault]) -> Reply | None:
+    def _early(self, faults: list[Fault]) -> SandboxReply | None:
         """What faults do before there is an answer. Raises BrokenConnectionError."""
         for fault in faults:
             if fault.fault == "slow":
@@ -230,7 +230,7 @@ def _form_value(body: bytes, name: str) -> str | None:
     return parse_qs(body.decode("utf-8", "replace")).get(name, [None])[0]
 
 
-def _spoil_token(reply: Reply, faults: list[Fault]) -> None:
+def _spoil_token(reply: SandboxReply, faults: list[Fault]) -> None:
     for fault in faults:
         value = json.loads(reply.body)
         if fault.fault == "no_expires_in":
@@ -240,7 +240,7 @@ def _spoil_token(reply: Reply, faults: list[Fault]) -> None:
         reply.body = json.dumps(value).encode()
 
 
-def _late(reply: Reply, faults: list[Fault]) -> Reply:
+def _late(reply: SandboxReply, faults: list[Fault]) -> SandboxReply:
     """What faults do to the bytes of an answer."""
     for fault in faults:
         if fault.fault in ON_BODY:

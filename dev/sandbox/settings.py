@@ -19,7 +19,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass
-class Settings:
+class SandboxSettings:
     """Switches of a running sandbox. Each request works on the values it started with."""
 
     # "A new token kills the old one" of the same key, scope and organisation.

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dev.sandbox.filters import ALL, Args, Asked, Pick, one_api, span_of
+from dev.sandbox.filters import ALL, Args, Pick, QueryContext, one_api, span_of
 from dev.sandbox.paging import Row
 from dev.sandbox.refusals import QueryError
 from dev.sandbox.series import overall_latency
@@ -15,49 +15,49 @@ from dev.sandbox.world import Api
 TOP = 9
 
 
-def _cells(asked: Asked, args: Args, pick: Pick = ALL) -> list[Cell]:
+def _cells(asked: QueryContext, args: Args, pick: Pick = ALL) -> list[Cell]:
     span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
     return asked.cells(asked.sources(args), span, pick)
 
 
-def _shown(asked: Asked, args: Args) -> Callable[[Cell], str]:
+def _shown(asked: QueryContext, args: Args) -> Callable[[Cell], str]:
     """How the answer names the API of a cell: as at the beginning of the time range."""
     span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
     return lambda cell: asked.shown(cell.stream.api, span.start)
 
 
-def total_traffic(asked: Asked, args: Args) -> int:
+def total_traffic(asked: QueryContext, args: Args) -> int:
     """`getTotalTraffic`."""
     return sum(cell.total for cell in _cells(asked, args))
 
 
-def total_errors(asked: Asked, args: Args) -> int:
+def total_errors(asked: QueryContext, args: Args) -> int:
     """`getTotalErrors`."""
     return sum(cell.errors for cell in _cells(asked, args))
 
 
-def overall_latency_of_all(asked: Asked, args: Args) -> float | None:
+def overall_latency_of_all(asked: QueryContext, args: Args) -> float | None:
     """`getOverallLatency`; null without traffic."""
     p95 = overall_latency(_cells(asked, args))
     return None if p95 is None else float(p95)
 
 
-def total_traffic_by_api(asked: Asked, args: Args) -> int:
+def total_traffic_by_api(asked: QueryContext, args: Args) -> int:
     """`getTotalTrafficByAPI`."""
     return sum(cell.total for cell in _cells(asked, args, one_api(args["apiId"])))
 
 
-def total_errors_by_api(asked: Asked, args: Args) -> Row:
+def total_errors_by_api(asked: QueryContext, args: Args) -> Row:
     """`getTotalErrorsByAPI`: all failed requests, whoever answered them."""
     return {"proxy": sum(cell.errors for cell in _cells(asked, args, one_api(args["apiId"])))}
 
 
-def overall_latency_by_api(_asked: Asked, _args: Args) -> Row:
+def overall_latency_by_api(_asked: QueryContext, _args: Args) -> Row:
     """`getOverallLatencyByAPI`, which was seen to fail always."""
     raise QueryError("internal system error")
 
 
-def top_slowest_apis(asked: Asked, args: Args) -> list[Row]:
+def top_slowest_apis(asked: QueryContext, args: Args) -> list[Row]:
     """`topSlowestAPIs`."""
     by_api = grouped(_cells(asked, args), _shown(asked, args))
     return slowest(by_api)[: max(args["limit"], 0)]
@@ -84,14 +84,14 @@ def counted(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> Counter[Any]:
     return counts
 
 
-_Rows = Callable[[Asked, Args], list[Row]]
+_Rows = Callable[[QueryContext, Args], list[Row]]
 
 
 def _paged(given: str, by: str, name: str = "usage") -> Callable[[_Rows], Callable[..., Row]]:
     """Pages for a query field: the argument with the `paginationFilter`, the usual sort field."""
 
-    def wrap(make: _Rows) -> Callable[[Asked, Args], Row]:
-        def resolve(asked: Asked, args: Args) -> Row:
+    def wrap(make: _Rows) -> Callable[[QueryContext, Args], Row]:
+        def resolve(asked: QueryContext, args: Args) -> Row:
             wanted = (args.get(given) or {}).get("paginationFilter")
             # The wall's clock goes on between two pages: what it changes in a second is let be.
             now = asked.now.replace(microsecond=0)
@@ -116,7 +116,7 @@ def _without_page(args: Args) -> Row:
 
 
 @_paged("errorsDetailsFilter", by="timeSpan")
-def errors_details(asked: Asked, args: Args) -> list[Row]:
+def errors_details(asked: QueryContext, args: Args) -> list[Row]:
     """`getErrorsDetails`."""
     given = args.get("errorsDetailsFilter") or {}
     span = span_of(args["timeFilter"], asked.now)
@@ -163,7 +163,7 @@ def _found(rows: list[Row], search: Args, name: str) -> list[Row]:
 
 
 @_paged("errorCountByStatusCodeFilter", by="apiId", name="errors")
-def errors_by_status_code(asked: Asked, args: Args) -> list[Row]:
+def errors_by_status_code(asked: QueryContext, args: Args) -> list[Row]:
     """`getErrorsByStatusCode`. Pages count APIs."""
     given = args["errorCountByStatusCodeFilter"]
     target, codes = given["errorType"] == "TARGET", given.get("errorCodeType")
@@ -186,7 +186,7 @@ def errors_by_status_code(asked: Asked, args: Args) -> list[Row]:
 
 
 @_paged("resourceUsageFilter", by="count")
-def resource_usage(asked: Asked, args: Args) -> list[Row]:
+def resource_usage(asked: QueryContext, args: Args) -> list[Row]:
     """`getResourceUsage`."""
     given = args.get("resourceUsageFilter") or {}
     search = given.get("searchFilter") or {}
@@ -200,17 +200,17 @@ def resource_usage(asked: Asked, args: Args) -> list[Row]:
     return _found(rows, search, "apiResourceTemplate")
 
 
-def _device_cells(asked: Asked, args: Args, name: str = "deviceFilter") -> list[Cell]:
+def _device_cells(asked: QueryContext, args: Args, name: str = "deviceFilter") -> list[Cell]:
     return _cells(asked, args, Pick(asked.ids((args.get(name) or {}).get("apiIds"))))
 
 
-def top_platforms(asked: Asked, args: Args) -> list[Row]:
+def top_platforms(asked: QueryContext, args: Args) -> list[Row]:
     """`getTopPlatforms`."""
     counts = counted(_device_cells(asked, args), lambda cell: cell.stream.platform)
     return [{"platform": name, "count": count} for name, count in top_and_other(counts)]
 
 
-def top_user_agents(asked: Asked, args: Args) -> list[Row]:
+def top_user_agents(asked: QueryContext, args: Args) -> list[Row]:
     """`getTopUserAgents`."""
     counts = counted(_device_cells(asked, args), lambda cell: cell.stream.user_agent)
     return [{"userAgent": name, "count": count} for name, count in top_and_other(counts)]
@@ -223,7 +223,7 @@ def top_and_other(counts: Counter[str]) -> list[tuple[str, int]]:
     return ordered[:TOP] + ([("Other", other)] if other else [])
 
 
-def usage_by_geo_location(asked: Asked, args: Args) -> list[Row]:
+def usage_by_geo_location(asked: QueryContext, args: Args) -> list[Row]:
     """`getAPIUsageByGeoLocation`: on-premise environments only."""
     given = args.get("geoLocationFilter") or {}
     sources = [s for s in asked.sources(args) if s.environment.type == "ON_PREM"]
@@ -233,7 +233,7 @@ def usage_by_geo_location(asked: Asked, args: Args) -> list[Row]:
     return [{"country": name, "count": count} for name, count in sorted(counts.items())]
 
 
-def usage_by_applications(asked: Asked, args: Args) -> list[Row]:
+def usage_by_applications(asked: QueryContext, args: Args) -> list[Row]:
     """`getAPIsUsageByApplications`."""
     given = args.get("apiUsageByAppFilter") or {}
     pick = Pick(asked.ids(given.get("apiIds")), asked.ids(given.get("appIds")))
@@ -254,7 +254,7 @@ def usage_by_applications(asked: Asked, args: Args) -> list[Row]:
 
 
 @_paged("topAPIsByAlertCountFilter", by="count")
-def top_apis_by_alert_count(asked: Asked, args: Args) -> list[Row]:
+def top_apis_by_alert_count(asked: QueryContext, args: Args) -> list[Row]:
     """`getTopAPIsByAlertCount`."""
     given = args.get("topAPIsByAlertCountFilter") or {}
     search = given.get("searchFilter") or {}
@@ -267,7 +267,7 @@ def top_apis_by_alert_count(asked: Asked, args: Args) -> list[Row]:
 
 
 @_paged("alertSummaryFilter", by="timestamp")
-def alert_summary(asked: Asked, args: Args) -> list[Row]:
+def alert_summary(asked: QueryContext, args: Args) -> list[Row]:
     """`getAlertSummary`."""
     given = args.get("alertSummaryFilter") or {}
     search = given.get("searchFilter") or {}
@@ -288,14 +288,14 @@ def alert_summary(asked: Asked, args: Args) -> list[Row]:
     return _found(rows, search, "message")
 
 
-def success_usage(asked: Asked, args: Args) -> list[Row]:
+def success_usage(asked: QueryContext, args: Args) -> list[Row]:
     """`getSuccessAPIsUsageByApplications`: asked with an on-prem key in place of the token."""
     if asked.on_prem is None:
         raise QueryError("An on-prem key is needed in place of the access token")
     return _success(asked, args, asked.on_prem.name)
 
 
-def success_usage_with_key(asked: Asked, args: Args) -> list[Row]:
+def success_usage_with_key(asked: QueryContext, args: Args) -> list[Row]:
     """`getSuccessAPIsUsageByApplicationsWithOnPremKey`."""
     own = asked.organization.on_prem
     if own is None or args["onPremKey"] != asked.organization.on_prem_key:
@@ -303,7 +303,7 @@ def success_usage_with_key(asked: Asked, args: Args) -> list[Row]:
     return _success(asked, args, own.name)
 
 
-def _success(asked: Asked, args: Args, environment: str) -> list[Row]:
+def _success(asked: QueryContext, args: Args, environment: str) -> list[Row]:
     given = args.get("successAPIUsageByAppFilter") or {}
     domains = asked.ids(given.get("tenantDomains"))
     if domains is not None and "carbon.super" not in domains:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from dev.sandbox.memory import Memory
-from dev.sandbox.world import Environment, Stream
+from dev.sandbox.world import SandboxEnvironment, Stream
 
 # Percent of the busiest hour, from midnight UTC, and of the busiest day, from Monday.
 DAY = (8, 5, 4, 3, 4, 8, 18, 38, 66, 88, 97, 100, 92, 94, 98, 95, 86, 72, 58, 48, 40, 32, 22, 13)
@@ -203,7 +203,7 @@ def _multiplied(cell: Cell, quarters: int) -> Cell:
 
 
 def _so_far(
-    environment: Environment, cells: Iterable[Cell], hour: int, seconds: int, late_hours: int
+    environment: SandboxEnvironment, cells: Iterable[Cell], hour: int, seconds: int, late_hours: int
 ) -> Iterator[Cell]:
     """What of these cells has arrived so many seconds after their hour began."""
     quarters = environment.quarters.get((_EPOCH + timedelta(hours=hour)).date(), 4)
@@ -216,7 +216,7 @@ def _so_far(
             yield cell
 
 
-def id_of(environment: Environment, number: int, hour: int) -> str:
+def id_of(environment: SandboxEnvironment, number: int, hour: int) -> str:
     """The id that holds the share of a stream (or an alert) in an hour: each in its turn."""
     return environment.ids[(number + hour) % len(environment.ids)]
 
@@ -229,7 +229,7 @@ class Traffic:
 
     def hour(
         self,
-        environment: Environment,
+        environment: SandboxEnvironment,
         hour: int,
         now: datetime,
         late_hours: int = 20,
@@ -255,7 +255,7 @@ class Traffic:
         return tuple(_so_far(environment, cells, hour, seconds, late_hours))
 
     def alerts(
-        self, environment: Environment, start: int, end: int, now: datetime
+        self, environment: SandboxEnvironment, start: int, end: int, now: datetime
     ) -> Iterator[tuple[str, Alert]]:
         """Alerts of the minutes [start, end) since 1970, each with the id that holds it.
 

@@ -134,7 +134,7 @@ class Stream:
 
 
 @dataclass(frozen=True, eq=False)
-class Environment:
+class SandboxEnvironment:
     """An environment and the ids under which shares of its data are kept."""
 
     id: str
@@ -184,26 +184,26 @@ class Organization:
     uuid: str
     handle: str
     name: str
-    environments: tuple[Environment, ...]
+    environments: tuple[SandboxEnvironment, ...]
     consumer_key: str = field(repr=False)
     consumer_secret: str = field(repr=False)
     on_prem_key: str | None = field(repr=False)
     # In no list any more, but their data is still there.
-    deleted: tuple[Environment, ...] = ()
+    deleted: tuple[SandboxEnvironment, ...] = ()
 
-    def environment(self, name: str) -> Environment:
+    def environment(self, name: str) -> SandboxEnvironment:
         """The environment of this id or name, deleted ones last. Raises KeyError."""
         every = (*self.environments, *self.deleted)
         found = [e for e in every if e.id == name] or [e for e in every if e.name == name]
         return found[0] if found else _none(name)
 
     @property
-    def on_prem(self) -> Environment | None:
+    def on_prem(self) -> SandboxEnvironment | None:
         """The environment that the on-prem key belongs to."""
         return next((e for e in self.environments if e.type == "ON_PREM"), None)
 
 
-def _none(name: str) -> Environment:
+def _none(name: str) -> SandboxEnvironment:
     raise KeyError(name)
 
 
@@ -307,7 +307,7 @@ def make_environment(
     apis: tuple[Api, ...],
     applications: tuple[Application, ...],
     again: int = 0,
-) -> Environment:
+) -> SandboxEnvironment:
     """An environment. `again` tells those apart that have the same name at some time."""
     place = (seed, handle, spec.name, *((again,) if again else ()))
 
@@ -316,7 +316,7 @@ def make_environment(
 
     own = key("environment")
     shared = spec.type == "CHOREO"
-    return Environment(
+    return SandboxEnvironment(
         id=own,
         name=spec.name,
         type=spec.type,

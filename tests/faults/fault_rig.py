@@ -32,7 +32,7 @@ from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS
 from choreo_insights.dataset.store import VERSION_KEY
 from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.stack import Stack
-from dev.sandbox import OrganizationSpec, SandboxServer, Settings, World
+from dev.sandbox import OrganizationSpec, SandboxServer, SandboxSettings, World
 from dev.sandbox.world import EnvironmentSpec
 from tests.fakes.asl import FailedError, Interpreter
 from tests.fakes.states import FakeStates, Run
@@ -264,7 +264,7 @@ class Station(AbstractContextManager["Station"]):
 
     def __enter__(self) -> "Station":
         world = World(seed=11, organizations=[_organization(self.handle)])
-        settings = Settings(page_limit_max=7)
+        settings = SandboxSettings(page_limit_max=7)
         self.sandbox = self._exit.enter_context(SandboxServer(world=world, settings=settings))
         aws = self._stack.s3.meta.endpoint_url
         self.proxy = self._exit.enter_context(Proxy(aws, self.sandbox.url, self._invoke))

@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from dev.sandbox import EnvironmentSpec, OrganizationSpec, Settings, World, changes
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxSettings, World, changes
 from dev.sandbox.lapses import Lapse
-from dev.sandbox.world import Environment
+from dev.sandbox.world import SandboxEnvironment
 from tests.fakes.s3 import BUCKET
 from tests.stateful import cloud, model, step_functions
 from tests.stateful.invariants import Watcher
@@ -125,7 +125,7 @@ class Days(RuleBasedStateMachine):
         )  # fmt: skip
         world = World(setup.seed, specs[: setup.organizations])
         late = 20 if setup.settle_hours else 0
-        settings = Settings(late_hours=late, deleted_apis=setup.deleted_apis)  # type: ignore[arg-type]
+        settings = SandboxSettings(late_hours=late, deleted_apis=setup.deleted_apis)  # type: ignore[arg-type]
         self.since = BEGIN.date() - timedelta(days=1)
         self.tables = [*(model.LISTS if setup.lists else ()), *model.SHAPES]
         self.stack = Stack(world, settings, BEGIN, self._environment())
@@ -445,7 +445,7 @@ class Days(RuleBasedStateMachine):
         self.stack.simulation.start(change, during)
         self._run({})
 
-    def _environment_of(self, number: int) -> tuple[str, Environment]:
+    def _environment_of(self, number: int) -> tuple[str, SandboxEnvironment]:
         every = [
             (handle, environment)
             for handle, organization in self.world.organizations.items()

@@ -26,7 +26,7 @@ import choreo_insights
 from choreo_insights.catalogue import load
 from choreo_insights.export.scheduler import Scheduler
 from choreo_insights.tokens.reader import Token, instant
-from dev.sandbox import Settings, World
+from dev.sandbox import SandboxSettings, World
 from dev.sandbox.service import TOKEN_PATH, Service
 from tests.fakes.aws import FakeAws
 from tests.fakes.s3 import BUCKET, refusal
@@ -222,7 +222,11 @@ class Stack:
     """A deployed stack, its AWS and the Choreo that it exports from."""
 
     def __init__(
-        self, world: World, settings: Settings, begin: datetime, environment: Mapping[str, str]
+        self,
+        world: World,
+        settings: SandboxSettings,
+        begin: datetime,
+        environment: Mapping[str, str],
     ) -> None:
         self.simulation = Simulation(begin, world.seed)
         self.choreo_service = Service(world, settings, self.simulation.clock)

@@ -8,7 +8,7 @@ from typing import Any
 from dev.sandbox import changes
 from dev.sandbox.expected import expected_rows
 from dev.sandbox.lapses import Lapse
-from dev.sandbox.world import Environment
+from dev.sandbox.world import SandboxEnvironment
 from tests.stateful import model
 from tests.stateful.cloud import Version
 from tests.stateful.invariants import Watcher, asked
@@ -75,7 +75,7 @@ class Truth:
             for since, place, of in self.corrected
         )
 
-    def listed_by_runs(self, place: Environment) -> dict[str, date]:
+    def listed_by_runs(self, place: SandboxEnvironment) -> dict[str, date]:
         """APIs with the last day that a run must have seen them listed on."""
         seen: dict[str, date] = {}
         for run in self.stack.runs:
@@ -128,7 +128,7 @@ def in_the_end(
 
 
 def _lists(
-    stack: Stack, watcher: Watcher, handle: str, place: Environment, tables: Sequence[str]
+    stack: Stack, watcher: Watcher, handle: str, place: SandboxEnvironment, tables: Sequence[str]
 ) -> None:
     """Today's lists are what the source lists."""
     for table in ("apis", "applications"):
@@ -171,7 +171,9 @@ def _checked(watcher: Watcher) -> None:
         assert found.written >= written, f"{name} was not checked on {day} since {written}"
 
 
-def _expected(stack: Stack, table: str, handle: str, place: Environment, day: date) -> list[Any]:
+def _expected(
+    stack: Stack, table: str, handle: str, place: SandboxEnvironment, day: date
+) -> list[Any]:
     return expected_rows(
         stack.world,
         table,
@@ -186,7 +188,7 @@ def _expected(stack: Stack, table: str, handle: str, place: Environment, day: da
 def _compare(
     stack: Stack,
     truth: Truth,
-    where: tuple[str, str, Environment, date],
+    where: tuple[str, str, SandboxEnvironment, date],
     version: Version | None,
     seen: dict[str, date],
 ) -> None:
@@ -213,7 +215,7 @@ def _compare(
         )
 
 
-def _stands_for_several(place: Environment, name: str) -> bool:
+def _stands_for_several(place: SandboxEnvironment, name: str) -> bool:
     """Whether responses call several APIs so, or call one so that goes by this id.
 
     A query by that name adds them up, and of an API that was never listed nobody can know.
@@ -222,7 +224,9 @@ def _stands_for_several(place: Environment, name: str) -> bool:
     return sum(api.shown in called for api in place.apis) > 1
 
 
-def _optional(stack: Stack, place: Environment, day: date, seen: dict[str, date]) -> set[str]:
+def _optional(
+    stack: Stack, place: SandboxEnvironment, day: date, seen: dict[str, date]
+) -> set[str]:
     """What rows may be missing of: APIs that no run saw in time, or that came later."""
     names = set()
     for api in place.apis:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dev.sandbox.expected import expected_rows
-from dev.sandbox.world import Environment
+from dev.sandbox.world import SandboxEnvironment
 from tests.stateful import model
 from tests.stateful.rig import Stack
 
@@ -61,7 +61,7 @@ def first_release(stack: Stack, tables: Sequence[str], since: date) -> None:
     stack.s3.store("dataset.json", b'{"version":1}')
     for handle, organization in stack.world.organizations.items():
         for table in tables:
-            places: Iterable[Environment | None] = organization.environments
+            places: Iterable[SandboxEnvironment | None] = organization.environments
             if table == "environments":
                 places = [None]
             days = (now.date() - since).days + 1 if table not in model.LISTS else 1
@@ -75,7 +75,7 @@ def first_release(stack: Stack, tables: Sequence[str], since: date) -> None:
 
 
 def _store(
-    stack: Stack, table: str, handle: str, place: Environment | None, day: date, run: str
+    stack: Stack, table: str, handle: str, place: SandboxEnvironment | None, day: date, run: str
 ) -> dict[str, Any]:
     now = stack.simulation.now()
     rows = expected_rows(

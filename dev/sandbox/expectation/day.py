@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from dev.sandbox.filters import in_index, shown
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.traffic import Alert, Cell, Traffic
-from dev.sandbox.world import Api, Environment, Organization
+from dev.sandbox.world import Api, Organization, SandboxEnvironment
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
@@ -23,15 +23,15 @@ class Day:
     """One day of one environment (or none, in lists of the organisation)."""
 
     organization: Organization
-    place: Environment | None
+    place: SandboxEnvironment | None
     day: date
     now: datetime
-    settings: Settings
+    settings: SandboxSettings
     # None is all traffic.
     tenant: str | None = None
 
     @property
-    def environment(self) -> Environment:
+    def environment(self) -> SandboxEnvironment:
         """The environment. Raises LookupError where the table needs one that was not given."""
         if self.place is None:
             raise LookupError("the table is one of an environment: name it")
@@ -42,7 +42,7 @@ class Day:
         """Each hour with the cells that have arrived."""
         return self.hours_of(self.environment)
 
-    def hours_of(self, environment: Environment) -> list[tuple[datetime, Sequence[Cell]]]:
+    def hours_of(self, environment: SandboxEnvironment) -> list[tuple[datetime, Sequence[Cell]]]:
         """The same for another environment."""
         start = datetime.combine(self.day, datetime.min.time(), UTC)
         first = int(start.timestamp()) // 3600

@@ -11,7 +11,7 @@ _TOP = 10
 
 
 @dataclass(frozen=True)
-class Report:
+class ExpectedReport:
     """What a report is grouped by and what it measures.
 
     `key` and `value` are told a cell and whether its errors are meant (else its successes).
@@ -81,20 +81,20 @@ def _target_code(cell: Cell, failed: bool) -> str:
     return str(cell.kind.status) if cell.kind.target else "-1"
 
 
-REPORTS: Mapping[str, Report] = {
-    "hits_by_api_and_application": Report(
+REPORTS: Mapping[str, ExpectedReport] = {
+    "hits_by_api_and_application": ExpectedReport(
         ("api_name", "application_name"),
         "hits",
         lambda cell, _: (cell.stream.api.name, cell.stream.application.name),
         lambda cell, failed: cell.errors if failed else cell.ok,
     ),
-    "errors_by_api_and_target_response_code": Report(
+    "errors_by_api_and_target_response_code": ExpectedReport(
         ("api_name", "target_response_code"),
         "errors",
         lambda cell, failed: (cell.stream.api.name, _target_code(cell, failed)),
         lambda cell, failed: cell.errors if failed and cell.kind.target else 0,
     ),
-    "total_latency_by_api_and_version": Report(
+    "total_latency_by_api_and_version": ExpectedReport(
         ("api_name", "api_version"),
         "total_latency",
         lambda cell, _: (cell.stream.api.name, cell.stream.api.version),
@@ -105,7 +105,7 @@ REPORTS: Mapping[str, Report] = {
 TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
     name: report.whole for name, report in REPORTS.items()
 }
-_BY_USER_AGENT = Report(
+_BY_USER_AGENT = ExpectedReport(
     ("user_agent",),
     "hits",
     lambda cell, _: (cell.stream.user_agent,),

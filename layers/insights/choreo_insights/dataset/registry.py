@@ -24,7 +24,7 @@ from choreo_insights.dataset.registry_merge import (
     KnownName,
     Listed,
     Names,
-    Refused,
+    RejectedEnvironment,
     merged_environments,
     merged_names,
 )
@@ -252,7 +252,9 @@ class Registry:
         usable = []
         for each in (found[entry.id] for entry in good):
             if each.unmerged_keys:
-                refused.append(Refused(each.id, each.name, unmerged(organization, each)))
+                refused.append(
+                    RejectedEnvironment(each.id, each.name, unmerged(organization, each))
+                )
             else:
                 usable.append(each.environment)
         return Environments(tuple(usable), tuple(refused))
@@ -384,7 +386,7 @@ class Registry:
         return held
 
 
-def _sorted_out(entries: Sequence[Listed]) -> tuple[list[Listed], list[Refused]]:
+def _sorted_out(entries: Sequence[Listed]) -> tuple[list[Listed], list[RejectedEnvironment]]:
     """The entries that say which environment they are, and the others."""
     by_id: dict[str, dict[Listed, None]] = {}
     for entry in entries:
@@ -393,13 +395,13 @@ def _sorted_out(entries: Sequence[Listed]) -> tuple[list[Listed], list[Refused]]
     if nameless := by_id.pop("", None):
         names = ", ".join(sorted(entry.name or "?" for entry in nameless)[:_SHOWN])
         reason = f"listEnvironments returns {len(nameless)} without an id ({names}): ask Choreo why"
-        refused.append(Refused(None, names, PersonMustAct(reason)))
+        refused.append(RejectedEnvironment(None, names, PersonMustAct(reason)))
     for own_id, same in by_id.items():
         if len(same) > 1:
             names = ", ".join(sorted({entry.name for entry in same})[:_SHOWN])
             reason = f"listEnvironments returns the id {own_id} {len(same)} times, each time with"
             reason += f" other values ({names}): ask Choreo why"
-            refused.append(Refused(own_id, names, PersonMustAct(reason)))
+            refused.append(RejectedEnvironment(own_id, names, PersonMustAct(reason)))
     return [entry for same in by_id.values() if len(same) == 1 for entry in same], refused
 
 

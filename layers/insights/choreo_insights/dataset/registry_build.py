@@ -39,7 +39,7 @@ _NEWEST = 8
 _LISTS: Mapping[Kind, str] = {"api": "apis", "application": "applications"}
 
 
-class Place(msgspec.Struct):
+class StoredPlace(msgspec.Struct):
     """The objects of one organisation and environment: the oldest write, and the newest of them.
 
     `newest` has day, size in bytes and key.
@@ -66,7 +66,7 @@ class Use(NamedTuple):
 
 # Of an organisation and of parts of keys.
 OwnersOf = Callable[[str, Collection[str]], Mapping[str, Sequence[Owner]]]
-Places = Mapping[str, Place]
+Places = Mapping[str, StoredPlace]
 # Oldest first.
 Lists = Sequence[tuple[date, Sequence[Listed]]]
 
@@ -153,7 +153,7 @@ class Builder:
             if place.startswith(own)
         }
 
-    def _owner(self, place: Place) -> Owner | None:
+    def _owner(self, place: StoredPlace) -> Owner | None:
         """Whose objects are in a place, by the newest of them that has rows."""
         for day, _, key in sorted(place.newest, reverse=True):
             for row in records(self._dataset, key)[:1]:
@@ -184,11 +184,11 @@ def place_of(key: str) -> str | None:
 
 def places(listing: Iterable[tuple[str, Stored]]) -> Places:
     """Every place that has data, from a listing of the whole dataset. Memory follows the places."""
-    found: dict[str, Place] = {}
+    found: dict[str, StoredPlace] = {}
     for key, stored in listing:
         if (place := place_of(key)) is None:
             continue
-        seen = found.setdefault(place, Place(stored.written, []))
+        seen = found.setdefault(place, StoredPlace(stored.written, []))
         seen.written = min(seen.written, stored.written)
         entry = day_of(key), stored.size, key
         if len(seen.newest) < _NEWEST:

@@ -63,7 +63,7 @@ class KnownEnvironment(msgspec.Struct, frozen=True):
         return {name: date.fromisoformat(day) for name, _, day in pairs}
 
 
-class Refused(msgspec.Struct, frozen=True):
+class RejectedEnvironment(msgspec.Struct, frozen=True):
     """An environment of a list that cannot be exported, and why; ids and names as far as known."""
 
     environment_id: str | None
@@ -75,7 +75,7 @@ class Environments(msgspec.Struct, frozen=True):
     """What the newest list of an organisation comes to."""
 
     usable: tuple[Environment, ...]
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RejectedEnvironment, ...] = ()
 
 
 class KnownName(msgspec.Struct, frozen=True):

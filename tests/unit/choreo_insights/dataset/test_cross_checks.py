@@ -30,7 +30,7 @@ from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.times import microseconds
 from dev.sandbox.expected import expected_rows
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.world import DEFAULT_ORGANIZATIONS, World
 
 Columns = dict[str, list[Any]]
@@ -70,7 +70,7 @@ def partition(
         return None
     named = place[1] if BY_NAME[table].scope == "environment" else None
     rows = expected_rows(
-        world(seed), table, place[0], named, day, now, settings=Settings(**switches)
+        world(seed), table, place[0], named, day, now, settings=SandboxSettings(**switches)
     )
     return columns_of(BY_NAME[table], rows)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from choreo_insights.dataset.partitions import ROOT
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from tests.unit.choreo_insights.export.test_run import TODAY, Place
 
 # Rows by day, and the type of `day`.
@@ -67,7 +67,7 @@ READERS: Mapping[str, tuple[Callable[[Path], Read], str]] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tables of an organisation and two days, as files."""
     folder = tmp_path_factory.mktemp("dataset")
-    with SandboxServer(World(seed=11), Settings()) as sandbox:
+    with SandboxServer(World(seed=11), SandboxSettings()) as sandbox:
         place = Place(sandbox, ("acme",))
         place.config = replace(place.config, export_since=TODAY - timedelta(days=1))
         assert place.run().failures == []

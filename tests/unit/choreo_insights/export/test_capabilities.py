@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 from tests.unit.choreo_insights.export.test_run import NOW, Place
 
@@ -16,7 +16,7 @@ TABLES = {"tables": ["apis"]}
 @pytest.fixture
 def place() -> Iterator[Place]:
     spec = OrganizationSpec("acme", environments=(EnvironmentSpec("Production"),))
-    with SandboxServer(World(3, [spec]), Settings()) as server:
+    with SandboxServer(World(3, [spec]), SandboxSettings()) as server:
         yield Place(server, ("acme",))
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from choreo_insights.catalogue import Catalogue
 from choreo_insights_cli.catalogue.compiler import compile_document, schema
-from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, SandboxSettings, World
 from dev.sandbox.expectation.day import Day
-from dev.sandbox.expectation.reports import Report
+from dev.sandbox.expectation.reports import ExpectedReport
 from dev.sandbox.grouping import GROUP_BY
 from dev.sandbox.traffic import Cell
 from tests.unit.choreo_insights.export.test_run import CATALOGUE, TODAY, Place, canonical
@@ -37,7 +37,7 @@ DOCUMENT = """query q($time: TimeFilter!, $data: DataFilter!{declared}) {{
 @pytest.fixture(scope="module")
 def place() -> Iterator[Place]:
     spec = OrganizationSpec("acme", environments=(EnvironmentSpec("Production"),))
-    with SandboxServer(World(seed=11, organizations=[spec]), Settings()) as sandbox:
+    with SandboxServer(World(seed=11, organizations=[spec]), SandboxSettings()) as sandbox:
         yield Place(sandbox, ("acme",))
 
 
@@ -50,7 +50,7 @@ def own(place: Place, name: str, text: str) -> list[dict[str, object]]:
     return place.dataset.rows(f"insights/{name}/day={DAY}/acme.Production.parquet")
 
 
-def expected(place: Place, metric: str, measure: str) -> tuple[Report, Day]:
+def expected(place: Place, metric: str, measure: str) -> tuple[ExpectedReport, Day]:
     fields, value = VALUES[metric]
     percent = 95 if metric.endswith("LATENCY") else None
 
@@ -59,9 +59,9 @@ def expected(place: Place, metric: str, measure: str) -> tuple[Report, Day]:
         return tuple(GROUP_BY[field](part) for field in fields)
 
     acme = place.sandbox.world.organization("acme")
-    day = Day(acme, acme.environment("Production"), DAY, place.now, Settings())
+    day = Day(acme, acme.environment("Production"), DAY, place.now, SandboxSettings())
     names = tuple(field.lower() for field in fields)
-    return Report(names, measure, key, value, percent), day
+    return ExpectedReport(names, measure, key, value, percent), day
 
 
 def common(place: Place) -> dict[str, object]:

@@ -10,7 +10,7 @@ import pytest
 from choreo_insights.dataset.parquet import encode
 from choreo_insights.dataset.partitions import safe_name
 from choreo_insights_cli.releases.environments import Merge
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.changes import rename_environment
 from tests.unit.choreo_insights.export.test_run import CATALOGUE, TODAY, Place
 
@@ -25,7 +25,7 @@ FORMER, NEW = "Production", safe_name("Prod EU")
 @pytest.fixture
 def place() -> Iterator[Place]:
     """A dataset whose environment Production was renamed to Prod EU and exported once more."""
-    with SandboxServer(World(seed=11), Settings()) as server:
+    with SandboxServer(World(seed=11), SandboxSettings()) as server:
         place = Place(server, ("acme",))
         place.config = replace(place.config, tables=TABLES)
         place.run()

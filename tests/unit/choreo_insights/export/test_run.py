@@ -26,7 +26,7 @@ from choreo_insights.export.report import Report
 from choreo_insights.export.run import Export
 from choreo_insights.http import Http, Timeouts
 from choreo_insights_cli.catalogue.compiler import schema
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.expected import expected_rows
 from tests.unit.choreo_insights.memory import MemoryDataset
 
@@ -146,7 +146,7 @@ class Place:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SandboxServer]:
-    with SandboxServer(World(seed=11), Settings()) as sandbox:
+    with SandboxServer(World(seed=11), SandboxSettings()) as sandbox:
         yield sandbox
 
 

@@ -8,7 +8,7 @@ from math import ceil
 import pytest
 
 from choreo_insights.export.queries import PAGE_SIZE
-from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, SandboxSettings, World
 from tests.unit.choreo_insights.export.test_run import (
     CATALOGUE,
     TODAY,
@@ -36,7 +36,7 @@ def sized(request: pytest.FixtureRequest) -> Iterator[Place]:
         applications=2,
         environments=(EnvironmentSpec("Production"), EnvironmentSpec("Own", "ON_PREM")),
     )
-    with SandboxServer(World(seed=5, organizations=[spec]), Settings()) as sandbox:
+    with SandboxServer(World(seed=5, organizations=[spec]), SandboxSettings()) as sandbox:
         yield Place(sandbox, organizations=("acme",))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from choreo_insights.errors import InsightsError
 from choreo_insights.export.insights_api import Choreo
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.changes import (
     add_environment,
     delete_api,
@@ -27,7 +27,7 @@ YESTERDAY = TODAY - timedelta(days=1)
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    with SandboxServer(World(seed=11), Settings()) as server:
+    with SandboxServer(World(seed=11), SandboxSettings()) as server:
         place = Place(server, ("acme",))
         place.config = replace(place.config, export_since=YESTERDAY, tables=TABLES)
         yield place

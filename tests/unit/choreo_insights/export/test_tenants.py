@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.expected import expected_rows
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place, canonical
 
@@ -19,7 +19,7 @@ EVENT = {"tables": [*TABLES, "tenants"], "organizations": ["acme"], "from": str(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[SandboxServer]:
-    with SandboxServer(World(seed=11), Settings(tenants_have_traffic=True)) as sandbox:
+    with SandboxServer(World(seed=11), SandboxSettings(tenants_have_traffic=True)) as sandbox:
         yield sandbox
 
 
@@ -73,7 +73,7 @@ def test_a_tenant_with_traffic_that_is_not_exported_is_a_warning(place: Place):
 
 
 def test_a_tenant_without_traffic_is_none(server: SandboxServer):
-    with SandboxServer(World(seed=11), Settings()) as sandbox:
+    with SandboxServer(World(seed=11), SandboxSettings()) as sandbox:
         place = Place(sandbox, ("acme",))
         place.run(EVENT)
         verdicts = {row["verdict"] for row in place.dataset.table("checks")}

@@ -13,7 +13,7 @@ from choreo_insights_cli.costs.counting import COUNTS_SQL, SIZES_SQL, counts_of,
 from choreo_insights_cli.costs.inputs import Counts, Inputs, runs_a_day
 from choreo_insights_cli.sql.duckdb import connect, translated
 from choreo_insights_cli.template import Template
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place
 from tests.unit.choreo_insights_cli.sql.conftest import written
 
@@ -36,7 +36,7 @@ def answer(database: duckdb.DuckDBPyConnection, sql: str, now: datetime) -> dict
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two runs of some tables, on two days."""
-    with SandboxServer(World(seed=11), Settings()) as sandbox:
+    with SandboxServer(World(seed=11), SandboxSettings()) as sandbox:
         place = Place(sandbox)
         tables = ["environments", "apis", "applications", "success_summary"]
         place.run({"tables": tables})

@@ -30,7 +30,7 @@ from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.generate.quicksight.datasets import LOOK_BACK_DAYS, data_sets
 from choreo_insights_cli.sql.duckdb import all_views, tables_of
 from choreo_insights_cli.template import Template
-from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, Settings, World
+from dev.sandbox import EnvironmentSpec, OrganizationSpec, SandboxServer, SandboxSettings, World
 from tests import alarms
 from tests.unit.choreo_insights.export.test_run import TODAY, Place
 
@@ -44,7 +44,7 @@ def test_rows_questions_and_bytes_are_those_of_synthetic_traffic():
         "acme", apis=20, applications=5, environments=(EnvironmentSpec("Production"),)
     )
     day = TODAY - timedelta(days=1)
-    with SandboxServer(World(seed=5, organizations=[spec]), Settings()) as sandbox:
+    with SandboxServer(World(seed=5, organizations=[spec]), SandboxSettings()) as sandbox:
         place = Place(sandbox, organizations=("acme",))
         report = place.run({"from": str(day), "to": str(day)})
         asked = sum(sandbox.statistics.root_fields.values())

@@ -13,9 +13,9 @@ from choreo_insights.catalogue import load
 from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS
 from choreo_insights.export.run import Report
 from choreo_insights_cli.sql.duckdb import connect
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.expected import expected_rows
-from dev.sandbox.world import Api, Environment
+from dev.sandbox.world import Api, SandboxEnvironment
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place
 from tests.unit.choreo_insights.memory import MemoryDataset
 from tests.unit.choreo_insights_cli.sql.literal import Literal
@@ -29,7 +29,7 @@ class Spot:
     """An organisation, an environment and a day."""
 
     organization: str
-    environment: Environment
+    environment: SandboxEnvironment
     day: date
 
     @property
@@ -107,7 +107,7 @@ def written(dataset: MemoryDataset, folder: Path) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer(World(seed=11), Settings()) as server:
+    with SandboxServer(World(seed=11), SandboxSettings()) as server:
         yield server
 
 

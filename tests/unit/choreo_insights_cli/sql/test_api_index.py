@@ -11,11 +11,11 @@ import pytest
 
 from choreo_insights.dataset.registry_merge import is_uuid
 from choreo_insights_cli.sql.duckdb import connect
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.changes import add_api, delete_api
 from dev.sandbox.expected import expected_rows
 from dev.sandbox.filters import shown
-from dev.sandbox.world import Api, Environment, EnvironmentSpec, OrganizationSpec
+from dev.sandbox.world import Api, EnvironmentSpec, OrganizationSpec, SandboxEnvironment
 from tests.unit.choreo_insights.export.test_run import NOW, Place
 from tests.unit.choreo_insights_cli.sql.conftest import written
 
@@ -60,7 +60,7 @@ MODES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxServer]:
     spec = OrganizationSpec("acme", environments=(EnvironmentSpec("Production"),))
-    with SandboxServer(World(5, [spec]), Settings()) as server:
+    with SandboxServer(World(5, [spec]), SandboxSettings()) as server:
         yield server
 
 
@@ -83,7 +83,7 @@ def test_views_have_the_figures_of_listed_apis(
     place, old, new = replaced
     place.now = NOW
     settings = place.sandbox.settings
-    settings.update({**Settings().as_dict(), **MODES[mode], "now": NOW.isoformat()})
+    settings.update({**SandboxSettings().as_dict(), **MODES[mode], "now": NOW.isoformat()})
     before = dict(place.dataset.objects)
     try:
         report = place.run({"tables": TABLES, "from": str(YESTERDAY), "to": str(YESTERDAY)})
@@ -117,7 +117,7 @@ def expected(place: Place, view: str, old: Api, new: Api) -> Counter[Any]:
     environment = world.organization("acme").environments[0]
     _, time_of_view, table, counted, instant = VIEWS[view]
     found: Counter[Any] = Counter()
-    by_id = Settings(api_index="id")
+    by_id = SandboxSettings(api_index="id")
     for row in expected_rows(world, table, "acme", "Production", YESTERDAY, NOW, settings=by_id):
         start = row[instant] if instant else datetime.combine(YESTERDAY, time(), UTC)
         api = row["api_id"]
@@ -129,7 +129,9 @@ def expected(place: Place, view: str, old: Api, new: Api) -> Counter[Any]:
     return found
 
 
-def held(settings: Settings, environment: Environment, own_id: str | None, start: datetime) -> Any:
+def held(
+    settings: SandboxSettings, environment: SandboxEnvironment, own_id: str | None, start: datetime
+) -> Any:
     """What the index has for an API, if that is not the id of one that is or was listed."""
     api = next((each for each in environment.apis if each.id == own_id), None)
     if api is None:

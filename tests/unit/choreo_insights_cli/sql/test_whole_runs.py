@@ -12,7 +12,7 @@ from choreo_insights.dataset.coverage import state
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.partitions import day_of, table_prefix
 from choreo_insights_cli.sql.duckdb import connect, translated
-from dev.sandbox import SandboxServer, Settings, World, changes
+from dev.sandbox import SandboxServer, SandboxSettings, World, changes
 from dev.sandbox.lapses import Lapse
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place
 from tests.unit.choreo_insights_cli.sql.conftest import written
@@ -61,7 +61,7 @@ class Runs:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
-    with SandboxServer(World(seed=11), Settings()) as server:
+    with SandboxServer(World(seed=11), SandboxSettings()) as server:
         yield Runs(server, tmp_path, "lotus")
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from dev.sandbox import SandboxServer, Settings, World
-from dev.sandbox.world import Environment
+from dev.sandbox import SandboxServer, SandboxSettings, World
+from dev.sandbox.world import SandboxEnvironment
 
 NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
 DAY = {"from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z"}
@@ -58,17 +58,21 @@ class Client:
         url = self.sandbox.insights_url
         return self.session.post(url, json=body, headers=headers, timeout=30)
 
-    def query(self, root: str, place: Environment | str = "Production", **variables: Any) -> Any:
+    def query(
+        self, root: str, place: SandboxEnvironment | str = "Production", **variables: Any
+    ) -> Any:
         """The value of one query field, which is given what it declares of the usual variables."""
         reply = self.reply(root, place, **variables)
         assert "errors" not in reply, reply["errors"]
         return reply["data"]["it"]
 
-    def reply(self, root: str, place: Environment | str = "Production", **variables: Any) -> Any:
+    def reply(
+        self, root: str, place: SandboxEnvironment | str = "Production", **variables: Any
+    ) -> Any:
         return self.raw(root, place, **variables).json()
 
     def raw(
-        self, root: str, place: Environment | str = "Production", **variables: Any
+        self, root: str, place: SandboxEnvironment | str = "Production", **variables: Any
     ) -> requests.Response:
         usual = {"data": self.data(place), "time": DAY} | variables
         kinds = {"data": "DataFilter!", "time": "TimeFilter!", "org": "OrgFilter!",
@@ -80,12 +84,12 @@ class Client:
         text = f"query ({declared}) {{ it: {root} }}" if used else f"{{ it: {root} }}"
         return self.post(text, **used)
 
-    def data(self, place: Environment | str) -> dict[str, Any]:
+    def data(self, place: SandboxEnvironment | str) -> dict[str, Any]:
         environment = self.environment(place) if isinstance(place, str) else place
         ids = list(environment.ids)
         return {"orgId": self.secret["org_id"], "environmentIds": ids, "tenant": "carbon.super"}
 
-    def environment(self, name: str) -> Environment:
+    def environment(self, name: str) -> SandboxEnvironment:
         return self.sandbox.world.organization(self.handle).environment(name)
 
 
@@ -96,7 +100,7 @@ def world() -> World:
 
 @pytest.fixture
 def sandbox(world: World) -> Iterator[SandboxServer]:
-    with SandboxServer(world, Settings(now=NOW)) as running:
+    with SandboxServer(world, SandboxSettings(now=NOW)) as running:
         yield running
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from dev.sandbox import EnvironmentSpec, OrganizationSpec, World, changes
 from dev.sandbox.expected import expected_rows
 from dev.sandbox.lapses import Lapse, thinned, without
-from dev.sandbox.settings import Settings
+from dev.sandbox.settings import SandboxSettings
 from dev.sandbox.traffic import Traffic
-from dev.sandbox.world import Environment
+from dev.sandbox.world import SandboxEnvironment
 from tests.unit.dev.sandbox.conftest import Client
 
 MOMENT = datetime(2026, 3, 11, 10, 20, tzinfo=UTC)
@@ -26,11 +26,13 @@ def world() -> World:
     return World(organizations=[OrganizationSpec("acme", apis=4, environments=places)])
 
 
-def first(world: World) -> Environment:
+def first(world: World) -> SandboxEnvironment:
     return world.organization("acme").environments[0]
 
 
-def total(place: Environment, now: datetime, hours: range = range(HOUR - 3, HOUR + 4)) -> int:
+def total(
+    place: SandboxEnvironment, now: datetime, hours: range = range(HOUR - 3, HOUR + 4)
+) -> int:
     traffic = Traffic()
     return sum(cell.total for hour in hours for cell in traffic.hour(place, hour, now))
 
@@ -156,7 +158,7 @@ def test_deleted_apis_are_answered_as_the_setting_says(client: Client, answers: 
 
 def test_an_unknown_way_of_answering_is_refused():
     with pytest.raises(ValueError, match="answered, empty, refused"):
-        Settings().update({"deleted_apis": "perhaps"})
+        SandboxSettings().update({"deleted_apis": "perhaps"})
 
 
 def test_a_token_outlives_a_change_of_its_organisation(client: Client):

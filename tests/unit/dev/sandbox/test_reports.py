@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import settings as tried
 from hypothesis import strategies as st
 
-from dev.sandbox import OrganizationSpec, Settings, World, engine, reports
-from dev.sandbox.filters import ALL, Asked, Span, span_of
+from dev.sandbox import OrganizationSpec, SandboxSettings, World, engine, reports
+from dev.sandbox.filters import ALL, QueryContext, TimeSpan, span_of
 from dev.sandbox.grouping import GROUP_BY, Groups, by_outcome
 from dev.sandbox.memory import Memory
 from dev.sandbox.traffic import ERROR_KINDS, Cell, Traffic, percentile
@@ -89,10 +89,12 @@ CHOICES: dict[str, st.SearchStrategy[Any]] = {
 SITUATIONS = st.fixed_dictionaries(CHOICES)
 
 
-def question(chosen: dict[str, Any], groups: Groups = GROUPS) -> tuple[Asked, dict[str, Any]]:
+def question(
+    chosen: dict[str, Any], groups: Groups = GROUPS
+) -> tuple[QueryContext, dict[str, Any]]:
     """Who asks, and what (without values)."""
     switches = ("late_hours", "zero_buckets", "to_inclusive")
-    settings = Settings(**{name: chosen[name] for name in switches})
+    settings = SandboxSettings(**{name: chosen[name] for name in switches})
     now = NIGHT + timedelta(seconds=chosen["now"])
     end = NIGHT + timedelta(minutes=chosen["end"])
     start = NIGHT - timedelta(hours=chosen["hours"])
@@ -108,10 +110,10 @@ def question(chosen: dict[str, Any], groups: Groups = GROUPS) -> tuple[Asked, di
         "groupByFields": chosen["fields"],
         "groupByValues": [],
     }
-    return Asked(WORLD, TRAFFIC, settings, now, ACME, groups=groups), args
+    return QueryContext(WORLD, TRAFFIC, settings, now, ACME, groups=groups), args
 
 
-def walked(asked: Asked, args: dict[str, Any]) -> dict[str, list[Group]]:
+def walked(asked: QueryContext, args: dict[str, Any]) -> dict[str, list[Group]]:
     """All that happened by time, ungrouped."""
     span = span_of(args["timeFilter"], asked.now)
     found = asked.series(asked.sources(args), span, args["granularity"], ALL)
@@ -236,7 +238,7 @@ def test_the_values_are_those_of_a_week(chosen: dict[str, Any], data: st.DataObj
     asked, args = question(chosen)
     fields = args["groupByFields"]
     end = int(asked.now.timestamp()) // 60
-    week = outcomes(asked.cells(asked.sources(args), Span(end - 7 * 1440, end, UTC), ALL))
+    week = outcomes(asked.cells(asked.sources(args), TimeSpan(end - 7 * 1440, end, UTC), ALL))
     everything = values_in({"": list(week)}, fields)
     prefix = data.draw(st.sampled_from([*everything, ()]))[: data.draw(st.integers(0, 3))]
     args["groupByValues"] = list(prefix)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.__main__ import main
 from dev.sandbox.tally import Statistics
 
@@ -161,4 +161,4 @@ def test_the_command_refuses_a_wrong_setting(capsys: pytest.CaptureFixture[str])
 
 
 def test_settings_travel_as_json() -> None:
-    assert json.loads(json.dumps(Settings(now=datetime(2026, 1, 1, tzinfo=UTC)).as_dict()))
+    assert json.loads(json.dumps(SandboxSettings(now=datetime(2026, 1, 1, tzinfo=UTC)).as_dict()))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from dev.sandbox import Settings, World
-from dev.sandbox.oauth import TokenService
+from dev.sandbox import SandboxSettings, World
+from dev.sandbox.oauth import SandboxTokenService
 
 # The two calls of the documentation, as they are printed there.
 MINT = r"""
@@ -166,7 +166,7 @@ def test_revoking_needs_a_client_and_a_token(client: Any) -> None:
 def test_a_token_expires() -> None:
     now = 0.0
     world = World()
-    service = TokenService(world, clock=lambda: now)
+    service = SandboxTokenService(world, clock=lambda: now)
     secret = world.secret("acme")
     pair = base64.b64encode(f"{secret['consumer_key']}:{secret['consumer_secret']}".encode())
     headers = {
@@ -174,7 +174,7 @@ def test_a_token_expires() -> None:
         "Content-Type": "application/x-www-form-urlencoded",
     }
     body = b"grant_type=client_credentials&orgHandle=acme&scope=apim%3Aapi_manage"
-    reply = service.mint(headers, body, Settings(token_lifetime=60))
+    reply = service.mint(headers, body, SandboxSettings(token_lifetime=60))
     token = json.loads(reply.body)["access_token"]
 
     now = 59.0

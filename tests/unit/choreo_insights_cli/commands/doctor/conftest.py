@@ -17,7 +17,7 @@ from choreo_insights_cli.commands.doctor.command import diagnose
 from choreo_insights_cli.commands.doctor.findings import DoctorReport, Finding
 from choreo_insights_cli.commands.doctor.settings import DoctorOptions
 from choreo_insights_cli.stack import Stack
-from dev.sandbox import SandboxServer, Settings
+from dev.sandbox import SandboxServer, SandboxSettings
 
 NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
 
@@ -35,7 +35,7 @@ def compiled_once() -> Iterator[None]:
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer(settings=Settings(now=NOW)) as running:
+    with SandboxServer(settings=SandboxSettings(now=NOW)) as running:
         yield running
 
 

@@ -14,7 +14,7 @@ from choreo_insights_cli.commands.doctor.command import save
 from choreo_insights_cli.commands.doctor.findings import DoctorReport
 from choreo_insights_cli.commands.doctor.probe import Prober
 from choreo_insights_cli.errors import CommandError
-from dev.sandbox import SandboxServer, Settings, World
+from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 from tests.unit.choreo_insights_cli.commands.doctor.conftest import Doctor
 
@@ -47,7 +47,7 @@ def no_documents(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sandbox(world: World) -> Iterator[SandboxServer]:
     """By the clock on the wall, as the doctor's own."""
-    with SandboxServer(world, Settings()) as running:
+    with SandboxServer(world, SandboxSettings()) as running:
         yield running
 
 
@@ -80,7 +80,7 @@ def test_a_record_makes_another_sandbox_that_behaves_alike(
     sandbox.settings.update(drawn(1))
     file = tmp_path / "record.json"
     save(doctor(probe=True), file)
-    sandbox.settings.update({**asdict(Settings()), **json.loads(file.read_text())})
+    sandbox.settings.update({**asdict(SandboxSettings()), **json.loads(file.read_text())})
     assert behaviour(doctor(probe=True)) == drawn(1)
 
 
