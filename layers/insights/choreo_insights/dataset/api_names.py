@@ -65,16 +65,10 @@ def queried(known: Iterable[KnownName], day: date) -> tuple[ApiNames, ...]:
     return tuple(found)
 
 
-def certain_ids(known: Iterable[KnownName]) -> tuple[Mapping[str, str], frozenset[str]]:
-    """The id that each name stands for, and the names that may stand for several."""
-    certain, ambiguous = {}, set()
-    for name, bearers in _bearers(known).items():
-        holder = _holder(name, bearers)
-        if holder:
-            certain[name] = holder.id
-        else:
-            ambiguous.add(name)
-    return certain, frozenset(ambiguous)
+def certain_ids(known: Iterable[KnownName]) -> Mapping[str, str]:
+    """The id that each name stands for. A name that may stand for several is left out."""
+    holders = ((name, _holder(name, bearers)) for name, bearers in _bearers(known).items())
+    return {name: holder.id for name, holder in holders if holder}
 
 
 def _bearers(known: Iterable[KnownName]) -> Mapping[str, Sequence[KnownName]]:

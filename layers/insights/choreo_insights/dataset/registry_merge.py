@@ -99,11 +99,15 @@ class Names:
     def __init__(self, known: Iterable[KnownName] = ()) -> None:
         self.known = tuple(known)
         self.listed = frozenset(each.id for each in self.known if each.listed)
-        self._ids, self._ambiguous = api_names.certain_ids(self.known)
+        self._ids = api_names.certain_ids(self.known)
+        # Of the day that was asked for last: a run takes all tables of a day in a row.
+        self._queried: tuple[date, tuple[ApiNames, ...]] | None = None
 
     def queried(self, day: date) -> tuple[ApiNames, ...]:
         """The APIs to query for a UTC day, each with its names."""
-        return api_names.queried(self.known, day)
+        if self._queried is None or self._queried[0] != day:
+            self._queried = day, api_names.queried(self.known, day)
+        return self._queried[1]
 
     def resolve(self, answered: str | None) -> str | None:
         """The id that a returned `apiId` stands for, or None where that is not certain.
@@ -112,10 +116,6 @@ class Names:
         """
         found = None if answered is None else self._ids.get(answered)
         return answered if found is None and answered and is_uuid(answered) else found
-
-    def is_ambiguous(self, answered: str | None) -> bool:
-        """Whether a returned `apiId` is a name that several APIs share."""
-        return answered in self._ambiguous
 
 
 def is_uuid(text: str) -> bool:

@@ -72,7 +72,4 @@ def test_those_that_are_listed_come_first():
     ],
 )
 def test_a_name_stands_for_an_api_where_that_is_certain(known, answered, stands_for):
-    names = Names(known)
-    assert names.resolve(answered) == stands_for
-    assert names.is_ambiguous(answered) == (stands_for is None)
-    assert not names.is_ambiguous("unknown")
+    assert Names(known).resolve(answered) == stands_for
