@@ -298,6 +298,11 @@ class Station(AbstractContextManager["Station"]):
         self.reset_objects()
 
     @property
+    def every_day(self) -> dict[str, Any]:
+        """The event of a run that queries all days, also those whose next checkpoint is to come."""
+        return {"from": self.since.isoformat()}
+
+    @property
     def world(self) -> World:
         """Who is in the sandbox."""
         return self.sandbox.world

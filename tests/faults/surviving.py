@@ -11,7 +11,7 @@ def mended(station: Station, container: Container | None = None) -> None:
     station.expire_slots()
     chosen = container if container and container.alive else station.container()
     today = datetime.now(UTC).date()
-    ended = chosen.invoke({})
+    ended = chosen.invoke(station.every_day)
     assert ended.is_whole, ended
     if datetime.now(UTC).date() != today:
         mended(station, chosen)

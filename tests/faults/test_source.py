@@ -66,7 +66,7 @@ def test_what_the_source_has_forgotten_is_kept(station: Station, record_property
     tables = ["success_summary", "api_usage_over_time", "resource_usage"]
 
     # Today too: its earlier hours would be lost.
-    ended = container.invoke({"tables": tables})
+    ended = container.invoke({"tables": tables} | station.every_day)
 
     assert ended.is_whole, ended
     wanted = [key for key in station.wanted(station.now.date()) if key.split("/")[1] in tables]
@@ -111,7 +111,7 @@ def test_an_api_is_deleted_and_refused(changing: Station, record_property: Recor
     station.sandbox.settings.deleted_apis = "refused"
     station.see(station.now)
 
-    ended = station.export()
+    ended = station.export(station.every_day)
 
     assert ended.is_whole, ended
     assert ended.report["kept"] == 0
