@@ -69,7 +69,6 @@ def _metrics(stack: Stack, start: datetime, end: datetime) -> dict[str, float]:
             {"FunctionName": outputs["TokenFunctionName"]},
             "Sum",
         ),
-        "requests": (NAMESPACE, "Requests", ours, "Sum"),
         "written": (NAMESPACE, "Exported", ours, "Sum"),
         "stored_bytes": ("AWS/S3", "BucketSizeBytes", bucket, "Average"),
     }

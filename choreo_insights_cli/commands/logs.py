@@ -120,7 +120,8 @@ def parsed(event: Entry) -> dict[str, Any] | None:
     with suppress(ValueError):
         found = json.loads(text)
         if isinstance(found, dict):
-            if "_aws" in found:
+            # What a run counts has no message.
+            if "_aws" in found or "message" not in found:
                 return None
             level = str(found.get("level", "INFO"))
             return {**found, "level": level, "timestamp": at, "message": found.get("message", "")}

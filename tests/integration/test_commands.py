@@ -84,7 +84,9 @@ def test_token_shows_each_organisation(deployment: Deployment) -> None:
     assert done.returncode == 0, done.stderr
     for handle in deployment.world.organizations:
         assert re.search(
-            rf"^{handle} +cached, expires .*Z, fingerprint \w{{16}}$", done.stdout, re.M
+            rf"^{handle} +cached, expires .*Z, fingerprint \w{{16}}, minted with the stored .*$",
+            done.stdout,
+            re.M,
         )
 
 

@@ -395,7 +395,7 @@ def test_the_cost_of_a_stack_to_come(ran: Ran) -> None:
     small = json.loads(ran("cost", "--model", "--json")[1])
     large = json.loads(ran("cost", "--model", "--json", "--apis", "1000", "--growth")[1])
     assert small["month"]["counted"] == {}
-    assert large["month"]["usd"] > small["month"]["usd"] > 5
+    assert large["month"]["usd"] > small["month"]["usd"] > 4
     assert {row["apis"] for row in large["growth"]} >= {1000}
     assert any(limit["step"] is not None for limit in large["limits"])
     assert "growth" not in small

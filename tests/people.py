@@ -1,0 +1,61 @@
+"""The permissions of people, as docs/operations.md lists them, and which of them were tried.
+
+UNSEEN are those that the local AWS does not ask for on the way that the test takes.
+"""
+
+import re
+
+from choreo_insights_cli.paths import ROOT
+
+_ROW = re.compile(r"^\| `(?P<command>[a-z]+)` \| (?P<permissions>`[a-z]+:.*`) \|$", re.MULTILINE)
+
+UNSEEN: dict[str, dict[str, str]] = {
+    "secret": {
+        "secretsmanager:PutSecretValue": "A new secret is created; this replaces one.",
+    },
+    "doctor": {
+        "secretsmanager:GetSecretValue": "Without it the doctor reports that and goes no further.",
+    },
+    "query": {
+        "athena:*": "The local AWS is asked through a copy: its Athena speaks another dialect.",
+        "glue:*": "Athena reads the catalogue as who asks it.",
+        "s3:GetBucketLocation": "Athena looks the bucket of results up.",
+        "s3:PutObject": "Athena writes the results.",
+    },
+    "report": {"s3:PutObject": "Only storing the rates writes."},
+    "access": {"s3:PutObject": "Only setting the rules writes."},
+    "backfill": {
+        "states:*": "Only the listing is tried: a backfill's parts take minutes.",
+        "s3:*": "Only a start reads the dataset.",
+    },
+    "migrate": {
+        "s3:PutObject": "A dry run writes nothing.",
+        "s3:DeleteObject": "A dry run deletes nothing.",
+        "states:*": "A dry run disturbs no backfill.",
+    },
+    "restore": {
+        "s3:PutObject": "A dry run writes nothing.",
+        "s3:GetObject": "Of what changed alone the content is read.",
+        "s3:GetObjectVersion": "Of what changed alone the content is read.",
+        "s3:ListBucket": "Only the registry's listing needs it.",
+        "states:*": "A dry run disturbs no backfill.",
+    },
+    "cost": {
+        "athena:*": "There were no queries in the local workgroup.",
+    },
+}
+
+
+def permissions() -> dict[str, list[str]]:
+    """The permissions of each command."""
+    text = (ROOT / "docs/operations.md").read_text()
+    return {
+        row["command"]: re.findall(r"`([a-z]+:\w+)`", row["permissions"])
+        for row in _ROW.finditer(text)
+    }
+
+
+def is_unseen(command: str, action: str) -> bool:
+    """Whether the local AWS does not ask for it there."""
+    service = action.partition(":")[0]
+    return bool(UNSEEN.get(command, {}).keys() & {action, f"{service}:*"})
