@@ -7,7 +7,7 @@ import re
 
 from choreo_insights_cli.paths import ROOT
 
-_ROW = re.compile(r"^\| `(?P<command>[a-z]+)` \| (?P<permissions>`[a-z]+:.*`) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| `(?P<command>[a-z]+)` \| (?P<permissions>`[a-z0-9]+:.*`) \|$", re.MULTILINE)
 
 UNSEEN: dict[str, dict[str, str]] = {
     "secret": {
@@ -50,7 +50,7 @@ def permissions() -> dict[str, list[str]]:
     """The permissions of each command."""
     text = (ROOT / "docs/operations.md").read_text()
     return {
-        row["command"]: re.findall(r"`([a-z]+:\w+)`", row["permissions"])
+        row["command"]: re.findall(r"`([a-z0-9]+:\w+)`", row["permissions"])
         for row in _ROW.finditer(text)
     }
 

@@ -18,7 +18,9 @@ def restrict(database: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> None
     ).fetchall()
     for (table,) in tables:
         # Where a column is null the condition may be null too: such a row goes.
-        database.execute(f'DELETE FROM "{table}" WHERE ({seen}) IS NOT TRUE', values)
+        # The names are this database's own and two columns'; the rules' texts are parameters.
+        statement = f'DELETE FROM "{table}" WHERE ({seen}) IS NOT TRUE'  # nosec B608
+        database.execute(statement, values)
 
 
 def _condition(rules: Sequence[Rule]) -> tuple[str, list[str]]:

@@ -70,10 +70,11 @@ class Deployment:
             (cache / CACHE.name).symlink_to(self.folder.dataset)
         return cache
 
-    def deploy(self) -> None:
-        """Deploys what was built in its folder."""
+    def deploy(self, **parameters: str) -> None:
+        """Deploys what was built in its folder, with more parameters."""
         assert self.state.aws
-        deploy.deploy_locally(self.folder, self.state.aws, _parameters(self.sandbox, self.since))
+        values = _parameters(self.sandbox, self.since) | parameters
+        deploy.deploy_locally(self.folder, self.state.aws, values)
         self.stack = Stack(STACK_NAME, self.state.aws.environment)
 
     def export(self, **event: Any) -> dict[str, Any]:

@@ -99,10 +99,6 @@ def does(
     return does
 
 
-def test_each_command_has_its_permissions() -> None:
-    assert PERMISSIONS.keys() == main.COMMANDS.keys() - {"tables"}
-
-
 @pytest.mark.parametrize("command", CALLS)
 def test_a_command_needs_what_is_listed_and_no_more(
     does: Callable[[str, list[str]], bool], command: str

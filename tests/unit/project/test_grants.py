@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from choreo_insights_cli.main import COMMANDS
 from choreo_insights_cli.template import Template
+from tests import people
 from tests.grants import SEEN, UNSEEN, Grant, Unseen, granted
 
 TEMPLATE = Template(Path(__file__).parents[3] / "template.yaml")
@@ -33,3 +35,28 @@ def test_a_statement_speaks_of_one_kind_of_resource() -> None:
                 bucket, objects = resources
                 assert statement["Effect"] == "Deny"
                 assert objects == f"{bucket}/*"
+
+
+def test_the_review_counts_the_rights() -> None:
+    review = (Path(__file__).parents[3] / "docs/security-review.md").read_text()
+    assert f"| {len(ASKED_FOR)} of {len(ASKED_FOR + LISTED)} rights |" in review
+    assert f"| {len(LISTED)} of {len(ASKED_FOR + LISTED)} |" in review
+    needed = people.permissions()
+    seen = [
+        action
+        for command, actions in needed.items()
+        for action in actions
+        if not people.is_unseen(command, action)
+    ]
+    whole = sum(map(len, needed.values()))
+    assert f"{len(needed)} commands, {whole} permissions" in review
+    assert f"the local AWS asks for {len(seen)} |" in review
+
+
+def test_each_command_has_its_permissions_in_the_docs() -> None:
+    assert people.permissions().keys() == COMMANDS.keys() - {"tables"}
+    for command, unseen in people.UNSEEN.items():
+        listed = people.permissions()[command]
+        for each in unseen:
+            service = each.removesuffix("*")
+            assert any(action.startswith(service) for action in listed), each
