@@ -22,8 +22,8 @@ UNSEEN: dict[str, dict[str, str]] = {
         "s3:GetBucketLocation": "Athena looks the bucket of results up.",
         "s3:PutObject": "Athena writes the results.",
     },
-    "report": {"s3:PutObject": "Only storing the rates writes."},
-    "access": {"s3:PutObject": "Only setting the rules writes."},
+    "report": {"s3:*": "Not tried: a month's report needs a month's data."},
+    "access": {"s3:*": "Not tried: it stores rules."},
     "backfill": {
         "states:*": "Only the listing is tried: a backfill's parts take minutes.",
         "s3:*": "Only a start reads the dataset.",
