@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -87,3 +88,13 @@ def test_the_modules_of_the_architecture_are_there() -> None:
 def test_every_block_says_what_it_is() -> None:
     """A block without a language would be run by nobody."""
     assert [block.page for block in blocks("") if block.text.strip()] == []
+
+
+def test_no_file_holds_a_conflict() -> None:
+    """What a merge leaves in a page or a template fails no other check."""
+    names = subprocess.run(
+        ["git", "ls-files", "*.md", "*.sql", "*.js", "*.css", "*.mk", "*.toml", "*.graphql"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    marked = re.compile(r"^(<{7}|>{7}) ", re.M)
+    assert [name for name in names if marked.search((ROOT / name).read_text("utf-8"))] == []
