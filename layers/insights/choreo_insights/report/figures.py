@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from choreo_insights.catalogue import Table
+from choreo_insights.dataset.coverage import is_closed
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.registry_merge import Kind, KnownEnvironment, KnownName
@@ -45,6 +46,8 @@ BEFORE = (
     "total_errors_by_api",
     "apis_usage_by_applications",
 )
+# Of the month as a whole; its object is of the first day.
+_BY_MONTH = "overall_latency_by_month"
 _KINDS: tuple[Kind, ...] = ("api", "application")
 # Callers without an application.
 UNKNOWN = "UNKNOWN"
@@ -73,11 +76,15 @@ class UsageCounts(msgspec.Struct):
 
 
 class Totals(msgspec.Struct):
-    """An environment's month. `before` is None where the month before is not whole."""
+    """An environment's month. `before` is None where the month before is not whole.
+
+    `p95_ms` is the month's own percentile, where the table of months is exported.
+    """
 
     environment: str
     now: UsageCounts = msgspec.field(default_factory=UsageCounts)
     before: UsageCounts | None = None
+    p95_ms: float | None = None
     highest_daily_p95_ms: float | None = None
 
 
@@ -287,6 +294,7 @@ class _Month:
         month, objects = self._month, self._objects
         for content in objects.contents(self._tables, month.first, month.last):
             self._take(content)
+        self._take_whole_month()
         whole = self._take_before()
         lists = {
             name: columns
@@ -415,6 +423,18 @@ class _Month:
                 self._unattributed += failed - usage.failed
             else:
                 self._unattributed += failed
+
+    def _take_whole_month(self) -> None:
+        """Reads the percentiles of the month itself, which are open until it has settled."""
+        if all(table.name != _BY_MONTH for table in self._settings.tables):
+            return
+        first, last = self._month.first, self._month.last
+        for content in self._objects.contents({_BY_MONTH: (_BY_MONTH,)}, first, first):
+            total = self._total(content.environment)
+            for row in content.rows:
+                total.p95_ms = _most(total.p95_ms, row[_BY_MONTH])
+            closed = is_closed(content.written, last, self._settings.settle_hours)
+            self._states[_BY_MONTH, total.environment, last] = "closed" if closed else "open"
 
     # ------------------------------------------------------------------ the month before
     def _take_before(self) -> bool:

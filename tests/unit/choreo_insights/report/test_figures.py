@@ -182,6 +182,22 @@ def test_an_hour_of_two_tenants_is_one_hour(dataset: Dataset) -> None:
     assert (before.hours, before.highest_hourly_p95_ms) == (after.hours, 7e9)
 
 
+def test_a_months_own_percentile_is_open_until_the_month_has_settled(dataset: Dataset) -> None:
+    made = partition(dataset.world, "overall_latency_by_month", "Production", MONTH.first)
+    body = encode(made.table.columns, {"overall_latency_by_month": [321.0, 400.0]}, 2)
+    tables = (*SETTINGS.tables, made.table)
+    for written, words in (
+        (datetime(2026, 3, 1, 12, tzinfo=UTC), "not final yet (open: 2026-02-28)"),
+        (datetime(2026, 3, 2, 0, 16, tzinfo=UTC), "final"),
+    ):
+        dataset.store.now = written
+        dataset.store.put(made.key, body, asked=written, run="r")
+        found = dataset.figures(tables=tables)
+        assert found.finality.words == words
+        by_name = {each.environment: each.p95_ms for each in found.totals}
+        assert by_name == {"Production": 400.0, "Development": None}
+
+
 def test_changes_of_the_lists(dataset: Dataset) -> None:
     first, last = date(2026, 1, 31), date(2026, 2, 20)
     for day, table, rows in (
