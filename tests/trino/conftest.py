@@ -19,6 +19,7 @@ from tests.trino import page, server
 HOME = os.environ.get("TRINO_HOME")
 collect_ignore_glob = [] if HOME else ["test_*.py"]
 
+built = integration.built
 deployed = integration.deployed
 
 
