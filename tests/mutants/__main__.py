@@ -59,7 +59,7 @@ def killed_by(place: Path, patch: Patch) -> str | None:
         # The state machine takes the longest.
         for test in sorted(patch.tests, key="days".__eq__):
             code, output = run_tests(place, [DAYS if test == "days" else test])
-            found = re.search(r"^FAILED (\S+)", output, re.MULTILINE)
+            found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
             # A library may still break at the end of the process.
             if code and found:
                 return found[1]

@@ -53,7 +53,9 @@ class Truth:
 
     def is_known(self) -> bool:
         """Whether a run has seen all environments, so that an empty list would be a surprise."""
-        return any(_is_whole(run) and _found_some(run) for run in self.stack.runs)
+        stored = {model.place_of(version.key) for version in self.stack.s3.versions}
+        found_some = any(place and place.table != "environments" for place in stored)
+        return found_some and any(map(_is_whole, self.stack.runs))
 
     def is_excused(self, table: str, environment: str, day: date, version: Version) -> bool:
         """Whether what is stored may differ: the source gave less when it was closed, or was
@@ -88,11 +90,6 @@ class Truth:
                 if alive and (not api.deleted or api.until is not None):
                     seen[api.id] = day
         return seen
-
-
-def _found_some(run: Run) -> bool:
-    """Whether the list of environments had any: each has partitions."""
-    return any((run.reply or {}).get(name) for name in ("exported", "settled", "kept", "failed"))
 
 
 def _is_whole(run: Run) -> bool:
