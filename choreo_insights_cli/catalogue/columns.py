@@ -16,7 +16,17 @@ from graphql import (
 )
 from graphql.utilities import value_from_ast_untyped
 
-from choreo_insights.catalogue import ANSWERED, RESOLVED, TENANT, Column, ColumnType, FanOut, Node
+from choreo_insights.catalogue import (
+    ANSWERED,
+    PROJECT,
+    PROJECT_ID,
+    RESOLVED,
+    TENANT,
+    Column,
+    ColumnType,
+    FanOut,
+    Node,
+)
 from choreo_insights_cli.catalogue.errors import DocumentError
 
 # What the exporter adds to every row.
@@ -40,6 +50,10 @@ ANSWERED_ID = Column(
 )
 TENANT_COLUMN = Column(
     TENANT, "string", "The tenant that was queried; null where the parameter Tenant names only one."
+)
+PROJECT_COLUMNS = (
+    Column(PROJECT, "string", "Name of the project, as the parameter Projects has it."),
+    Column(PROJECT_ID, "string", "Id of the project."),
 )
 # The partition column, and what the exporter makes of `api_id`.
 NOT_ANSWERED = ("day", RESOLVED, ANSWERED)
@@ -204,12 +218,14 @@ def shape_and_columns(
     fans: tuple[FanOut, ...],
     resolve: bool,
     per_tenant: bool = False,
+    per_project: bool = False,
 ) -> tuple[Node, tuple[Column, ...]]:
     """The reply's shape, and the table's columns in order: fan-out, selection, common ones.
 
     With `resolve`, a selected `apiId` gets the API's real id in a column beside it. Where the
     table is queried for one API at a time, `api_id` is that one, and what was selected stands in
-    `answered_api_id`. With `per_tenant` there is a column for the tenant.
+    `answered_api_id`. With `per_tenant` there is a column for the
+    tenant, with `per_project` there are two for the project.
 
     Raises DocumentError for two lists side by side, a list of lists, two columns of one name, or
     an earlier name that is taken.
@@ -236,8 +252,11 @@ def shape_and_columns(
         if name == "api_id" and resolve and entity is None:
             columns.append(RESOLVED_ID)
     names = [column.name for column in columns]
-    if per_tenant and TENANT in names:
-        raise DocumentError(path, f"the column {TENANT!r} is there already: use an alias", root)
+    common = (*(PROJECT_COLUMNS if per_project else ()), *common)
+    for column in common:
+        if column.name in names and column not in COMMON:
+            reason = f"the column {column.name!r} is there already: give the field an alias"
+            raise DocumentError(path, reason, root)
     columns += [column for column in common if column.name not in names]
     former = shaper.former(column.name for column in columns)
     return shape, tuple(

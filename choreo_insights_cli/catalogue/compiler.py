@@ -154,6 +154,10 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     scope: Literal["environment", "organization"]
     scope = "environment" if {"data", "tenantData"} & variables.keys() else "organization"
     fans = tuple(_fan_outs(path, root, variables, against))
+    directives = _directives(path, operation, against)
+    if "perProject" in directives and (daily or "data" not in variables):
+        reason = "@perProject is for lists of an environment: $data: DataFilter! without $time"
+        raise DocumentError(path, reason, operation)
     shape, columns = shape_and_columns(
         path,
         root,
@@ -163,8 +167,8 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         fans=fans,
         resolve=scope == "environment",
         per_tenant="data" in variables,
+        per_project="perProject" in directives,
     )
-    directives = _directives(path, operation, against)
     if not daily and (found := {"monthly", "pastOnly"} & directives.keys()):
         reason = f"@{min(found)} is for queries over a time: add $time: TimeFilter!"
         raise DocumentError(path, reason, operation)
@@ -189,6 +193,7 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
         only_named="onlyNamed" in directives,
         monthly="monthly" in directives,
         past_only="pastOnly" in directives,
+        per_project="perProject" in directives,
     )
 
 

@@ -69,6 +69,7 @@ class TrafficSource:
     ids: frozenset[str]
     # None is all of them.
     tenant: str | None = None
+    project: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -147,7 +148,11 @@ class QueryContext:
         if self.on_prem and data.get("projectId"):
             raise QueryError("projectId must not be given together with an on-prem key")
         ids = data.get("environmentIds") or []
-        sources = self.of_ids([data.get("environmentId"), *ids])
+        project = data.get("projectId")
+        sources = [
+            replace(source, project=project)
+            for source in self.of_ids([data.get("environmentId"), *ids])
+        ]
         tenants = {t for e in self.organization.environments for t in e.tenants}
         if data["tenant"] not in tenants:
             raise QueryError(f"Invalid tenant: {data['tenant']}")
@@ -248,6 +253,8 @@ class QueryContext:
             found = self.traffic.hour(environment, hour, self.now, late, streams)
             if not source.complete:
                 found = [c for c in found if id_of(environment, c.stream.index, hour) in ids]
+            if source.project is not None:
+                found = [c for c in found if c.stream.api.project == source.project]
             if source.tenant is not None:
                 found = [c for c in found if source.has(c.stream.index)]
             cells += _parts(found, start, stop)

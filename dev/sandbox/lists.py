@@ -9,7 +9,15 @@ from dev.sandbox.world import Api
 
 
 def _listed(sources: list[TrafficSource]) -> list[Api]:
-    return list(dict.fromkeys(api for s in sources if s.ids for api in s.environment.listed))
+    return list(
+        dict.fromkeys(
+            api
+            for source in sources
+            if source.ids
+            for api in source.environment.listed
+            if source.project in (None, api.project)
+        )
+    )
 
 
 def list_all_api(asked: QueryContext, args: Args) -> list[Row]:

@@ -24,6 +24,7 @@ _APPLICATIONS = (
     "Back Office",
 )
 OWNERS = ("anna", "o'neil", "josé@example.com", "partner, external")
+PROJECTS = ("Payments", "Logistics")
 PROVIDERS = ("admin", "anna.müller@example.com", "platform-team")
 RESOURCES = (
     ("GET", "/items"),

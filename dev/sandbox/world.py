@@ -90,6 +90,8 @@ class Api:
     # When it was deployed and deleted, in seconds since 1970: it has traffic in between alone.
     since: int = 0
     until: int | None = None
+    # Id of its project.
+    project: str = ""
 
     @property
     def named(self) -> str:
@@ -227,6 +229,10 @@ class World:
         """The organisation of a handle. Raises KeyError."""
         return self.organizations[handle]
 
+    def projects(self, handle: str) -> dict[str, str]:
+        """The ids of an organisation's projects by their names, as Projects takes them."""
+        return project_ids(self.seed, handle)
+
     def rotate(self, handle: str) -> None:
         """Gives the organisation's application another consumer secret; the old one is dead."""
         old = self.organizations[handle]
@@ -297,7 +303,13 @@ def make_api(seed: int, handle: str, index: int, *, deleted: bool = False) -> Ap
         shown=f"{name} - {version}" if named else key,
         deleted=deleted,
         rare=index % 5 == 4,
+        project=project_ids(seed, handle)[names.PROJECTS[index % len(names.PROJECTS)]],
     )
+
+
+def project_ids(seed: int, handle: str) -> dict[str, str]:
+    """The ids of an organisation's projects by their names. No query lists them."""
+    return {name: _uuid(seed, handle, "project", name) for name in names.PROJECTS}
 
 
 def make_environment(

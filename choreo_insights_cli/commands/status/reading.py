@@ -86,7 +86,11 @@ def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> ExportSetti
     tables = options.names(parameters["Tables"])
     return ExportSettings(
         organizations=options.names(parameters["Organizations"]),
-        tables=catalogue.chosen(None if tables == ("all",) else tables),
+        tables=tuple(
+            table
+            for table in catalogue.chosen(None if tables == ("all",) else tables)
+            if not table.per_project or parameters.get("Projects")
+        ),
         since=date.fromisoformat(parameters["ExportSince"]),
         settle_hours=float(parameters["SettleHours"]),
         stale_after_hours=float(parameters["StaleAfterHours"]),

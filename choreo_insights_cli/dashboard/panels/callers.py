@@ -22,17 +22,13 @@ from choreo_insights_cli.dashboard.panels.shared import (
     APPLICATION,
     DAY,
     ENVIRONMENT,
-    ERRORS,
-    NO_LATENCY,
     NO_REQUEST,
     ORGANIZATION,
     REQUESTS,
     SUCCESSES,
     VERSION,
-    highest,
 )
 
-_REPORT = Unavailable("Custom reports are exported only where Tables names them.", where_tried=True)
 _NO_ALERT = "No alert was raised in these days."
 _MONTH = Dimension("day", "Month (UTC)", ValuePart.MONTH, Unit.DAY)
 _ALERTS = Measure("Alerts", "alerts", colour=Colour.PURPLE)
@@ -187,7 +183,7 @@ ALERTS_SHEET = Sheet(
 REPORTS = Sheet(
     "reports",
     "Reports",
-    "Calls by month, API and application, and the custom reports that are exported.",
+    "Calls by month, API, application and project; what there is.",
     (
         Panel(
             "monthly_calls",
@@ -217,34 +213,40 @@ REPORTS = Sheet(
             top=10,
         ),
         Panel(
-            "target_codes_report",
-            "Backend errors by API and status code",
-            "Failed requests; the ten APIs with the most.",
-            "report_errors_by_api_and_target_response_code",
-            Kind.HEATMAP,
-            (ERRORS,),
-            "No backend answered with an error in these days.",
-            x=Dimension("target_response_code", "Status code"),
-            y=API,
-            filters=ALL_FILTERS,
-            order=(Order("Errors"),),
-            top=10,
-            unavailable=_REPORT,
+            "inventory",
+            "APIs, their projects and callers",
+            "Calls of the last 92 days, whatever the dates chosen.",
+            "api_inventory",
+            Kind.TABLE,
+            (
+                Measure("Calling applications", "calling_applications", Aggregation.AS_IS),
+                Measure("Last request (UTC)", "last_request", Aggregation.AS_IS, Unit.INSTANT),
+            ),
+            "No API was ever listed.",
+            dimensions=(
+                ENVIRONMENT,
+                API,
+                VERSION,
+                Dimension("provider", "Provider"),
+                Dimension("project", "Project"),
+                Dimension("application_names", "Applications"),
+            ),
+            filters=(Filter.ORGANIZATION, Filter.ENVIRONMENT, Filter.API),
+            order=(Order("Last request (UTC)"),),
+            top=100,
         ),
         Panel(
-            "report_latency",
-            "Latency by API and version",
-            "Highest hourly figure as given; what the service makes of many requests is not"
-            " documented.",
-            "report_latency_by_api_and_version",
-            Kind.TABLE,
-            (highest("Highest hour", "latency_ms"),),
-            NO_LATENCY,
-            dimensions=(API, VERSION),
+            "projects",
+            "Requests by project and day",
+            "Of APIs in the projects that the parameter Projects names.",
+            "api_usage_daily",
+            Kind.STACKED,
+            (REQUESTS,),
+            NO_REQUEST,
+            x=DAY,
+            series=Dimension("project", "Project"),
             filters=ALL_FILTERS,
-            order=(Order("Highest hour"),),
-            top=100,
-            unavailable=_REPORT,
+            top_series=6,
         ),
         Panel(
             "on_premise",

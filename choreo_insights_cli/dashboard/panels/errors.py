@@ -5,6 +5,7 @@ from choreo_insights_cli.dashboard.description import (
     Colour,
     Dimension,
     Kind,
+    Measure,
     Only,
     Order,
     Panel,
@@ -14,12 +15,15 @@ from choreo_insights_cli.dashboard.description import (
 from choreo_insights_cli.dashboard.panels.shared import (
     API,
     APPLICATION,
+    DAY,
     ERROR_RATE,
     ERRORS,
     HOUR,
     NO_ERROR,
     NO_REQUEST,
+    REQUESTS,
     VERSION,
+    percent,
 )
 
 _CATEGORY = Dimension(
@@ -54,6 +58,39 @@ ERRORS_SHEET = Sheet(
             NO_ERROR,
             x=HOUR,
             series=_CATEGORY,
+        ),
+        Panel(
+            "availability",
+            "Availability by day",
+            "Down: answered with 5xx; limited: with 4xx; available: all other requests.",
+            "availability_daily",
+            Kind.STACKED,
+            (
+                Measure("Available", "available", colour=Colour.BLUE),
+                Measure("Limited", "limited", colour=Colour.ORANGE),
+                Measure("Down", "down", colour=Colour.VERMILION),
+            ),
+            NO_REQUEST,
+            x=DAY,
+            filters=ALL_FILTERS,
+        ),
+        Panel(
+            "availability_by_api",
+            "Availability by API",
+            "The hundred APIs with the most requests.",
+            "availability_daily",
+            Kind.TABLE,
+            (
+                REQUESTS,
+                percent("Available", "available", ("requests",), Colour.BLUE),
+                Measure("Limited", "limited", bad=True),
+                Measure("Down", "down", bad=True),
+            ),
+            NO_REQUEST,
+            dimensions=(API, VERSION),
+            filters=ALL_FILTERS,
+            order=(Order("Requests"),),
+            top=100,
         ),
         Panel(
             "error_reasons",

@@ -2,6 +2,7 @@
 -- Grain: organisation, environment, API, application, hour with any request.
 -- Callers without an application are the application UNKNOWN. Only APIs that were listed when the
 -- day was queried: the sum can be lower than the traffic.
+-- project: The API's project, where the parameter Projects names it.
 WITH usage AS (
   SELECT
     day, organization, environment_id, max(environment) AS environment, time_span AS hour, api_id,
@@ -23,7 +24,8 @@ SELECT
   u.application_id,
   coalesce(a.application_name, u.application_name) AS application_name,
   coalesce(a.application_owner, u.application_owner) AS application_owner,
-  u.requests
+  u.requests,
+  n.project
 FROM usage AS u
 LEFT JOIN environment_names AS e
   ON e.organization = u.organization AND e.environment_id = u.environment_id

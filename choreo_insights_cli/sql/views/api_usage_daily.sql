@@ -10,6 +10,7 @@
 --   tables were queried after the end of the day.
 -- errors: Failed requests to the API; null in a remainder.
 -- is_remainder: Whether the row is what is left of all requests, and not an API's.
+-- project: The API's project, where the parameter Projects names it; null in a remainder.
 WITH parts AS (
   SELECT
     day, organization, environment_id, environment, api_id,
@@ -74,7 +75,8 @@ SELECT
   u.requests,
   u.errors,
   100e0 * u.errors / nullif(u.requests, 0) AS error_percent,
-  false AS is_remainder
+  false AS is_remainder,
+  n.project
 FROM usage AS u
 LEFT JOIN environment_names AS e
   ON e.organization = u.organization AND e.environment_id = u.environment_id
@@ -94,6 +96,7 @@ SELECT
   CASE WHEN requests > 0 THEN requests END AS requests,
   CAST(NULL AS bigint) AS errors,
   CAST(NULL AS double) AS error_percent,
-  true AS is_remainder
+  true AS is_remainder,
+  CAST(NULL AS varchar) AS project
 FROM compared
 WHERE coalesce(requests, 1) <> 0

@@ -49,6 +49,13 @@ def _apis(day: Day) -> list[Row]:
     ]
 
 
+def _api_projects(day: Day) -> list[Row]:
+    return [
+        {"api_id": api.id, "api_name": api.name, "version": api.version, "project_id": api.project}
+        for api in day.listed
+    ]
+
+
 def _applications(day: Day) -> list[Row]:
     return [
         {"application_id": a.id, "application_name": a.name, "owner": a.owner}
@@ -70,6 +77,7 @@ TABLES: Mapping[str, Callable[[Day], list[Row]]] = {
     "organizations": _organizations,
     "tenants": _tenants,
     "apis": _apis,
+    "api_projects": _api_projects,
     "applications": _applications,
     "providers": _providers,
     "subscribers": _subscribers,

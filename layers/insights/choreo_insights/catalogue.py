@@ -27,6 +27,8 @@ ANSWERED = "answered_api_id"
 ALL = "all"
 # The column that tells apart what several tenants were queried for.
 TENANT = "tenant"
+# The columns of the project that a list was queried for.
+PROJECT, PROJECT_ID = "project", "project_id"
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -80,7 +82,8 @@ class Table(msgspec.Struct, frozen=True):
 
     `otherwise` is another way to ask for the same, for when this one fails. `own` is a table that
     the project does not ship. What is `only_named` is exported only where `Tables` names it. A
-    `monthly` table is queried over calendar months, a `past_only` one when its days have ended.
+    `monthly` table is queried over calendar months, a `past_only` one when its days have ended,
+    a `per_project` one once a day for each project that the user names.
     """
 
     name: str
@@ -103,6 +106,7 @@ class Table(msgspec.Struct, frozen=True):
     only_named: bool = False
     monthly: bool = False
     past_only: bool = False
+    per_project: bool = False
     own: bool = False
     otherwise: "Table | None" = None
 

@@ -5,7 +5,7 @@ A wrong value raises ConfigurationError with the template parameter, the value a
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from ipaddress import ip_address
@@ -18,6 +18,7 @@ _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 _PREFIX = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TABLE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 # The settings that a person makes have another name in the template.
@@ -30,6 +31,7 @@ _PARAMETERS = {
     "INSIGHTS_URL": "InsightsUrl",
     "TENANT": "Tenant",
     "EXTRA_ENVIRONMENT_IDS": "ExtraEnvironmentIds",
+    "PROJECTS": "Projects",
     "EXPORT_SINCE": "ExportSince",
     "SETTLE_HOURS": "SettleHours",
     "TABLES": "Tables",
@@ -79,7 +81,7 @@ class ExportConfig:
     `tables` is None for all that need not be named, and may contain `all` beside names; whether
     each name is a table, only the catalogue knows.
     `extra_environment_ids` are ids of environments that no list of environments contains, by the
-    environment's id or name.
+    environment's id or name. `projects` are the ids of projects by their names.
     """
 
     organizations: tuple[str, ...]
@@ -100,6 +102,7 @@ class ExportConfig:
     request_seconds: int = 65
     state_machine_arn: str = ""
     extra_environment_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    projects: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> "ExportConfig":
@@ -124,6 +127,7 @@ class ExportConfig:
             request_seconds=settings.count("REQUEST_SECONDS", default="65", most=300),
             state_machine_arn=settings.text("STATE_MACHINE_ARN"),
             extra_environment_ids=settings.environment_ids("EXTRA_ENVIRONMENT_IDS"),
+            projects=settings.projects("PROJECTS"),
         )
 
 
@@ -195,14 +199,31 @@ class _Settings:
     def environment_ids(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """The ids by environment of `<environment>=<id>[+<id>…]`, separated by commas."""
         found: dict[str, tuple[str, ...]] = {}
-        for entry in filter(None, map(str.strip, self._env.get(name, "").split(","))):
-            environment, equals, ids = (part.strip() for part in entry.partition("="))
+        for entry, environment, ids in self._entries(name):
             parts = tuple(part.strip() for part in ids.split("+"))
-            if not (environment and equals and all(parts)) or "=" in ids:
+            if not (environment and all(parts)) or "=" in ids:
                 remedy = "write <environment id or name>=<id>+<id>, separated by commas"
                 raise _wrong(name, f"contains {entry!r}", remedy)
             found[environment] = tuple(dict.fromkeys((*found.get(environment, ()), *parts)))
         return found
+
+    def projects(self, name: str) -> Mapping[str, str]:
+        """The projects' ids by their names, of `<name>=<uuid>`, separated by commas."""
+        found: dict[str, str] = {}
+        for entry, project, own_id in self._entries(name):
+            if not (project and _UUID.fullmatch(own_id)):
+                remedy = "write <name>=<uuid>, separated by commas"
+                raise _wrong(name, f"contains {entry!r}", remedy)
+            if project in found or own_id in found.values():
+                raise _wrong(name, f"contains {entry!r}, name or id a second time", "take one out")
+            found[project] = own_id
+        return found
+
+    def _entries(self, name: str) -> Iterator[tuple[str, str, str]]:
+        """The entries `<key>=<value>` of a list, each with its key and value."""
+        for entry in filter(None, map(str.strip, self._env.get(name, "").split(","))):
+            key, _, value = entry.partition("=")
+            yield entry, key.strip(), value.strip()
 
     def prefix(self, name: str) -> str:
         value = self.text(name).rstrip("/")

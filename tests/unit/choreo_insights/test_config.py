@@ -69,6 +69,18 @@ def test_wrong_extra_ids(value: str) -> None:
         ExportConfig.from_environment({**EXPORT, "EXTRA_ENVIRONMENT_IDS": value})
 
 
+def test_projects() -> None:
+    ids = [f"00000000-0000-4000-8000-00000000000{n}" for n in range(2)]
+    env = {**EXPORT, "PROJECTS": f"Payments={ids[0]}, Our logistics={ids[1]}"}
+    assert ExportConfig.from_environment(env).projects == {
+        "Payments": ids[0],
+        "Our logistics": ids[1],
+    }
+    for value in ("Payments", "Payments=1", f"={ids[0]}", f"a={ids[0]},b={ids[0]}"):
+        with pytest.raises(ConfigurationError, match=r"^Projects .*contains"):
+            ExportConfig.from_environment({**EXPORT, "PROJECTS": value})
+
+
 def test_wrong_tenants() -> None:
     with pytest.raises(ConfigurationError, match=r"^Tenant .*'a b', which is not a tenant"):
         ExportConfig.from_environment({**EXPORT, "TENANT": "carbon.super,a b"})

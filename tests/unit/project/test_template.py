@@ -184,6 +184,11 @@ class TestParameters:
             ("Scope", ["apim:api_manage", "a b"], ["", "a  b", ' "', "a\\b"]),
             ("Tenant", ["carbon.super", "carbon.super, b.example"], ["", "a b", "${x}", "a,"]),
             (
+                "Projects",
+                ["", f"A b={'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12}"],
+                ["a", "a=1", f"={'0' * 36}", f"a={'0' * 36},"],
+            ),
+            (
                 "ExtraEnvironmentIds",
                 ["", "Production=a", "Production=a+b,d1=c", "My place=a"],
                 ["a", "a=", "=b", "a=b+", "a=b,", "a=b=c", "a=b,,c=d"],

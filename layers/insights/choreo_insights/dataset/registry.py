@@ -27,6 +27,7 @@ from choreo_insights.dataset.registry_merge import (
     RejectedEnvironment,
     merged_environments,
     merged_names,
+    with_projects,
 )
 from choreo_insights.dataset.store import Dataset, Overtaken
 from choreo_insights.errors import PersonMustAct, Retriable
@@ -82,6 +83,7 @@ REGISTRY_NAMES_COLUMNS: tuple[Column, ...] = (
     Column("display_name", "string", "The API's display name; null where none is known."),
     Column("provider", "string", "Creator of the API; null for an application."),
     Column("owner", "string", "Owner of the application; null for an API."),
+    Column("project", "string", "The API's project; null where Projects names none that has it."),
     Column("first_listed", "date", "Day of the first list that has it (UTC)."),
     Column("last_listed", "date", "Day of the newest list that has it (UTC)."),
     Column("listed", "boolean", "Whether the newest list has it."),
@@ -308,6 +310,20 @@ class Registry:
             merge,
         )
         return Names(each for each in found if each.kind == kind)
+
+    def projects(
+        self, organization: str, environment: Environment, rows: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Notes the project of each listed API: rows of the table `api_projects`.
+
+        Raises as `names`.
+        """
+        entries = list(rows)
+        self._update(
+            names_object(organization, environment),
+            lambda: self._builder.names(organization, environment),
+            lambda known: with_projects(known, entries),
+        )
 
     def merged(self, organization: str, added: Iterable[KnownEnvironment] = ()) -> None:
         """Notes that each environment has all of its objects under its own key.

@@ -91,6 +91,7 @@ class KnownName(msgspec.Struct, frozen=True):
     display_name: str | None = None
     provider: str | None = None
     owner: str | None = None
+    project: str | None = None
 
 
 class Names:
@@ -260,4 +261,23 @@ def _named(
         display_name=row.get("display_name") or (before.display_name if before else None),
         provider=row.get("provider"),
         owner=row.get("owner"),
+        project=before.project if before else None,
+    )
+
+
+def with_projects(
+    known: Iterable[KnownName], rows: Iterable[Mapping[str, Any]]
+) -> tuple[KnownName, ...]:
+    """What is known, with the project of each API that is listed: rows of `api_projects`.
+
+    An API that is not listed any more keeps the project that it had.
+    """
+    projects: dict[str, str] = {}
+    for row in rows:
+        projects.setdefault(row["api_id"], row["project"])
+    return tuple(
+        msgspec.structs.replace(each, project=projects.get(each.id))
+        if each.kind == "api" and each.listed
+        else each
+        for each in known
     )

@@ -210,7 +210,7 @@ class Plan:
             return True
         if self._repeats or stored is None:
             return False
-        if is_closed(stored.written, day, self._settle_hours):
+        if is_closed(stored.written, day, self._settle_hours) or partition.table.per_project:
             return True
         is_kept = entry is not None and entry.status == "kept"
         waits = is_kept and self._now >= closes_at(day, self._settle_hours)

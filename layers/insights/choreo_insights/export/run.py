@@ -45,7 +45,7 @@ from choreo_insights.export.plan import Plan
 from choreo_insights.export.queries import Query, QueryGenerator, Rows, collect
 from choreo_insights.export.report import Report
 from choreo_insights.export.scheduler import BatchKey, Job, Scheduler
-from choreo_insights.export.tenants import for_tenants
+from choreo_insights.export.scopes import Scope, for_each, scopes
 
 log = logging.getLogger(__name__)
 
@@ -269,6 +269,8 @@ class Export:
             reason = self._blocked(partition)
             if reason:
                 self._fail(partition, None, reason, tried=False)
+            elif partition.table_name == "api_projects":
+                yield self._job(partition, self._store_projects)
             else:
                 yield self._job(partition, self._store)
 
@@ -277,7 +279,8 @@ class Export:
         for table in self._bounds.tables:
             listed = table.name in ("environments", "apis", "applications")
             keyless = table.on_prem_key and not self._credentials[organization].on_prem_key
-            if table.scope == scope and not listed and not keyless:
+            without_projects = table.per_project and not self._config.projects
+            if table.scope == scope and not (listed or keyless or without_projects):
                 yield table
 
     def _blocked(self, partition: Partition) -> InsightsError | None:
@@ -315,10 +318,14 @@ class Export:
         assert not isinstance(names, InsightsError)  # noqa: S101 - `_blocked` has seen to it
         apis = names.queried(partition.day)
 
-        def begin(tenant: str) -> QueryGenerator:
-            return collect(partition.table, self._values(partition, tenant), apis)
+        def begin(scope: Scope) -> QueryGenerator:
+            values = self._values(partition, scope.tenant)
+            if scope.project_id:
+                values["data"] = {**values["data"], "projectId": scope.project_id}
+            return collect(partition.table, values, apis)
 
-        queries = for_tenants(partition.table, self._config.tenants, begin)
+        chosen = scopes(partition.table, self._config.tenants, self._config.projects)
+        queries = for_each(chosen, begin)
         if partition.table_name == "tenants":
             return self._checked_tenants(partition, queries)
         is_first = partition.table_name == "apis" and not self._bounds.force
@@ -420,6 +427,13 @@ class Export:
         return _Stored(
             written, dropped=file.dropped, unknown_fields=rows.answers_with_unknown_fields
         )
+
+    def _store_projects(self, partition: Partition, job: Job, rows: Rows) -> _Stored:
+        """Stores the list, and has the registry remember each API's project."""
+        environment = partition.environment
+        assert environment is not None  # noqa: S101 - for the type checker
+        self._registry.projects(partition.organization, environment, records(rows))
+        return self._store(partition, job, rows)
 
     def _record(
         self,

@@ -178,7 +178,9 @@ def whole(server: SandboxServer) -> Place:
     """Everything exported once."""
     place = Place(server)
     named = [table.name for table in CATALOGUE.tables if table.only_named]
-    place.config = replace(place.config, tables=("all", *named))
+    place.config = replace(
+        place.config, tables=("all", *named), projects=server.world.projects("acme")
+    )
     report = place.run()
     assert report.failures == []
     place.report = report

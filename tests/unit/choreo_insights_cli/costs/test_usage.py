@@ -131,4 +131,4 @@ def test_glue_and_quicksight_have_what_is_counted():
     daily = [tables - UNPARTITIONED - {"runs"} for by_day, tables in read if by_day]
     assert sum(map(len, daily)) == TABLES_READ
     assert LOOK_BACK_DAYS == quantities._REFRESHED_DAYS
-    assert len(needed_tables(SHEETS) - UNPARTITIONED) == 30
+    assert len(needed_tables(SHEETS) - UNPARTITIONED) == 29

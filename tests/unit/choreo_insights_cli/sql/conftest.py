@@ -118,7 +118,8 @@ def exported(
     """The files of three days, all of them exported."""
     place = Place(sandbox)
     named = (table.name for table in load().tables if table.only_named)
-    place.config = replace(place.config, tables=("all", *named))
+    projects = sandbox.world.projects("acme")
+    place.config = replace(place.config, tables=("all", *named), projects=projects)
     report = place.run()
     assert report.failures == []
     return report, written(place.dataset, tmp_path_factory.mktemp("dataset"))

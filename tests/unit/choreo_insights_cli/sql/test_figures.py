@@ -250,6 +250,51 @@ def test_errors_by_category(views: Views):
     assert told(views, "errors_by_category_hourly", ("hour", "category"), "errors") == expected
 
 
+def test_availability(views: Views):
+    found = {
+        (r["day"], r["organization"], r["environment"], r["api_id"]): r
+        for r in views.records("availability_daily")
+    }
+    expected: Counter[Any] = Counter()
+    classes: Counter[Any] = Counter()
+    for spot in views.spots:
+        for row in views.expected("total_traffic_by_api", spot):
+            expected[(*spot.key, row["api_id"])] += row["total_traffic_by_api"]
+        # The sandbox counts each error on one side.
+        for row in views.expected("errors_by_status_code", spot):
+            api_id, _, _ = views.api(spot, row["api_id"])
+            classes[(*spot.key, api_id, row["status_code"][0])] += row["count"]
+    assert found.keys() == expected.keys()
+    assert any(key[4] == "5" for key in classes)
+    for key, requests in expected.items():
+        row = found[key]
+        limited, down = classes[(*key, "4")], classes[(*key, "5")]
+        assert (row["requests"], row["limited"], row["down"]) == (requests, limited, down)
+        assert row["available"] == requests - limited - down
+
+
+def test_the_inventory(views: Views):
+    callers: defaultdict[Any, set[str]] = defaultdict(set)
+    newest: dict[Any, Any] = {}
+    for spot in views.spots:
+        for row in views.expected("api_application_usage_over_time", spot):
+            key = (*spot.key[1:], row["api_id"])
+            callers[key].add(row["application_name"])
+            newest[key] = max(newest.get(key, plain(row["time_span"])), plain(row["time_span"]))
+    rows = views.records("api_inventory")
+    assert len(rows) == len(views.records("api_names"))
+    for row in rows:
+        key = (row["organization"], row["environment"], row["api_id"])
+        assert row["last_request"] == newest.get(key)
+        if key in callers:
+            known = callers[key] - {"UNKNOWN"}
+            assert row["calling_applications"] == len(known)
+            assert row["application_names"] == (", ".join(sorted(known)) or None)
+        # Of the other organisation no project is configured.
+        projects = ("Payments", "Logistics") if row["organization"] == "acme" else (None,)
+        assert row["project"] in projects
+
+
 def test_errors_by_status_code(views: Views):
     expected: Counter[Any] = Counter()
     for spot in views.spots:

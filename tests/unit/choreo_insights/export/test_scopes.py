@@ -1,4 +1,4 @@
-"""Several tenants: a query for each, whose rows have its name."""
+"""Several tenants and projects: a query for each, whose rows have its name."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -99,3 +99,29 @@ def test_extra_ids_belong_to_their_environment(place: Place):
     assert [ids for ids in sent if "x1" in ids] == [ids for ids in sent if "x2" in ids]
     assert {environment.id in ids for ids in sent if "x1" in ids} == {True}
     assert len(sent) > 1
+
+
+def test_each_project_is_listed_once_a_day_and_remembered(place: Place):
+    projects = place.sandbox.world.projects("acme")
+    place.config = replace(place.config, projects=projects)
+    event = {"tables": ["apis", "api_projects"], "from": str(TODAY)}
+    report = place.run(event)
+    assert report.failures == []
+    environment = place.sandbox.world.organization("acme").environment(PLACE)
+    names = {own_id: name for name, own_id in projects.items()}
+    expected = {api.id: names[api.project] for api in environment.listed}
+    assert {row["api_id"]: row["project"] for row in stored(place, "api_projects")} == expected
+    assert {*expected.values()} == {*projects}
+    known = [row for row in place.dataset.table("registry_names") if row["kind"] == "api"]
+    mine = [row for row in known if row["environment_id"] == environment.id]
+    assert {row["id"]: row["project"] for row in mine} == expected
+    # The next run of the day lists the APIs again, and the projects not.
+    place.now = NOW + timedelta(hours=1)
+    assert place.run(event).exported == report.exported / 2
+    known = place.dataset.table("registry_names")
+    assert {row["project"] for row in known if row["kind"] == "api"} == {*projects}
+
+
+def test_without_projects_their_table_is_not_exported(place: Place):
+    assert place.run({"tables": ["api_projects"], "from": str(TODAY)}).exported == 0
+    assert not [key for key in place.dataset.objects if "/api_projects/" in key]
