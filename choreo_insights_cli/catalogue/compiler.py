@@ -86,8 +86,13 @@ FILLED = {
 @cache
 def schema(folder: Path = FOLDER) -> GraphQLSchema:
     """The project's schema, newer fields, and the directives that a document may use."""
+    return build_schema(schema_text(folder))
+
+
+def schema_text(folder: Path = FOLDER) -> str:
+    """The same as text."""
     names = ("schema.graphql", "newer.graphql", "directives.graphql")
-    return build_schema("\n".join((folder / name).read_text("utf-8") for name in names))
+    return "\n".join((folder / name).read_text("utf-8") for name in names)
 
 
 def compile_folder(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from choreo_insights_cli.catalogue.errors import DocumentError
 
+# The service's schema in the folder of own documents.
+SCHEMA = "schema.graphql"
 # The extensions that other tools use for GraphQL documents, in lower case.
 _SUFFIXES = (".graphql", ".graphqls", ".gql")
 
@@ -12,9 +14,12 @@ _SUFFIXES = (".graphql", ".graphqls", ".gql")
 def paths(folder: Path) -> Iterator[Path]:
     """The documents below a folder, the alternatives of a table after its first one.
 
+    A schema of the service that lies in the folder is no document.
     Raises DocumentError for one that would be passed over by its name.
     """
     for path in sorted(folder.rglob("*"), key=lambda path: (path.stem, path)):
+        if path == folder / SCHEMA:
+            continue
         if path.suffix == ".graphql":
             yield path
         elif path.suffix.lower() in _SUFFIXES:

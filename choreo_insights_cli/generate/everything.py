@@ -12,6 +12,7 @@ from choreo_insights.catalogue import Catalogue, Column, Table
 from choreo_insights.dataset.store import VERSION
 from choreo_insights_cli.catalogue.compiler import compile_folder, schema
 from choreo_insights_cli.catalogue.errors import DocumentError
+from choreo_insights_cli.catalogue.service_schema import for_own_documents
 from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.generate import athena, cli_page, glue, quicksight, tables_page, views_page
@@ -45,7 +46,7 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
         *(table.name for table in shipped),
         *(view.stem for view in (program / "sql/views").glob("*.sql")),
     )
-    custom = compile_folder(root / "custom", against, taken)
+    custom = compile_folder(root / "custom", for_own_documents(root / "custom"), taken)
     own = [msgspec.structs.replace(table, own=True) for table in custom]
     yield root / "layers/insights/choreo_insights/catalogue.json", _compiled(shipped)
     yield root / "generated/custom_catalogue.json", _compiled(own)

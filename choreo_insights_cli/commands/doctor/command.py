@@ -25,7 +25,8 @@ from choreo_insights.http import Http
 from choreo_insights.redaction import redact
 from choreo_insights.replies import Reply, parse_object
 from choreo_insights_cli import options, spinner
-from choreo_insights_cli.catalogue.compiler import schema
+from choreo_insights_cli.catalogue.errors import DocumentError
+from choreo_insights_cli.catalogue.service_schema import for_own_documents, reduced
 from choreo_insights_cli.commands.doctor.behaviour import Examiner
 from choreo_insights_cli.commands.doctor.compare import additions, compare
 from choreo_insights_cli.commands.doctor.documents import Document, load, named
@@ -38,6 +39,7 @@ from choreo_insights_cli.commands.doctor.settings import DoctorOptions, DoctorSe
 from choreo_insights_cli.commands.doctor.show import show
 from choreo_insights_cli.commands.doctor.token import obtain
 from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.paths import shipped
 from choreo_insights_cli.stack import Stack
 
 # As much as the exporter's own default.
@@ -78,6 +80,12 @@ Exit code 1: something differs or failed; 3: the service could not be asked at a
     metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write how the service behaves, without names, ids or figures. With --probe.",
+)
+@click.option(
+    "--schema",
+    metavar="FILE",
+    default="",
+    help="Write the schema that the service shows, such as custom/schema.graphql.",
 )
 @options.as_json
 @options.of_stack
@@ -132,14 +140,17 @@ def diagnose(
         settings = resolve(wish, stack, read_stdin)
     except (CommandError, InsightsError) as error:
         return DoctorReport(failure=str(error))
-    ours = schema()
+    try:
+        ours = for_own_documents(shipped("custom"))
+    except DocumentError as error:
+        return DoctorReport(failure=str(error))
     documents, broken = load(ours)
     report = DoctorReport(settings.shown())
     for handle in settings.organizations:
         diagnosis = Diagnosis(handle, settings.from_options())
         report.diagnoses.append(diagnosis)
         diagnosis.add(diagnosis.documents, broken)
-        _Round(settings, diagnosis, http, documents, ours, progress).make(wish.probe)
+        _Round(settings, diagnosis, http, documents, ours, progress).make(wish)
     return report
 
 
@@ -162,7 +173,7 @@ class _Round:
         self._ours = ours
         self._progress = progress
 
-    def make(self, always_probe: bool) -> None:
+    def make(self, wish: DoctorOptions) -> None:
         """Adds all findings to the diagnosis."""
         credentials = self._secret()
         if credentials is None:
@@ -181,12 +192,14 @@ class _Round:
         self._tenant(exporter, environments)
         self._extra_ids(environments)
         their = self._introspection(live)
+        if wish.schema:
+            self._write_schema(their, Path(wish.schema))
         if their is not None:
             self._compare(their)
-        if their is None or always_probe:
+        if their is None or wish.probe:
             prober = Prober(exporter, environments)
             self._found.add(self._found.probes, prober.probe(self._documents, self._progress))
-        if always_probe:
+        if wish.probe:
             self._progress(f"{credentials.org_handle}: finding out how the service behaves")
             self._behaviour(live, environments, introspection=their is not None)
 
@@ -334,6 +347,19 @@ class _Round:
         found, documents = self._found, self._documents
         found.add(found.documents, compare(documents, self._ours, their))
         found.add(found.new, additions(documents, self._ours, their))
+
+    def _write_schema(self, their: GraphQLSchema | None, path: Path) -> None:
+        """Writes what the service shows to a file."""
+        if their is None:
+            change = "Write by hand what your documents need"
+            self._found.check("schema", "failed", "the service does not show it", change)
+            return
+        try:
+            path.write_text(reduced(their), "utf-8")
+        except OSError as error:
+            self._found.check("schema", "failed", f"{path}: {error.strerror}", "Give another file")
+        else:
+            self._found.check("schema", "ok", f"written to {path}")
 
     def _introspection(self, live: Live) -> GraphQLSchema | None:
         try:

@@ -38,7 +38,8 @@ class DoctorOptions:
     """What the user says; what is empty is for the stack to say.
 
     `secret_file` names a file with the credentials in JSON, `-` being what is piped in. `probe`
-    asks for every document although the service's schema can be read.
+    asks for every document although the service's schema can be read. The service's schema is
+    written to the file `schema`.
     """
 
     organization: str = ""
@@ -49,6 +50,7 @@ class DoctorOptions:
     tenant: str = ""
     secret_prefix: str = ""
     probe: bool = False
+    schema: str = ""
 
 
 @dataclass(frozen=True)

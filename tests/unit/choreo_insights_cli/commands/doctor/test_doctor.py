@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from graphql import GraphQLSchema, build_schema, extend_schema, graphql_sync, parse
 
 from choreo_insights_cli.catalogue.compiler import FOLDER
+from choreo_insights_cli.catalogue.service_schema import for_own_documents
 from choreo_insights_cli.commands.doctor.findings import DoctorReport, Finding
 from dev.sandbox import SandboxServer
 from tests.fakes.server import Answer, Received, Server
@@ -18,6 +20,7 @@ OFF = "choreo_insights_cli/catalogue/tables/overall_latency_by_api.graphql"
 NEWER = "choreo_insights_cli/catalogue/tables/apis.graphql"
 SUCCESSES = "choreo_insights_cli/catalogue/tables/success_summary.graphql"
 LATENCY = "choreo_insights_cli/catalogue/tables/latency.graphql"
+LATENCY_DAILY = "choreo_insights_cli/catalogue/tables/latency_daily_by_api.graphql"
 
 
 def statuses(findings: list[Finding]) -> dict[str, str]:
@@ -114,7 +117,7 @@ def test_a_changed_schema_is_told_document_by_document(
     assert report.exit_code == 1
     (diagnosis,) = report.diagnoses
     wrong = [finding for finding in diagnosis.documents if finding.status == "differs"]
-    assert [finding.what for finding in wrong] == [LATENCY]
+    assert [finding.what for finding in wrong] == [LATENCY, LATENCY_DAILY]
     assert "line 15" in wrong[0].says
     assert "'backend' on type 'Latency'" in wrong[0].says
     assert "make tables" in wrong[0].change
@@ -161,7 +164,7 @@ def test_a_document_that_fails_has_the_words_of_the_service(
     assert found[LATENCY].says.startswith("GraphQL says: ")
     assert "Expected `str`, got `object`" in found[SUCCESSES].says
     wrong = {what for what, f in found.items() if f.status not in ("ok", "skipped")}
-    assert wrong == {LATENCY, SUCCESSES}
+    assert wrong == {LATENCY, LATENCY_DAILY, SUCCESSES}
 
 
 def test_a_wrong_tenant(doctor: Doctor, checks: Checks) -> None:
@@ -185,6 +188,19 @@ def test_a_tenant_with_traffic_that_is_not_exported(
         "Set the parameter Tenant to carbon.super,partners.example",
     )
     assert "other tenants" not in checks(doctor(tenant="carbon.super,partners.example"))
+
+
+def test_the_schema_is_written_for_own_documents(
+    doctor: Doctor, checks: Checks, sandbox: SandboxServer, tmp_path: Path
+) -> None:
+    sandbox.settings.newer_fields = True
+    report = doctor(schema=str(tmp_path / "schema.graphql"))
+    assert checks(report)["schema"].status == "ok"
+    assert "displayName" in (tmp_path / "schema.graphql").read_text()
+    assert "getLatency" in str(for_own_documents(tmp_path).query_type.fields.keys())
+    sandbox.settings.introspection = False
+    assert checks(doctor(schema=str(tmp_path / "no.graphql")))["schema"].status == "failed"
+    assert not (tmp_path / "no.graphql").exists()
 
 
 def test_a_lesser_scope_is_told_before_it_is_refused(doctor: Doctor, checks: Checks) -> None:
