@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, Literal
 
 from dev.sandbox.grouping import Groups
-from dev.sandbox.lapses import Lapse, thinned, without
+from dev.sandbox.lapses import Lapse, since, thinned, without
 from dev.sandbox.paging import Pages
 from dev.sandbox.refusals import BadRequestError, QueryError
 from dev.sandbox.settings import SandboxSettings
@@ -116,6 +116,8 @@ class QueryContext:
         """
         lapses = tuple(each for each in self.lapses if each.field in (None, name))
         traffic = thinned(self.traffic, lapses) if lapses else self.traffic
+        if (days := self.settings.retained(name)) is not None:
+            traffic = since(traffic, int(self.now.timestamp()) // 3600 - 24 * days)
         gone = self._deleted(args) if self.settings.deleted_apis != "answered" else frozenset()
         if gone:
             if self.settings.deleted_apis == "refused":

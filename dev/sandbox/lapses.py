@@ -61,6 +61,11 @@ def thinned(whole: Traffic, lapses: Sequence[Lapse]) -> Traffic:
     )
 
 
+def since(whole: Traffic, first: int) -> Traffic:
+    """Traffic from an hour on (since 1970)."""
+    return Filtered(whole, lambda _, hour, __: hour >= first)
+
+
 def without(whole: Traffic, apis: Collection[str]) -> Traffic:
     """Traffic without that of some APIs (their ids)."""
     return Filtered(whole, lambda _, __, stream: stream.api.id not in apis)

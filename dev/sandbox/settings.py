@@ -57,12 +57,20 @@ class SandboxSettings:
     newer_fields: bool = False
     # Whether each listed tenant has a part of the traffic; else carbon.super has all of it.
     tenants_have_traffic: bool = False
+    # Days for which query fields keep what they answer with, by field; `*` is every other one. What
+    # is not named is kept for ever.
+    retention: tuple[tuple[str, int], ...] = ()
     # A part of the events of an hour arrives up to so many hours late; 0 is never late.
     late_hours: int = 20
     # None is the clock on the wall; any other instant stands still.
     now: datetime | None = None
     # Queries a minute before 429; None is no limit.
     rate_limit: int | None = None
+
+    def retained(self, field: str) -> int | None:
+        """The days for which a query field keeps what it answers with; None is for ever."""
+        found = dict(self.retention)
+        return found.get(field, found.get("*"))
 
     def clock(self) -> datetime:
         """The instant that the data is seen at, with its zone."""
@@ -91,6 +99,8 @@ class SandboxSettings:
             return None if value is None else _instant(value)
         if name == "rate_limit" and value is None:
             return None
+        if name == "retention":
+            return _retention(value)
         if (values := _CHOICES.get(name)) and value not in values:
             raise ValueError(f"{name} {value!r} is none of {', '.join(values)}")
         expected = int if name == "rate_limit" else type(getattr(self, name))
@@ -101,7 +111,20 @@ class SandboxSettings:
     def as_dict(self) -> dict[str, Any]:
         """All values, fit for JSON."""
         instants = {name: getattr(self, name) for name in ("now", "index_switched_at")}
-        return asdict(self) | {k: v.isoformat() if v else None for k, v in instants.items()}
+        retention = {"retention": dict(self.retention)}
+        return (
+            asdict(self)
+            | retention
+            | {k: v.isoformat() if v else None for k, v in instants.items()}
+        )
+
+
+def _retention(value: Any) -> tuple[tuple[str, int], ...]:
+    pairs = value.items() if isinstance(value, Mapping) else value
+    found = tuple(sorted((str(name), days) for name, days in pairs))
+    if wrong := [name for name, days in found if type(days) is not int or days < 0]:
+        raise ValueError(f"retention of {wrong[0]} takes whole days")
+    return found
 
 
 def _instant(value: Any) -> datetime:

@@ -35,11 +35,15 @@ def _uuid(*parts: object) -> str:
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """An environment to be made; one without traffic still lists APIs and applications."""
+    """An environment to be made; one without traffic still lists APIs and applications.
+
+    With `unlisted`, a part of its data is kept under an id that no list contains.
+    """
 
     name: str
     type: EnvironmentType = "CHOREO"
     traffic: bool = True
+    unlisted: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,8 @@ class SandboxEnvironment:
     applications: tuple[Application, ...]
     tenants: tuple[str, ...]
     streams: tuple[Stream, ...]
+    # An id that listEnvironments does not return.
+    unlisted_id: str | None = None
     # When it was deleted, in seconds since 1970.
     until: int | None = None
     # By day: what its counts are multiplied by, in quarters. Corrections and late batches.
@@ -160,6 +166,7 @@ class SandboxEnvironment:
     def ids(self) -> tuple[str, ...]:
         """All ids that hold data, each once."""
         given = (self.id, self.external_id, self.internal_id, self.sandbox_id, *self.legacy_ids)
+        given = (*given, self.unlisted_id)
         return tuple(dict.fromkeys(i for i in given if i))
 
     @cached_property
@@ -344,6 +351,7 @@ def make_environment(
         if spec.type == "ON_PREM"
         else ("carbon.super",),
         streams=make_streams(place, apis, applications) if spec.traffic else (),
+        unlisted_id=key("unlisted") if spec.unlisted else None,
     )
 
 

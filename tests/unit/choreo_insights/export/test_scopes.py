@@ -6,7 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from dev.sandbox import SandboxServer, SandboxSettings, World
+from dev.sandbox import (
+    EnvironmentSpec,
+    OrganizationSpec,
+    SandboxServer,
+    SandboxSettings,
+    World,
+)
 from dev.sandbox.expected import expected_rows
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place, canonical
 
@@ -99,6 +105,24 @@ def test_extra_ids_belong_to_their_environment(place: Place):
     assert [ids for ids in sent if "x1" in ids] == [ids for ids in sent if "x2" in ids]
     assert {environment.id in ids for ids in sent if "x1" in ids} == {True}
     assert len(sent) > 1
+
+
+def test_what_is_kept_under_an_unlisted_id_comes_with_the_parameter():
+    spec = OrganizationSpec("acme", environments=(EnvironmentSpec("Production", unlisted=True),))
+    with SandboxServer(World(seed=11, organizations=[spec]), SandboxSettings()) as sandbox:
+        place = Place(sandbox, ("acme",))
+        event = {"tables": ["total_traffic"], "from": str(TODAY)}
+        key = f"insights/total_traffic/day={TODAY}/acme.Production.parquet"
+        place.run(event)
+        (less,) = place.dataset.rows(key)
+        extra = sandbox.world.organization("acme").environment("Production").unlisted_id
+        place.config = replace(place.config, extra_environment_ids={"Production": (extra,)})
+        place.run(event)
+        assert canonical(place.dataset.rows(key)) == canonical(
+            place.expected("total_traffic", "acme", "Production", TODAY)
+        )
+        (whole,) = place.dataset.rows(key)
+    assert 0 < less["total_traffic"] < whole["total_traffic"]
 
 
 def test_each_project_is_listed_once_a_day_and_remembered(place: Place):

@@ -360,3 +360,29 @@ def test_errors_can_be_searched(client: Any) -> None:
     )
 
     assert {row["reason"] for row in client.query(root)["usage"]} == {"Resource forbidden"}
+
+
+def test_fields_forget_what_is_older_than_they_keep(client: Any) -> None:
+    errors = "getTotalErrors(filter: $time, dataFilter: $data)"
+    whole = client.query(TRAFFIC, "Production"), client.query(errors, "Production")
+    assert all(whole)
+    settings = client.sandbox.settings
+    settings.update({"retention": {"getTotalTraffic": 1}})
+    assert client.query(TRAFFIC, "Production") == 0
+    assert client.query(errors, "Production") == whole[1]
+    settings.update({"retention": {"getTotalTraffic": 30, "*": 1}})
+    assert (client.query(TRAFFIC, "Production"), client.query(errors, "Production")) == (
+        whole[0],
+        0,
+    )
+    assert settings.as_dict()["retention"] == {"*": 1, "getTotalTraffic": 30}
+    with pytest.raises(ValueError, match="retention of a takes whole days"):
+        settings.update({"retention": {"a": 0.5}})
+
+
+def test_a_project_has_the_traffic_of_its_apis(client: Any) -> None:
+    data = client.data("Production")
+    projects = client.sandbox.world.projects("acme").values()
+    parts = [client.query(TRAFFIC, data=data | {"projectId": each}) for each in projects]
+    assert all(parts)
+    assert sum(parts) == client.query(TRAFFIC, data=data)
