@@ -111,12 +111,8 @@ class SandboxSettings:
     def as_dict(self) -> dict[str, Any]:
         """All values, fit for JSON."""
         instants = {name: getattr(self, name) for name in ("now", "index_switched_at")}
-        retention = {"retention": dict(self.retention)}
-        return (
-            asdict(self)
-            | retention
-            | {k: v.isoformat() if v else None for k, v in instants.items()}
-        )
+        given = {name: moment.isoformat() if moment else None for name, moment in instants.items()}
+        return asdict(self) | given | {"retention": dict(self.retention)}
 
 
 def _retention(value: Any) -> tuple[tuple[str, int], ...]:
