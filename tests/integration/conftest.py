@@ -190,9 +190,6 @@ def older(built: Folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
         OrganizationSpec(handle, None, 2, 2, 0, (EnvironmentSpec("Production"),))
         for handle in ("acme", "globex", "lotus")
     ]
-    # A day closes a quarter after midnight: before that, release 0.1.0 took another one for final.
-    while datetime.now(UTC).time() < time(0, 16):
-        sleep(1)
     with _prepared(folder, World(organizations=small), OLDER_DAYS) as prepared:
         releases.build_first(built, folder)
         prepared.deploy()
@@ -204,6 +201,8 @@ def _prepared(folder: Folder, world: World, days: int) -> Iterator[Deployment]:
     """A local AWS with the secrets of a sandbox, and nothing deployed yet."""
     state = LocalState()
     now = _away_from_midnight().replace(microsecond=0)
+    # Of each day there are data.
+    now = max(now, datetime.combine(now.date(), time(1, 30), UTC))
     with SandboxServer(world=world) as sandbox:
         sandbox.settings.now = now
         since = now.date() - timedelta(days=days)
