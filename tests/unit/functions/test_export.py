@@ -111,7 +111,7 @@ class TestHandOver:
         given = json.loads(run.input)
         assert given.pop("parts") == [
             {"organization": "acme", "environments": [each], "from": first, "to": last}
-            for first, last in (("2026-11-14", "2026-11-20"), ("2026-11-10", "2026-11-13"))
+            for first, last in (("2026-11-10", "2026-11-13"), ("2026-11-14", "2026-11-20"))
             for each in ("e-1", "e-2")
         ]
         assert given == {
