@@ -335,10 +335,12 @@ class Station(AbstractContextManager["Station"]):
         # No object of a day is newer than its checks.
         for key in sorted(older, key=lambda key: f"/{CHECKS}/" in key):
             self._stack.s3.put_object(Bucket=self.bucket, Key=key, Body=older[key])
-        # Written before the past day ended, so that its end is a checkpoint that has passed.
+        self.pass_checkpoint()
+
+    def pass_checkpoint(self) -> None:
+        """Open past days are due: their objects were written before the day ended."""
         evening = datetime.combine(self.since, time(23), UTC)
-        kept = {key: tag for key, tag in self._tags("insights/").items() if key in older}
-        self.proxy.written = dict.fromkeys(kept.values(), evening)
+        self.proxy.written = dict.fromkeys(self._tags("insights/").values(), evening)
 
     def delete(self, folder: str) -> None:
         """Deletes all objects of a folder."""
@@ -349,6 +351,7 @@ class Station(AbstractContextManager["Station"]):
         """The sandbox's clock stands still at this instant from here on."""
         self.sandbox.settings.now = now
         self.nows.append(now)
+        self.pass_checkpoint()
 
     def calm(self) -> None:
         """Ends all faults."""

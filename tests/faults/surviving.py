@@ -9,6 +9,7 @@ def mended(station: Station, container: Container | None = None) -> None:
     """One more run without faults makes the dataset right, row for row."""
     station.calm()
     station.expire_slots()
+    station.pass_checkpoint()
     chosen = container if container and container.alive else station.container()
     today = datetime.now(UTC).date()
     ended = chosen.invoke(station.every_day)

@@ -65,6 +65,8 @@ def test_what_the_source_has_forgotten_is_kept(station: Station, record_property
     )
     tables = ["success_summary", "api_usage_over_time", "resource_usage"]
 
+    station.pass_checkpoint()
+
     # Today too: its earlier hours would be lost.
     ended = container.invoke({"tables": tables} | station.every_day)
 
