@@ -24,6 +24,7 @@ from choreo_insights.report.documents import PAGE, Documents, documents, folder
 from choreo_insights.report.figures import Figures, ReportSettings, figures
 from choreo_insights.report.month import Month
 from choreo_insights.report.stored import store_text, stored_metadata, stored_text
+from choreo_insights.shapes import Shape
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -48,12 +49,15 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def read(cls, event: Mapping[str, Any]) -> Event:
         """The event. Raises PersonMustAct where it has something else."""
         try:
-            found = msgspec.convert(event, cls)
+            found = _EVENT.convert(event)
             if found.month is not None:
                 Month.parse(found.month)
         except (msgspec.ValidationError, ValueError) as error:
             raise PersonMustAct(f"the event cannot be used: {error}") from error
         return found
+
+
+_EVENT = Shape(Event)
 
 
 class Monthly:

@@ -194,7 +194,7 @@ BAD = {
     ),
     "unknown directive": (
         OVER_TIME.replace(") {\n  getS", ") @weekly {\n  getS"),
-        r":3: Unknown directive '@weekly'. The directives are: @off, @environments, @kept, ",
+        r":3: Unknown directive '@weekly'. The directives are: @off, @onlyNamed, @environments, ",
     ),
     "unknown metric": (
         query(

@@ -70,7 +70,7 @@ def test_a_renamed_environment_keeps_its_history(runs: Runs):
     runs.run(NOW)
     key = runs.environments["Development"]
     changes.rename_environment(runs.server.world, "lotus", key, "Stage EU")
-    runs.run(NOW + timedelta(hours=1))
+    runs.run(NOW + timedelta(days=1))
     found = runs.rows(sql)
     assert len(found) == 3 * len(runs.environments)
     expected = {
