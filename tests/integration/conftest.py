@@ -28,7 +28,7 @@ from dev.local.state import LocalState
 from dev.sandbox import SandboxServer, World
 from dev.sandbox.world import EnvironmentSpec, OrganizationSpec
 from tests.integration import releases
-from tests.integration.dataset import places
+from tests.integration.dataset import places, projects
 
 DAYS, OLDER_DAYS = 2, 3
 # The first export is compared with the generator; what comes before ExportSince is exported last.
@@ -241,6 +241,7 @@ def _parameters(sandbox: SandboxServer, since: date) -> dict[str, str]:
         "InsightsUrl": sandbox.insights_url,
         "Organizations": ",".join(sandbox.world.organizations),
         "ExportSince": since.isoformat(),
+        "Projects": ",".join(f"{name}={own}" for name, own in projects(sandbox.world).items()),
         "RequestsPerMinute": "60000",
         "ReportSchedule": "cron(0 6 * * ? *)",
     }

@@ -57,9 +57,21 @@ def places(world: World, since: date, today: date) -> Iterator[Place]:
                     yield Place(table.name, handle, environment, day)
 
 
+def projects(world: World) -> dict[str, str]:
+    """The ids of all projects by name, for the parameter `Projects`."""
+    return {
+        f"{name} of {handle}": own_id
+        for handle in world.organizations
+        for name, own_id in world.projects(handle).items()
+    }
+
+
 def expected(world: World, place: Place, now: datetime) -> list[Row]:
     """The rows that the generator says, in an order of their own."""
     rows = expected_rows(world, place.table, place.organization, place.environment, place.day, now)
+    if load().table(place.table).per_project:
+        names = {own_id: name for name, own_id in projects(world).items()}
+        rows = [row | {"project": names[row["project_id"]]} for row in rows]
     if load().table(place.table).resolves_apis and place.environment:
         environment = world.organization(place.organization).environment(place.environment)
         # What a deleted API is called in answers stands for no id that can be looked up.
@@ -79,6 +91,11 @@ def found(body: bytes) -> list[Row]:
 def in_order(rows: list[Row]) -> list[Row]:
     """Rows by all of their values."""
     return sorted(rows, key=lambda row: repr(sorted(row.items())))
+
+
+def without_nulls(rows: list[Row]) -> list[Row]:
+    """Rows to compare with those of an older release, which lack columns."""
+    return in_order([{n: v for n, v in row.items() if v is not None} for row in rows])
 
 
 def _with_zone(value: Any) -> Any:

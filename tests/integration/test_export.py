@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from choreo_insights.catalogue import load
-from choreo_insights.dataset.coverage import is_closed
-from choreo_insights.dataset.partitions import day_of
+from choreo_insights.dataset.coverage import is_due
+from choreo_insights.dataset.partitions import day_of, last_day
 from choreo_insights_cli.commands import query
 from choreo_insights_cli.errors import CommandError
 from dev.local import demo
@@ -90,22 +90,28 @@ def test_the_ledger_has_a_row_for_each_partition(
     assert sum(entry["bytes"] for entry in named) == full["bytes"]
 
 
-def test_a_second_run_asks_for_what_is_not_settled_alone(
+def test_a_second_run_asks_for_what_is_due_alone(
     deployment: Deployment, full: dict[str, Any]
 ) -> None:
     before = deployment.objects()
     written = deployment.written()
-    closed = sum(is_closed(written[each.key], each.day, 24) for each in wanted(deployment))
+    now = datetime.now(UTC)
+    due = [
+        place
+        for place in wanted(deployment)
+        if is_due(written[place.key], now, last_day(load().table(place.table), place.day), 24)
+        and not load().table(place.table).per_project
+    ]
 
     again = deployment.export()
 
     assert again["failed"] == again["remaining"] == 0
-    assert again["settled"] == closed
+    assert again["exported"] == len(due) > 0
     assert again["settled"] + again["exported"] == full["exported"]
     after = deployment.objects()
-    for key in {place.key for place in wanted(deployment)} - {
-        key for key, body in before.items() if after[key] == body
-    }:
+    changed = {place.key for place in wanted(deployment) if after[place.key] != before[place.key]}
+    assert changed <= {place.key for place in due}
+    for key in changed:
         assert found(after[key]) == found(before[key])
 
 

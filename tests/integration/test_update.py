@@ -32,7 +32,7 @@ from dev.local.paths import Folder
 from dev.sandbox.changes import rename_environment
 from tests.integration import releases
 from tests.integration.conftest import Deployment
-from tests.integration.dataset import Place, Row, expected, found, in_order
+from tests.integration.dataset import Place, expected, found, without_nulls
 from tests.integration.releases import CUSTOM, TABLE
 
 # Figures of a day: hits, misses and the highest share of hits.
@@ -216,12 +216,7 @@ def test_a_backfill_goes_on_through_the_update(updated: Updated) -> None:
     for day in updated.history:
         place = Place(HISTORY, "acme", "Production", day)
         wanted = expected(updated.deployment.world, place, updated.deployment.now)
-        # What the older release has exported lacks columns.
         assert without_nulls(found(objects[place.key])) == without_nulls(wanted)
-
-
-def without_nulls(rows: list[Row]) -> list[Row]:
-    return in_order([{n: v for n, v in row.items() if v is not None} for row in rows])
 
 
 def test_dead_letters_stay_and_can_be_sent_again(updated: Updated) -> None:
