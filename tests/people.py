@@ -8,6 +8,7 @@ import re
 from choreo_insights_cli.paths import ROOT
 
 _ROW = re.compile(r"^\| `(?P<command>[a-z]+)` \| (?P<permissions>`[a-z0-9]+:.*`) \|$", re.MULTILINE)
+_ALSO = re.compile(r"those of `(?P<command>[a-z]+)`")
 
 UNSEEN: dict[str, dict[str, str]] = {
     "secret": {
@@ -41,7 +42,11 @@ UNSEEN: dict[str, dict[str, str]] = {
         "states:*": "A dry run disturbs no backfill.",
     },
     "cost": {
-        "athena:*": "There were no queries in the local workgroup.",
+        "cloudwatch:*": "What may not be counted is modelled.",
+        "athena:*": "What may not be counted is modelled, and the local AWS answers no queries.",
+        "glue:*": "As for `query`.",
+        "s3:GetBucketLocation": "As for `query`.",
+        "s3:PutObject": "As for `query`.",
     },
 }
 
@@ -49,9 +54,11 @@ UNSEEN: dict[str, dict[str, str]] = {
 def permissions() -> dict[str, list[str]]:
     """The permissions of each command."""
     text = (ROOT / "docs/operations.md").read_text()
+    rows = {row["command"]: row["permissions"] for row in _ROW.finditer(text)}
+    named = {name: re.findall(r"`([a-z0-9]+:\w+)`", row) for name, row in rows.items()}
     return {
-        row["command"]: re.findall(r"`([a-z0-9]+:\w+)`", row["permissions"])
-        for row in _ROW.finditer(text)
+        name: named[name] + [each for also in _ALSO.findall(row) for each in named[also]]
+        for name, row in rows.items()
     }
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.people import is_unseen, permissions
 
 PERMISSIONS = permissions()
 BASE = "cloudformation:DescribeStacks"
+YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 # What is called, where it writes or waits for nothing that others need.
 CALLS: dict[str, tuple[str, ...]] = {
     "status": ("status",),
@@ -26,7 +28,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "dashboard": ("dashboard", "--days", "1"),
     "query": ("query", "SELECT count(*) FROM environment_names"),
     "migrate": ("migrate", "--dry-run"),
-    "restore": ("restore", "--dry-run", "--before", "2026-01-31T18:30"),
+    "restore": ("restore", "--dry-run", "--before", f"{YESTERDAY:%Y-%m-%dT%H:%M}"),
     "cost": ("cost",),
 }
 
