@@ -6,11 +6,11 @@ VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
 LOCAL = $(DEV) $(VENVS)/sam/.done $(VENVS)/localaws/.done $(VENVS)/uv/.done
 RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
-# The operator's commands; the targets below pass NAME=value on as options.
-INSIGHTS = $(RUN) -m choreo_insights_cli
+# The operator's commands; the targets below give them what is said as NAME=value.
+INSIGHTS = INSIGHTS_CALLED_BY=make $(RUN) -m choreo_insights_cli
 KEPT = $${LOCAL_DIR:-.local}
 flag = $(if $(filter-out 0,$($(1))),--$(2))
-PYTEST = $(VENVS)/dev/bin/python -m pytest
+PYTEST = $(VENVS)/dev/bin/python -X warn_default_encoding -m pytest
 WORKERS ?= auto
 # Tests of the whole: three groups that share a deployment each, and some with one of their own.
 INTEGRATION = $(PYTEST) -q -n 3 tests/integration

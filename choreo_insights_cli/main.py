@@ -1,7 +1,7 @@
 """The program `insights`: its commands, and how it ends."""
 
-import os
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -9,7 +9,10 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from choreo_insights.errors import InsightsError
+from choreo_insights.redaction import redact
+from choreo_insights_cli import output
 from choreo_insights_cli.errors import DONE, INTERRUPTED, NOT_DONE, CommandError
+from choreo_insights_cli.names import nearest
 from choreo_insights_cli.paths import DISTRIBUTION
 
 # Each is imported when it is called: together they bring a database and a plotting library.
@@ -30,7 +33,7 @@ COMMANDS = {
     "tables": "choreo_insights_cli.commands.tables",
     "token": "choreo_insights_cli.commands.token",
 }
-_EXPECTED = (CommandError, InsightsError, ClientError, BotoCoreError, OSError)
+_DEBUG = "--debug"
 _HELP = """\b
 Examples:
   insights status                         how the dataset stands
@@ -60,6 +63,15 @@ class _Lazy(click.Group):
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        # click knows the commands that are registered, and these are not.
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = nearest(args[0], COMMANDS) or f"The commands are {', '.join(sorted(COMMANDS))}."
+            raise click.UsageError(f"No such command {args[0]!r}. {near}", ctx)
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=_Lazy,
@@ -67,36 +79,45 @@ class _Lazy(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(message="%(version)s", package_name=DISTRIBUTION)
-def program() -> None:
+@click.option(_DEBUG, is_flag=True, help="Show where an error arose, for a report of a fault.")
+def program(debug: bool) -> None:
     """Your Choreo Insights data in your own S3: how it stands, and what to do with it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; its exit code, as `choreo_insights_cli.errors` names them."""
+    output.prepare()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # It is understood after a command's name too.
+    debug = _DEBUG in given
     try:
-        code = program.main(arguments, prog_name="insights", standalone_mode=False)
-        sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
+        code = program.main(
+            [each for each in given if each != _DEBUG], prog_name="insights", standalone_mode=False
+        )
+        output.finish()
+    except click.UsageError as error:
+        usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
+        output.line(f"{usage}Error: {error.format_message()}", error=True)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read the output has enough of it. Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except (*_EXPECTED, KeyboardInterrupt, click.Abort) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            output.line(traceback.format_exc(), error=True)
         message, code = _ending(error)
-        click.echo(message, err=True)
+        output.line(message, error=True)
     return code if isinstance(code, int) else DONE
 
 
 def _ending(error: BaseException) -> tuple[str, int]:
-    """The message of an expected error, and the exit code."""
+    """The message of an error and the exit code."""
     if isinstance(error, CommandError):
         return str(error), error.exit_code
-    if isinstance(error, InsightsError):
+    if isinstance(error, InsightsError | OSError):
         return str(error), NOT_DONE
     if isinstance(error, ClientError | BotoCoreError):
         return f"AWS refused: {error}", NOT_DONE
-    if isinstance(error, OSError):
-        return str(error), NOT_DONE
-    return "Interrupted.", INTERRUPTED
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "Interrupted.", INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return f"Error: {error.format_message()}", error.exit_code
+    said = redact(f"{type(error).__name__}: {error}")
+    return f"insights failed unexpectedly: {said}. {_DEBUG} shows where.", NOT_DONE

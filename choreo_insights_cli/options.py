@@ -2,16 +2,18 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import wraps
 from typing import Any
 
 import click
 
+from choreo_insights.errors import ConfigurationError
 from choreo_insights_cli.errors import WrongUsage
-from choreo_insights_cli.paths import STACK_NAME
+from choreo_insights_cli.names import check
+from choreo_insights_cli.paths import STACK_NAME, catalogue
 from choreo_insights_cli.stack import Stack
 
 Command = Callable[..., Any]
@@ -42,8 +44,12 @@ def of_stack(command: Command) -> Command:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
+_TABLES = "`insights tables` lists them."
+_WORDS = {"today": timedelta(), "yesterday": timedelta(days=1)}
+
+
 class DayType(click.ParamType[date]):
-    """A UTC day, YYYY-MM-DD."""
+    """A UTC day, YYYY-MM-DD, or `today` or `yesterday`."""
 
     name = "day"
 
@@ -51,6 +57,8 @@ class DayType(click.ParamType[date]):
         """The day. Raises click.BadParameter, which names the option and the value."""
         if isinstance(value, date):
             return value
+        if value in _WORDS:
+            return datetime.now(UTC).date() - _WORDS[value]
         if re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
             with suppress(ValueError):
                 return date.fromisoformat(value)
@@ -84,6 +92,17 @@ INSTANT = InstantType()
 def names(text: str) -> tuple[str, ...]:
     """The names in a list with commas, each once."""
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+
+
+def check_tables(given: Sequence[str]) -> None:
+    """Raises WrongUsage for a name that is no table, or of one that is switched off."""
+    every = catalogue()
+    known = [table.name for table in every.tables]
+    check("--tables", (n for n in given if n != "all"), known, "table", _TABLES)
+    try:
+        every.chosen(tuple(name for name in given if name != "all") or None)
+    except ConfigurationError as error:
+        raise WrongUsage(f"--tables: {error}") from error
 
 
 def check_span(first: date | None, last: date | None, today: date) -> None:

@@ -2,14 +2,21 @@
 
 import json
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ReadTimeoutError,
+)
 
+from choreo_insights_cli.called import called
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import STACK_NAME
 
@@ -31,6 +38,19 @@ if TYPE_CHECKING:
 _PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
 # Thousands of objects are read side by side.
 _WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 5})
+
+
+def _keep_alive() -> Iterator[tuple[int, int, int]]:
+    """Socket options that keep a connection known to the NAT gateways between here and AWS.
+
+    They forget one that is idle for 350 seconds; a run is silent for up to 15 minutes.
+    """
+    yield socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1
+    # Linux's name, and that of macOS.
+    idle = getattr(socket, "TCP_KEEPIDLE", None) or getattr(socket, "TCP_KEEPALIVE", None)
+    for option, seconds in ((idle, 60), (getattr(socket, "TCP_KEEPINTVL", None), 30)):
+        if option is not None:
+            yield socket.IPPROTO_TCP, option, seconds
 
 
 class Stack:
@@ -59,14 +79,16 @@ class Stack:
 
     @cached_property
     def _session(self) -> boto3.Session:
-        settings = self._environment
-        region = self._region or settings.get("AWS_REGION") or settings.get("AWS_DEFAULT_REGION")
-        if self._profile:
+        given = self._environment
+        region = self._region or given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
+        key, secret = given.get("AWS_ACCESS_KEY_ID"), given.get("AWS_SECRET_ACCESS_KEY")
+        if self._profile or not (key and secret):
+            # A session token without keys is left over from something else.
             return boto3.Session(profile_name=self._profile, region_name=region)
         return boto3.Session(
-            aws_access_key_id=settings.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=settings.get("AWS_SECRET_ACCESS_KEY"),
-            aws_session_token=settings.get("AWS_SESSION_TOKEN"),
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=given.get("AWS_SESSION_TOKEN"),
             region_name=region,
         )
 
@@ -95,11 +117,16 @@ class Stack:
     def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Calls the function that an output names, and returns its reply.
 
-        Raises CommandError when it failed.
+        Raises CommandError when it failed, or when the connection was lost.
         """
-        reply = self.functions.invoke(
-            FunctionName=self.outputs[function], Payload=json.dumps(event).encode()
-        )
+        name = self.outputs[function]
+        try:
+            reply = self.functions.invoke(FunctionName=name, Payload=json.dumps(event).encode())
+        except (ConnectionClosedError, ReadTimeoutError) as error:
+            raise CommandError(
+                f"The connection was lost while {name} was running ({error}). The run may continue"
+                f" on AWS: `{called('status')}` and `{called('logs')}` show what it does."
+            ) from error
         payload: dict[str, Any] = json.load(reply["Payload"])
         if "FunctionError" in reply:
             reason = payload.get("errorMessage", "no reason given")
@@ -108,7 +135,11 @@ class Stack:
 
     @cached_property
     def functions(self) -> "LambdaClient":
-        return cast("LambdaClient", self._client("lambda", _PATIENT))
+        """Lambda."""
+        client = self._client("lambda", _PATIENT)
+        # botocore has no setting for it, and reads the list when it opens a connection.
+        client._endpoint.http_session._socket_options.extend(_keep_alive())  # noqa: SLF001
+        return cast("LambdaClient", client)
 
     @cached_property
     def cloudformation(self) -> "CloudFormationClient":

@@ -56,7 +56,7 @@ class Template:
 
     def __init__(self, path: Path, **samples: str) -> None:
         """`samples` are values of parameters for what is rendered, in place of their defaults."""
-        self.text = path.read_text()
+        self.text = path.read_text("utf-8")
         self.samples = samples
         self.body: dict[str, Any] = _Loader(self.text).get_single_data()
 

@@ -53,7 +53,7 @@ UNSEEN: dict[str, dict[str, str]] = {
 
 def permissions() -> dict[str, list[str]]:
     """The permissions of each command."""
-    text = (ROOT / "docs/operations.md").read_text()
+    text = (ROOT / "docs/operations.md").read_text("utf-8")
     rows = {row["command"]: row["permissions"] for row in _ROW.finditer(text)}
     named = {name: re.findall(r"`([a-z0-9]+:\w+)`", row) for name, row in rows.items()}
     return {

@@ -1,7 +1,6 @@
 """`insights access`: who may see what, as rules for QuickSight and for drawn dashboards."""
 
 import csv
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.registry_merge import KnownEnvironment
 from choreo_insights.dataset.store import Dataset
 from choreo_insights.report.figures import shown_names
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.errors import BadNews, CommandError, WrongUsage
 from choreo_insights_cli.stack import Stack
 
@@ -61,16 +60,16 @@ def command(stack: Stack, file: Path, check: bool, as_json: bool) -> None:
         rules = read(file.read_text("utf-8-sig"), environments(stack))
         stored = described(rules, None) if check else store(stack, rules, say)
     if as_json:
-        click.echo(json.dumps(stored.__dict__, indent=2))
+        output.as_json(stored.__dict__)
         return
     done = "would be" if check else "are"
-    click.echo(
+    output.line(
         f"{stored.rules} rules of {stored.users} users and {stored.groups} groups {done} stored."
     )
     if stored.ingestion:
-        click.echo("QuickSight has taken them in.")
+        output.line("QuickSight has taken them in.")
     elif not check:
-        click.echo(
+        output.line(
             "The stack has no rules in QuickSight: they restrict `insights dashboard --for` alone."
             " Deploy with QuickSightRules=true to use them there."
         )

@@ -1,17 +1,15 @@
 """`insights cost`: what the stack costs in a month, by what was counted there, and how it grows."""
 
-import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.text import Text
 
 from choreo_insights.catalogue import Catalogue
-from choreo_insights_cli import costs, options, paths, spinner
+from choreo_insights_cli import costs, options, output, paths, spinner
 from choreo_insights_cli.commands.cost_counts import counted
 from choreo_insights_cli.commands.query import QueryResult, as_table, ask
 from choreo_insights_cli.costs.counting import SIZES_SQL, inputs_of, sized
@@ -74,14 +72,15 @@ def command(stack: Stack, growth: bool, model: bool, as_json: bool, **sizes: flo
     if as_json:
         told = {"month": bill.as_dict(), "backfill": once.as_dict()}
         more = {"growth": [g.as_dict() for g in grown], "limits": [m.as_dict() for m in limits]}
-        click.echo(json.dumps(told | (more if growth else {}), indent=2, ensure_ascii=False))
+        output.as_json(told | (more if growth else {}))
         return
-    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    console = output.console(width=None if output.is_terminal() else 140)
     for line in _said(bill, once):
         console.print(line, soft_wrap=True)
     console.print(as_table(_bill_rows(bill)))
     for limit in costs.beyond(inputs, catalogue=catalogue):
-        console.print(f"[yellow]Beyond a limit:[/] {limit.name}. {limit.after}", soft_wrap=True)
+        text = Text.assemble(("Beyond a limit:", "yellow"), f" {limit.name}. {limit.after}")
+        console.print(text, soft_wrap=True)
     if growth:
         _show_growth(console, grown, limits)
 
@@ -101,8 +100,8 @@ def _of_stack(stack: Stack, say: Callable[[str], None]) -> tuple[costs.Inputs, c
 def _priced(inputs: costs.Inputs, prices: costs.Prices) -> costs.Inputs:
     if inputs.region in prices.regions:
         return inputs
-    click.echo(
-        f"No prices are known for {inputs.region}: those of {_USUAL_REGION} count.", err=True
+    output.line(
+        f"No prices are known for {inputs.region}: those of {_USUAL_REGION} count.", error=True
     )
     return replace(inputs, region=_USUAL_REGION)
 
@@ -113,11 +112,11 @@ def _grown(
     return costs.growth(inputs, prices, catalogue=catalogue)
 
 
-def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str]:
+def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str | Text]:
     asked = bill.inputs
-    yield (
-        f"[bold]{bill.usd:,.2f} USD a month[/], {bill.usd_after_free:,.2f} where nothing else"
-        " in the account takes what is free"
+    yield Text.assemble(
+        (f"{bill.usd:,.2f} USD a month", "bold"),
+        f", {bill.usd_after_free:,.2f} where nothing else in the account takes what is free",
     )
     yield (
         f"{asked.organizations} organisations of {asked.environments} environments of {asked.apis}"
@@ -152,20 +151,21 @@ def _quantity(number: float) -> float:
 
 
 def _show_growth(
-    console: Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
+    console: output.Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
 ) -> None:
     names = ("organisations", "APIs", "days", "requests a run", "minutes a run", "keeps up")
     rows = [
         (
             *(g.organizations, g.apis, g.history_days, round(g.requests)),
-            *(round(g.seconds / 60, 1), g.keeps_up, round(g.objects)),
+            *(round(g.seconds / 60, 1), "yes" if g.keeps_up else "no", round(g.objects)),
             *(round(g.stored_bytes / 1e9, 1), round(g.usd, 2)),
         )
         for g in grown
     ]
-    console.print("\n[bold]Growth[/]")
+    console.print(Text("\nGrowth", style="bold"))
     console.print(as_table(QueryResult((*names, "objects", "GB", "USD a month"), rows)))
-    console.print("\n[bold]Limits, in the order in which a growing stack meets them[/]")
+    title = "\nLimits, in the order in which a growing stack meets them"
+    console.print(Text(title, style="bold"))
     met = [
         (m.name, m.bound, m.unit, m.organizations, m.apis, m.history_days)
         for m in limits

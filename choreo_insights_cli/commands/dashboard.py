@@ -1,6 +1,6 @@
 """`insights dashboard`: the dataset's dashboard as one file, drawn on this machine."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,7 +10,8 @@ import click
 
 from choreo_insights.dataset.access_rules import ACCESS_RULES_KEY, Rule, decode_rules
 from choreo_insights.dataset.store import Dataset
-from choreo_insights_cli import options, paths, spinner
+from choreo_insights_cli import options, output, paths, spinner
+from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.status.reading import settings, wanted
 from choreo_insights_cli.dataset_copy import CACHE, Copy
 from choreo_insights_cli.errors import CommandError
@@ -48,7 +49,7 @@ class Drawn:
 )
 @click.option(
     "--days",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 36_500),
     default=_DAYS,
     show_default=True,
     help="How many days back from today it shows.",
@@ -73,17 +74,23 @@ def command(
 
     It opens in a browser without a server or a network.
     """
-    with spinner.shown("drawing the dashboard"):
-        drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days, group)
+    with spinner.shown("drawing the dashboard") as say:
+        drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days, group, say)
     if as_json:
         told = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
-        click.echo(json.dumps(told, indent=2))
+        output.as_json(told)
         return
-    click.echo(f"Drawn from {drawn.objects} objects ({drawn.megabytes:.1f} MB): {drawn.path}")
+    output.line(f"Drawn from {drawn.objects} objects ({drawn.megabytes:.1f} MB): {drawn.path}")
 
 
 def draw(
-    stack: Stack, cache: Path, out: Path, now: datetime, days: int = _DAYS, group: str | None = None
+    stack: Stack,
+    cache: Path,
+    out: Path,
+    now: datetime,
+    days: int = _DAYS,
+    group: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Drawn:
     """Draws the dashboard of a stack. Objects are kept in `cache` for the next time.
 
@@ -102,19 +109,26 @@ def draw(
     copy = Copy.of(stack, cache)
     ends = last_day(stack)
     since = (ends or now.astimezone(UTC).date()) - timedelta(days=days - 1)
-    files = copy.refresh(needed_tables(SHEETS), since)
-    if not files:
-        raise CommandError(
-            f"The dataset in {copy.bucket} has nothing since {since}: `insights export` fills it."
-        )
+    with copy.held(needed_tables(SHEETS), since, say) as files:
+        if not files:
+            raise CommandError(
+                f"The dataset in {copy.bucket} has nothing since {since}:"
+                f" `{called('export')}` fills it."
+            )
+        say(f"reading {len(files):,} objects")
+        database = connect(files, now, frozen=ends is not None)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with connect(files, now, frozen=ends is not None) as database:
+    with database:
         source = _source(stack)
         if rules is not None:
             restrict(database, rules)
             source = f"what {group} may see"
-        about = About(source, now, _note(stack, ends))
-        out.write_text(draw_page(database, about), "utf-8")
+        say("drawing the dashboard")
+        page = draw_page(database, About(source, now, _note(stack, ends)))
+    # A page that was cut off must not pass for a whole one.
+    part = out.with_name(f"{out.name}.part")
+    part.write_text(page, "utf-8")
+    part.replace(out)
     return Drawn(out, len(files))
 
 

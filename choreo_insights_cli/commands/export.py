@@ -1,13 +1,15 @@
 """`insights export`: calls the export function and shows what it did."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import click
 
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import names, options, output, spinner
+from choreo_insights_cli.called import called
 from choreo_insights_cli.errors import BadNews, WrongUsage
 from choreo_insights_cli.stack import Stack
 
@@ -58,15 +60,17 @@ def command(
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if text and chosen:
         raise WrongUsage(f"--event is the whole event: {', '.join(chosen)} cannot be given too.")
+    given = event(text) if text else chosen
+    check(given, stack.parameters)
     with spinner.shown("the export function runs, for 15 minutes at the most"):
-        reply = stack.call("ExportFunctionName", event(text) if text else chosen)
+        reply = stack.call("ExportFunctionName", given)
     if as_json:
-        click.echo(json.dumps(reply, indent=2, ensure_ascii=False))
+        output.as_json(reply)
     else:
         for line in lines(reply):
-            click.echo(line)
+            output.line(line)
     if reply["failed"]:
-        raise BadNews(f"{reply['failed']} partitions failed; the others are written.")
+        raise BadNews(failed(reply))
     if reply.get("waiting"):
         raise BadNews("Not everything was exported: other runs have the request budget.")
 
@@ -82,26 +86,104 @@ def event(text: str) -> dict[str, Any]:
     return found
 
 
+@dataclass
+class _Kind:
+    """Failures of one organisation for one reason. `nothing`: nothing of it was exported."""
+
+    organization: str
+    reason: str
+    nothing: bool
+    tables: dict[str, None] = field(default_factory=dict)
+    environments: dict[str, None] = field(default_factory=dict)
+    days: set[str] = field(default_factory=set)
+    kept: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.nothing:
+            return f"{self.organization}: nothing exported ({self.reason}){self._kept()}"
+        return f"{self.what()}: {self.reason}{self._kept()}"
+
+    def what(self) -> str:
+        """What failed, in words."""
+        tables = ", ".join(self.tables) if len(self.tables) <= 3 else f"{len(self.tables)} tables"
+        where = [", ".join(self.environments)] if len(self.environments) <= 2 else []
+        where += [f"{len(self.environments)} environments"] if not where else []
+        place = " ".join(filter(None, (self.organization, *where)))
+        days = sorted(self.days)
+        when = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
+        return f"{place + ': ' if place else ''}{tables} failed for {when}"
+
+    def _kept(self) -> str:
+        if not self.kept:
+            return ""
+        more = f" and {len(self.kept) - 1} more" if len(self.kept) > 1 else ""
+        return f". The response is kept under {self.kept[0]}{more}"
+
+
+def _kinds(reply: Mapping[str, Any]) -> Iterable[_Kind]:
+    """The failures by organisation and reason: a reason may name each its own quarantined file."""
+    # A function that is not deployed anew yet does not say what it exported of whom.
+    counts = reply.get("organizations", {})
+    kinds: dict[tuple[str, str], _Kind] = {}
+    for failure in reply["failures"]:
+        organization = failure["organization"] or ""
+        reason, _, kept = failure["reason"].partition(". The response is kept under ")
+        nothing = counts.get(organization, {}).get("exported") == 0
+        kind = kinds.setdefault(
+            (organization, reason), _Kind(organization, reason, nothing and bool(organization))
+        )
+        kind.tables[failure["table"]] = None
+        if failure["environment"]:
+            kind.environments[failure["environment"]] = None
+        kind.days.add(failure["day"])
+        kind.kept += [kept] if kept else []
+    for kind in kinds.values():
+        # One reason that stops all of it; others may have failed beside what was final already.
+        kind.nothing &= sum(other == kind.organization for other, _ in kinds) == 1
+    return kinds.values()
+
+
+def failed(reply: Mapping[str, Any]) -> str:
+    """All that failed in a sentence."""
+    kinds = [*_kinds(reply)]
+    nothing = list(dict.fromkeys(kind.organization for kind in kinds if kind.nothing))
+    parts = [f"Nothing was exported of {', '.join(nothing)}"] if nothing else []
+    others = [kind for kind in kinds if not kind.nothing]
+    parts += [kind.what() for kind in others] if len(others) <= 2 else []
+    if len(others) > 2:
+        tables = {table for kind in others for table in kind.tables}
+        whose = ", ".join(dict.fromkeys(kind.organization or "all" for kind in others))
+        parts.append(f"days of {len(tables)} tables failed ({whose})")
+    text = "; ".join(parts) or f"{reply['failed']:,} failed"
+    return f"{text}. " + (
+        "Everything else is exported." if reply["exported"] else "Nothing else was exported."
+    )
+
+
+def check(chosen: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
+    """Raises WrongUsage for a table or an organisation that there is not."""
+    exported = options.names(parameters["Organizations"])
+    more = f"The stack exports {', '.join(exported)}."
+    names.check("--org", chosen.get("organizations") or (), exported, "organisation", more)
+    options.check_tables(chosen.get("tables") or ())
+
+
 def lines(reply: dict[str, Any]) -> Iterator[str]:
     """The reply for a reader: the counts, then the failures, alike ones together."""
     yield ", ".join(f"{name} {reply[name]:,}" for name in _COUNTS)
-    kinds: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    for failure in reply["failures"]:
-        kind = (failure["table"], failure["organization"] or "", failure["reason"])
-        kinds.setdefault(kind, []).append(failure)
-    for (table, organization, reason), alike in list(kinds.items())[:_SHOWN_FAILURES]:
-        where = " ".join(filter(None, (table, organization, alike[0]["environment"])))
-        more = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
-        yield f"{where} {alike[0]['day']}{more}: {reason}"
+    kinds = [*_kinds(reply)]
+    for kind in kinds[:_SHOWN_FAILURES]:
+        yield str(kind)
     if len(kinds) > _SHOWN_FAILURES:
         yield f"and {len(kinds) - _SHOWN_FAILURES} other kinds: --json shows them"
     # A function that is not deployed anew yet replies without these.
     if retriable := reply.get("retriable"):
         yield f"{retriable:,} of the failures may pass by themselves: the next run tries again."
     if catch_up := reply.get("catch_up"):
+        attach = called(f"backfill --attach {catch_up}")
         yield (
-            f"What remains is left to the backfill {catch_up} (insights backfill --attach"
-            f" {catch_up}), or where that has ended, to the next runs of the schedule."
+            f"What remains is left to the backfill {catch_up} ({attach}), or where that has ended,"
+            " to the next runs of the schedule."
         )
     elif reply.get("waiting"):
         yield (

@@ -13,13 +13,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.text import Text
 
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.stack import Stack
 
+# Fields that are shown as the exception's own line.
+_TRACES = frozenset(
+    ("exception", "exception_name", "stack_trace", "stackTrace", "errorMessage", "errorType")
+)
 _FUNCTIONS = {"export": "ExportFunctionName", "token": "TokenFunctionName"}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -31,6 +34,8 @@ _USUAL = frozenset(
         *("xray_trace_id", "sampling_rate"),
     )
 )
+# The longest retention that the template offers.
+_MOST = timedelta(days=1827)
 _FOLLOW_SECONDS = 2.0
 # Late lines of another stream: so far back is asked for again while following.
 _OVERLAP = timedelta(seconds=10)
@@ -61,8 +66,9 @@ def command(
     """Show what a function logged."""
     start = datetime.now(UTC) - ago(since)
     group = group_of(stack, _FUNCTIONS[function])
-    console = Console(highlight=False)
+    console = output.console()
     seen: set[tuple[str, ...]] = set()
+    shown = False
     while True:
         with spinner.shown(f"reading {group}"):
             found = [e for e in read(stack, group, start) if _identity(e) not in seen]
@@ -71,11 +77,16 @@ def command(
             entry = parsed(event)
             if entry is None or (errors and entry["level"] not in _STYLES):
                 continue
+            shown = True
             if as_json:
-                click.echo(json.dumps(entry, ensure_ascii=False))
+                output.as_json(entry, indent=None)
             else:
                 console.print(line(entry), soft_wrap=True)
         if not follow:
+            if not shown:
+                output.line(
+                    f"Nothing{' bad' if errors else ''} was logged since {since}.", error=True
+                )
             return
         start = datetime.now(UTC) - _OVERLAP
         time.sleep(_FOLLOW_SECONDS)
@@ -85,7 +96,10 @@ def ago(text: str) -> timedelta:
     """The time in words such as 30m, 6h or 2d. Raises WrongUsage."""
     if not (found := re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text, re.ASCII)):
         raise WrongUsage(f"--since {text} is no time, as in 30m, 6h or 2d.")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    time_ago = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    if time_ago > _MOST:
+        raise WrongUsage(f"--since {text}: logs are kept for {_MOST.days} days at the most.")
+    return time_ago
 
 
 def group_of(stack: Stack, output: str) -> str:
@@ -131,10 +145,26 @@ def parsed(event: Entry) -> dict[str, Any] | None:
     return {"level": level, "timestamp": at, "message": text}
 
 
+def own_line(text: str) -> str:
+    """The line of a traceback that names the exception; another text as it is."""
+    lines = [each.strip() for each in re.split(r"[\r\n]+", text) if each.strip()]
+    starts = [n for n, each in enumerate(lines) if each.startswith("Traceback (most recent")]
+    if not starts:
+        return text
+    # Lambda puts the exception before its traceback, and Python after it.
+    return lines[0] if starts[0] > 0 else lines[-1]
+
+
 def line(entry: Entry) -> Text:
-    """A log line for a reader: when, how bad, what, and the fields that belong to it."""
+    """A log line for a reader: when, how bad, what, and the fields that belong to it.
+
+    Of an exception its own line alone; --json has its traceback.
+    """
     when = f"{entry['timestamp'][:19].replace('T', ' ')} "
     level = str(entry["level"])
-    more = [f"{name}={value}" for name, value in entry.items() if name not in _USUAL]
-    said = " ".join([str(entry["message"]), *more])
+    more = [f"{name}={value}" for name, value in entry.items() if name not in _USUAL | _TRACES]
+    raised = [str(entry[name]) for name in ("exception", "errorMessage") if entry.get(name)]
+    if entry.get("errorType"):
+        raised = [f"{entry['errorType']}: {text}" for text in raised]
+    said = " ".join(filter(None, [own_line(str(entry["message"])), *map(own_line, raised), *more]))
     return Text.assemble((when, "dim"), (f"{level:<8}", _STYLES.get(level, "")), said)

@@ -1,6 +1,5 @@
 """`insights migrate`: older objects under today's keys and names of columns, and what they lack."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,11 +11,12 @@ from choreo_insights.dataset.cross_checks import CHECKS, is_checked
 from choreo_insights.dataset.ledger import Ledger
 from choreo_insights.dataset.partitions import day_of
 from choreo_insights.dataset.store import Dataset
-from choreo_insights_cli import options, paths, spinner
+from choreo_insights_cli import options, output, paths, spinner
 from choreo_insights_cli.commands.backfill.machine import Machine
 from choreo_insights_cli.commands.status.coverage import ExpectedDataset
 from choreo_insights_cli.commands.status.reading import settings, wanted
 from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.names import check as check_names
 from choreo_insights_cli.releases import environments
 from choreo_insights_cli.releases.migrate import (
     Migration,
@@ -65,12 +65,12 @@ def command(
     outcomes = migrate(stack, catalogue, names, dry=dry_run)
     if as_json:
         found = {"tables": [*map(_as_dict, outcomes)], **environments.as_dict(brought)}
-        click.echo(json.dumps(found, indent=2))
+        output.as_json(found)
         return
     for line in (*environments.lines(brought, dry=dry_run), *lines(outcomes, dry=dry_run)):
-        click.echo(line)
+        output.line(line)
     looked_at = sum(outcome.objects for outcome in outcomes)
-    click.echo(f"{looked_at:,} objects looked at" + (", none was changed." if dry_run else "."))
+    output.line(f"{looked_at:,} objects looked at" + (", none was changed." if dry_run else "."))
 
 
 def merge(
@@ -133,12 +133,10 @@ def _is_wanted(there: ExpectedDataset, checked: Sequence[str]) -> Callable[[str,
     return is_wanted
 
 
-def _chosen(every: Sequence[TableShape], names: Sequence[str] | None) -> Sequence[TableShape]:
+def _chosen(every: Sequence[TableShape], chosen: Sequence[str] | None) -> Sequence[TableShape]:
     known = {shape.name: shape for shape in every}
-    for name in names or ():
-        if name not in known:
-            raise WrongUsage(f"There is no table {name}. `insights tables` lists them.")
-    return every if names is None else [known[name] for name in names]
+    check_names("--tables", chosen or (), known, "table", "`insights tables` lists them.")
+    return every if chosen is None else [known[name] for name in chosen]
 
 
 def _as_dict(outcome: MigrationCounts) -> dict[str, object]:

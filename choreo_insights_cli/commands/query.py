@@ -1,20 +1,21 @@
 """`insights query`: SQL over the dataset, by Athena, or on the local AWS by DuckDB."""
 
-import csv
-import io
-import json
+import math
+import os
+import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.cells import cell_len
 from rich.table import Table
+from rich.text import Text
 
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import names, options, output, spinner
 from choreo_insights_cli.dataset_copy import CACHE, Copy
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import catalogue
@@ -25,6 +26,13 @@ Value = str | int | float | bool | None
 _BEGINNING = date(2000, 1, 1)
 _INTEGERS = ("bigint", "integer", "int", "smallint", "tinyint", "hugeint")
 _FLOATS = ("double", "float", "real")
+# Athena's reasons that a change of the query removes.
+_USERS_FAULT = re.compile(
+    r"SYNTAX_ERROR|NOT_FOUND|TYPE_MISMATCH|INVALID_|mismatched input|FUNCTION_NOT|cannot be applied"
+)
+_QUOTED = re.compile(r'[",\r\n]')
+# A spreadsheet takes a cell that begins so for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _EXAMPLES = """\b
 Examples:
   insights query "SELECT day, sum(requests) FROM traffic_daily GROUP BY 1 ORDER BY 1"
@@ -46,7 +54,20 @@ class QueryResult:
     scanned: int = 0
 
     def records(self) -> list[dict[str, Value]]:
-        return [dict(zip(self.names, row, strict=True)) for row in self.rows]
+        """The rows by name; a second column of a name is `name_2`, so that none is lost."""
+        names = _distinct(self.names)
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        number, each = 1, name
+        while each in found or (number > 1 and each in names):
+            number += 1
+            each = f"{name}_{number}"
+        found.append(each)
+    return found
 
 
 @click.command(epilog=_EXAMPLES)
@@ -58,27 +79,53 @@ class QueryResult:
     flag_value="",
     help="A saved query; without a name: which there are.",
 )
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, safe to open as a spreadsheet.")
+@click.option("--raw", is_flag=True, help="Print CSV with every value as it is stored.")
+@click.option("--no-pager", is_flag=True, help="Print all at once, also where it is long.")
 @options.as_json
 @options.of_stack
-def command(stack: Stack, sql: str | None, saved: str | None, as_csv: bool, as_json: bool) -> None:
-    """Ask the dataset in SQL (Trino's, as Athena speaks it)."""
-    if as_csv and as_json:
+def command(
+    stack: Stack,
+    sql: str | None,
+    saved: str | None,
+    as_csv: bool,
+    raw: bool,
+    no_pager: bool,
+    as_json: bool,
+) -> None:
+    """Query the dataset in SQL (Trino's, as Athena speaks it)."""
+    if (as_csv or raw) and as_json:
         raise WrongUsage("--csv and --json exclude each other.")
     if saved == "" and not sql:
         _list_saved()
         return
     text = _text(sql, saved)
-    with spinner.shown("asking") as say:
+    with spinner.shown("querying") as say:
         answer = ask(stack, text, say)
     if as_json:
-        click.echo(json.dumps(answer.records(), indent=2, ensure_ascii=False))
-    elif as_csv or not sys.stdout.isatty():
-        click.echo(as_csv_text(answer), nl=False)
+        output.as_json(answer.records())
+    elif as_csv or raw or not output.is_terminal():
+        output.raw(as_csv_text(answer, raw=raw))
     else:
-        Console().print(as_table(answer))
+        _show(answer, pager=not no_pager)
         read = f", {answer.scanned / 1e6:,.1f} MB read" if answer.scanned else ""
-        click.echo(f"{len(answer.rows):,} rows{read}", err=True)
+        rows = "row" if len(answer.rows) == 1 else "rows"
+        output.line(f"{len(answer.rows):,} {rows}{read}", error=True)
+
+
+def _show(answer: QueryResult, *, pager: bool) -> None:
+    """Shows it on a terminal: through a pager where it has more lines than the terminal."""
+    console = output.console()
+    with console.capture() as capture:
+        for part in readable(answer, console.width):
+            console.print(part, soft_wrap=isinstance(part, Text))
+    text = capture.get()
+    if pager and sys.stdin.isatty() and text.count("\n") >= console.height:
+        # As git has it: colours, and the end of the pager where all fits after all.
+        os.environ.setdefault("LESS", "FRX")
+        click.echo_via_pager(text)
+    else:
+        output.raw(text)
 
 
 def _text(sql: str | None, saved: str | None) -> str:
@@ -86,19 +133,18 @@ def _text(sql: str | None, saved: str | None) -> str:
         raise WrongUsage("Give SQL or --saved NAME, not both.")
     if saved is not None:
         known = saved_queries()
-        if saved not in known:
-            raise WrongUsage(f"--saved {saved} is none of: {', '.join(known)}.")
+        names.check("--saved", [saved], known, "saved query", f"There are {', '.join(known)}.")
         return known[saved][1]
     text = sys.stdin.read() if sql == "-" else sql or ""
     if not text.strip():
         raise WrongUsage(
             'Give a query, as in: insights query "SELECT * FROM traffic_daily LIMIT 5"'
         )
-    return text
+    return text.removeprefix("\ufeff")
 
 
 def saved_queries() -> dict[str, tuple[str, str]]:
-    """What each of the saved queries tells, and its SQL, by name."""
+    """The title of each saved query and its SQL, by name."""
     # A parser of SQL takes longer to import than most commands run.
     from choreo_insights_cli.sql.shipped import queries  # noqa: PLC0415
 
@@ -109,7 +155,7 @@ def _list_saved() -> None:
     known = saved_queries()
     width = max(map(len, known))
     for name, (title, _) in known.items():
-        click.echo(f"{name:{width}}  {title}")
+        output.line(f"{name:{width}}  {title}")
 
 
 def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
@@ -118,18 +164,22 @@ def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> 
     The local AWS knows neither views nor Trino's SQL: there a copy of the dataset is asked.
     """
     if stack.parameters.get("Emulated") == "true":
-        return _by_duckdb(stack, sql)
+        return _by_duckdb(stack, sql, say)
     return by_athena(stack, sql, say)
 
 
 def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
     """Asks Athena, within the stack's workgroup and database. Raises CommandError."""
     outputs = stack.outputs
-    started = stack.athena.start_query_execution(
-        QueryString=sql,
-        QueryExecutionContext={"Database": outputs["DatabaseName"]},
-        WorkGroup=outputs["WorkGroupName"],
-    )
+    try:
+        started = stack.athena.start_query_execution(
+            QueryString=sql,
+            QueryExecutionContext={"Database": outputs["DatabaseName"]},
+            WorkGroup=outputs["WorkGroupName"],
+        )
+    except stack.athena.exceptions.InvalidRequestException as error:
+        said = error.response["Error"].get("Message") or "the request is invalid"
+        raise WrongUsage(f"Athena does not take the query: {said}") from error
     query = started["QueryExecutionId"]
     try:
         scanned = _wait(stack, query, sql, say)
@@ -137,18 +187,21 @@ def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: Non
         # Nobody waits for it any more, and what it reads is paid for.
         stack.athena.stop_query_execution(QueryExecutionId=query)
         raise
-    names: list[str] = []
+    found: list[str] | None = None
     kinds: list[str] = []
     rows: list[Sequence[Value]] = []
     for page in stack.athena.get_paginator("get_query_results").paginate(QueryExecutionId=query):
-        found = page["ResultSet"]
-        cells = [[cell.get("VarCharValue") for cell in row["Data"]] for row in found["Rows"]]
-        if not names and cells:
-            # The first row of all holds the names.
-            names = [name or "" for name in cells.pop(0)]
-            kinds = [column["Type"] for column in found["ResultSetMetadata"]["ColumnInfo"]]
+        result = page["ResultSet"]
+        cells = [[cell.get("VarCharValue") for cell in row["Data"]] for row in result["Rows"]]
+        if found is None:
+            columns = result["ResultSetMetadata"]["ColumnInfo"]
+            found = [column["Name"] for column in columns]
+            kinds = [column["Type"] for column in columns]
+            # The first row of a SELECT holds the names again; that of SHOW and DESCRIBE is data.
+            if cells and [name or "" for name in cells[0]] == found:
+                del cells[0]
         rows += [tuple(map(_typed, row, kinds)) for row in cells]
-    return QueryResult(names, rows, scanned)
+    return QueryResult(found or [], rows, scanned)
 
 
 def _wait(stack: Stack, query: str, sql: str, say: Callable[[str], None]) -> int:
@@ -161,7 +214,8 @@ def _wait(stack: Stack, query: str, sql: str, say: Callable[[str], None]) -> int
             return scanned
         if status["State"] in ("FAILED", "CANCELLED"):
             reason = status.get("StateChangeReason", "no reason given")
-            raise CommandError(f"Athena could not answer: {reason}\n{sql}")
+            wrong = WrongUsage if _USERS_FAULT.search(reason) else CommandError
+            raise wrong(f"Athena could not answer: {reason}\n{sql}")
         say(f"Athena: {status['State'].lower()}, {scanned / 1e6:,.1f} MB read")
         time.sleep(0.1)
 
@@ -176,27 +230,39 @@ def _typed(text: str | None, kind: str) -> Value:
     return text == "true" if kind == "boolean" else text
 
 
-def _by_duckdb(stack: Stack, sql: str) -> QueryResult:
-    """Asks a copy of the dataset. Raises CommandError."""
+def _by_duckdb(stack: Stack, sql: str, say: Callable[[str], None]) -> QueryResult:
+    """Queries a copy of the dataset. Raises WrongUsage or CommandError."""
     # Together these take longer to import than most commands run.
     import duckdb  # noqa: PLC0415
-    from sqlglot.errors import SqlglotError  # noqa: PLC0415
 
+    from choreo_insights_cli.sql import check  # noqa: PLC0415
     from choreo_insights_cli.sql import duckdb as views  # noqa: PLC0415
 
     own = {table.name: table.columns for table in catalogue().tables}
-    now = datetime.now(UTC)
-    try:
-        text = views.translated(sql, now)
+    known = check.Known({**own, **views.tables()}, [*views.all_views().values()])
+    now, described = datetime.now(UTC), check.described(sql)
+    needed: set[str] = set()
+    if described is None:
+        check.check(sql, known)
         needed = {table for name in views.names(sql) for table in views.tables_of(name)}
-        files = Copy.of(stack, CACHE).refresh(needed, _BEGINNING)
-        frozen = stack.parameters.get("Frozen") == "true"
-        with views.connect(files, now, own, frozen=frozen) as database:
-            found = database.execute(text)
-            names = [column[0] for column in found.description or ()]
-            return QueryResult(names, [tuple(map(_plain, row)) for row in found.fetchall()])
-    except (duckdb.Error, SqlglotError) as error:
-        raise CommandError(f"The query cannot be answered: {error}\n{sql}") from error
+    frozen = stack.parameters.get("Frozen") == "true"
+    try:
+        with Copy.of(stack, CACHE).held(needed & known.names, _BEGINNING, say) as files:
+            say("querying")
+            database = views.connect(files, now, own, frozen=frozen)
+        with database:
+            found = database.execute(described or views.translated(sql, now))
+            columns = [column[0] for column in found.description or ()]
+            return QueryResult(columns, [tuple(map(_plain, row)) for row in found.fetchall()])
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
+        raise WrongUsage(f"The query cannot be answered: {_first(error)}\n{sql}") from error
+    except duckdb.Error as error:
+        raise CommandError(f"The query cannot be answered: {_first(error)}\n{sql}") from error
+
+
+def _first(error: Exception) -> str:
+    """Its first line: below it DuckDB lists every function that there is."""
+    return str(error).partition("\n")[0]
 
 
 def _plain(value: Any) -> Value:
@@ -206,28 +272,85 @@ def _plain(value: Any) -> Value:
     return value if isinstance(value, str | int | float | None) else str(value)
 
 
-def as_csv_text(answer: QueryResult) -> str:
-    """CSV with a line of names; a null is an empty cell."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(answer.names)
-    writer.writerows(answer.rows)
-    return text.getvalue()
+def as_csv_text(answer: QueryResult, *, raw: bool = False) -> str:
+    """CSV with a line of names; a null is an empty cell.
+
+    Unless `raw`, text that a spreadsheet would run as a formula gets an apostrophe before it, and
+    control characters are escaped.
+    """
+    rows = (row if raw else map(_cell, row) for row in (answer.names, *answer.rows))
+    return "".join(_csv_line(row) for row in rows)
+
+
+def _csv_line(row: Iterable[Value]) -> str:
+    """A line of CSV. Python's own writer leaves a carriage return without quotes."""
+    cells = ["" if value is None else str(value) for value in row]
+    quoted = [
+        '"' + cell.replace('"', '""') + '"' if _QUOTED.search(cell) else cell for cell in cells
+    ]
+    return (",".join(quoted) if cells != [""] else '""') + "\n"
+
+
+def _cell(value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    safe = f"'{value}" if value.startswith(_FORMULA) else value
+    return output.escaped(safe, keep="\n\t")
+
+
+def readable(answer: QueryResult, width: int) -> Iterator[Table | Text]:
+    """A table where it fits, else each row as lines of name and value."""
+    columns = _columns(answer)
+    widths = [max(map(cell_len, (name, *cells))) for name, cells in columns]
+    if sum(widths) + 2 * (len(widths) - 1) <= width or not answer.rows:
+        yield as_table(answer)
+        return
+    names = max(cell_len(name.strip()) for name, _ in columns)
+    for number in range(len(answer.rows)):
+        yield Text(f"row {number + 1:,} of {len(answer.rows):,}", style="bold")
+        # Wrapped between words, each value beside its name.
+        record = Table(box=None, pad_edge=False, show_header=False)
+        record.add_column(width=min(names, width // 2), overflow="fold")
+        record.add_column(overflow="fold")
+        for name, cells in columns:
+            record.add_row(Text(name.strip(), style="dim"), Text(cells[number].strip()))
+        yield record
 
 
 def as_table(answer: QueryResult) -> Table:
-    """A table for a terminal; numbers stand to the right, a null is a dash."""
+    """A table for a terminal; numbers align at their points, a null is a dash."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    columns = list(zip(*answer.rows, strict=True)) or [()] * len(answer.names)
-    numeric = [
-        any(_is_number(v) for v in column) and all(v is None or _is_number(v) for v in column)
-        for column in columns
-    ]
-    for name, right in zip(answer.names, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in answer.rows:
-        table.add_row(*map(_shown, row))
+    columns = _columns(answer)
+    for name, _ in columns:
+        table.add_column(Text(name), overflow="fold")
+    for number in range(len(answer.rows)):
+        table.add_row(*(Text(cells[number]) for _, cells in columns))
     return table
+
+
+def _columns(answer: QueryResult) -> list[tuple[str, list[str]]]:
+    """Each column's name and its cells as they are shown; numbers stand to the right."""
+    found = []
+    for number, name in enumerate(answer.names):
+        values = [row[number] for row in answer.rows]
+        numeric = any(map(_is_number, values)) and all(
+            value is None or _is_number(value) for value in values
+        )
+        cells = [output.escaped(_shown(value)) for value in values]
+        title = output.escaped(name)
+        if numeric:
+            # Not by Rich, which takes the blanks behind a number away.
+            cells = _aligned(cells)
+            width = max(len(title), *map(len, cells))
+            title, cells = title.rjust(width), [cell.rjust(width) for cell in cells]
+        found.append((title, cells))
+    return found
+
+
+def _aligned(cells: Sequence[str]) -> list[str]:
+    """Numbers with blanks behind, so that their decimal points stand below each other."""
+    behind = [len(cell) - cell.find(".") if "." in cell else 0 for cell in cells]
+    return [cell + " " * (max(behind) - each) for cell, each in zip(cells, behind, strict=True)]
 
 
 def _is_number(value: Value) -> bool:
@@ -241,4 +364,6 @@ def _shown(value: Value) -> str:
         return str(value).lower()
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    return str(value)

@@ -1,6 +1,5 @@
 """`insights report`: an organisation's month as a page and CSV files, with amounts."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from choreo_insights.report.documents import PAGE, Documents, documents, folder
 from choreo_insights.report.figures import ReportSettings, figures
 from choreo_insights.report.month import Month
 from choreo_insights.report.stored import store_text, stored_text
-from choreo_insights_cli import options, paths, spinner
+from choreo_insights_cli import options, output, paths, spinner
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.stack import Stack
 
@@ -97,13 +96,13 @@ def command(
             made = report(stack, handle, month, now, prices=prices, targets=targets)
             written.append((made, write(made, out)))
     if as_json:
-        click.echo(json.dumps([as_dict(*each) for each in written], indent=2, ensure_ascii=False))
+        output.as_json([as_dict(*each) for each in written])
         return
     for made, path in written:
-        click.echo(f"{made.figures.organization}, {month}: {made.figures.finality.words}")
+        output.line(f"{made.figures.organization}, {month}: {made.figures.finality.words}")
         if made.bill:
-            click.echo(f"  amounts: {made.bill.total:,} {made.bill.currency}")
-        click.echo(f"  {path}")
+            output.line(f"  amounts: {made.bill.total:,} {made.bill.currency}")
+        output.line(f"  {path}")
 
 
 def _organizations(stack: Stack, chosen: str | None) -> tuple[str, ...]:
@@ -122,14 +121,14 @@ def _store(stack: Stack, prices: Path | None, targets: Path | None) -> None:
     # Both are checked before one is stored.
     texts = {}
     if prices:
-        texts[price_file.KEY] = prices.read_text("utf-8")
+        texts[price_file.KEY] = prices.read_text("utf-8-sig")
         price_file.read(texts[price_file.KEY])
     if targets:
-        texts[target_file.KEY] = targets.read_text("utf-8")
+        texts[target_file.KEY] = targets.read_text("utf-8-sig")
         target_file.read(texts[target_file.KEY])
     for key, text in texts.items():
         store_text(stack.s3, bucket, key, text)
-        click.echo(f"Stored: s3://{bucket}/{key}")
+        output.line(f"Stored: s3://{bucket}/{key}")
 
 
 def report(
@@ -148,7 +147,7 @@ def report(
     bucket = stack.outputs["DatasetBucketName"]
 
     def text(path: Path | None, key: str) -> str | None:
-        return path.read_text("utf-8") if path else stored_text(stack.s3, bucket, key)
+        return path.read_text("utf-8-sig") if path else stored_text(stack.s3, bucket, key)
 
     wanted, amounts = text(targets, target_file.KEY), text(prices, price_file.KEY)
     found = figures(

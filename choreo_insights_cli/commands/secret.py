@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from choreo_insights.credentials import Secrets
 from choreo_insights.errors import ConfigurationError
-from choreo_insights_cli import options
+from choreo_insights_cli import options, output
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.stack import Stack
 
@@ -57,7 +57,7 @@ def command(stack: Stack, org: str, prefix: str | None, as_json: bool) -> None:
     """
     given = ask() if sys.stdin.isatty() else read(sys.stdin.read())
     name = store(stack, prefix or _prefix(stack), org, given)
-    click.echo(json.dumps({"secret": name}) if as_json else f"Stored as {name}.")
+    output.line(json.dumps({"secret": name}) if as_json else f"Stored as {name}.")
 
 
 def ask() -> dict[str, str]:

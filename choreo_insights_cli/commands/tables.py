@@ -1,55 +1,59 @@
 """`insights tables`: which tables there are; compiles the documents of a project's folder."""
 
-import json
 from collections.abc import Mapping, Sequence
 
 import click
 
 from choreo_insights.catalogue import Column
-from choreo_insights_cli import options, spinner
-from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.generate.tables_page import first_sentence
+from choreo_insights_cli.names import check as check_names
 from choreo_insights_cli.paths import catalogue, project
-from choreo_insights_cli.sql.shipped import OWN
+from choreo_insights_cli.sql.shipped import OWN, view_titles, views
+from choreo_insights_cli.sql.statements import ViewColumn
 
 _EXAMPLES = """\b
 Examples:
-  insights tables                         the tables, with what each holds
-  insights tables latency                 the columns of a table
+  insights tables                         the tables and views, with what each holds
+  insights tables traffic_daily           the columns of a table or a view
   insights tables --compile               after a document was changed, in the project's folder
 """
 # Name, description, columns.
-_Described = tuple[str, str, Sequence[Column]]
+_Described = tuple[str, str, Sequence[Column | ViewColumn]]
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("name", metavar="[TABLE]", required=False)
+@click.argument("name", metavar="[NAME]", required=False)
 @click.option("--compile", "compiles", is_flag=True, help="Write all that follows from documents.")
 @click.option("--check", is_flag=True, help="Write nothing; fail where a file is stale.")
 @options.as_json
 def command(name: str | None, compiles: bool, check: bool, as_json: bool) -> int:
-    """List tables and columns, or compile the documents."""
+    """List tables, views and columns, or compile the documents."""
     if compiles or check:
         return _compile(check=check)
-    known = {described[0]: described for described in _tables()}
-    if name is not None and name not in known:
-        raise WrongUsage(f"There is no table {name}. `insights tables` lists them.")
+    lines = _lines()
+    if name is not None:
+        check_names("", [name], lines, "table or view", "`insights tables` lists them.")
+    # To look at the views takes longer than at the tables.
+    tables = {described[0]: described for described in _tables()}
+    needs_views = name not in tables if name else as_json
+    known = {**tables, **({view[0]: view for view in _views()} if needs_views else {})}
     if as_json:
-        tables = [_as_dict(known[name])] if name else [*map(_as_dict, known.values())]
-        click.echo(json.dumps(tables, indent=2, ensure_ascii=False))
+        output.as_json([_as_dict(known[name])] if name else [*map(_as_dict, known.values())])
     elif name:
         _, description, columns = known[name]
-        click.echo(f"{description}\n")
+        output.line(f"{description}\n")
         _show({c.name: (f"{c.type:<9}", " ".join(c.meaning.split())) for c in columns})
     else:
-        _show({table: (line,) for table, line in _lines().items()})
+        _show({table: (line,) for table, line in lines.items()})
     return 0
 
 
 def _lines() -> dict[str, str]:
     """What each table holds, in one sentence."""
     asked = {t.name: _text(first_sentence(t.description), t.off) for t in catalogue().tables}
-    return asked | {name: first_sentence(description) for name, description, _ in OWN}
+    own = {name: first_sentence(description) for name, description, _ in OWN}
+    return asked | own | {name: f"View: {title}." for name, title in view_titles().items()}
 
 
 def _tables() -> list[_Described]:
@@ -58,6 +62,13 @@ def _tables() -> list[_Described]:
     return [
         *((table.name, _text(table.description, table.off), table.columns) for table in asked),
         *OWN,
+    ]
+
+
+def _views() -> list[_Described]:
+    return [
+        (view.name, f"View: {view.statement.title}. {view.statement.notes}", view.columns)
+        for view in views()
     ]
 
 
@@ -78,7 +89,7 @@ def _show(rows: Mapping[str, Sequence[str]]) -> None:
     """One line a row, whatever the terminal: so a pipe can take it apart."""
     width = max(map(len, rows))
     for name, cells in rows.items():
-        click.echo("  ".join((name.ljust(width), *cells)).rstrip())
+        output.line("  ".join((name.ljust(width), *cells)).rstrip())
 
 
 def _compile(*, check: bool) -> int:

@@ -1,11 +1,10 @@
 """`insights token`: calls the token function and shows what it says."""
 
-import json
 from typing import Any
 
 import click
 
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.errors import BadNews
 from choreo_insights_cli.stack import Stack
 
@@ -45,10 +44,10 @@ def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool
     with spinner.shown(f"token function: {action}"):
         organizations = call(stack, action, org or "")
     if as_json:
-        click.echo(json.dumps(organizations, indent=2, ensure_ascii=False))
+        output.as_json(organizations)
     else:
         for line in lines(organizations, revoking=action == "revoke"):
-            click.echo(line)
+            output.line(line)
     failed = [name for name, entry in organizations.items() if entry["status"] == "failed"]
     if failed and action == "revoke":
         raise BadNews(
@@ -64,9 +63,9 @@ def _confirm(stack: Stack) -> None:
     """Asks whether to revoke the tokens of all organisations. Raises click.Abort for a no."""
     with spinner.shown("token function: status"):
         found = call(stack, "status")
-    click.echo("This revokes the tokens of all organisations:", err=True)
+    output.line("This revokes the tokens of all organisations:", error=True)
     for line in lines(found):
-        click.echo(f"  {line}", err=True)
+        output.line(f"  {line}", error=True)
     click.confirm("Runs that use them get themselves new ones. Go on?", abort=True, err=True)
 
 

@@ -1,6 +1,5 @@
 """Generates every file that follows from the documents, views and panels: `make tables`."""
 
-import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -10,6 +9,7 @@ import msgspec
 
 from choreo_insights.catalogue import Catalogue, Column, Table
 from choreo_insights.dataset.store import VERSION
+from choreo_insights_cli import output
 from choreo_insights_cli.catalogue.compiler import compile_folder, schema
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.catalogue.service_schema import for_own_documents
@@ -87,16 +87,16 @@ def write(root: Path, *, check: bool) -> int:
     try:
         files = list(generated(root))
     except DocumentError as error:
-        sys.stderr.write(f"{error}\n")
+        output.line(f"{error}", error=True)
         return 1
     stale = [path for path, text in files if not path.exists() or path.read_text("utf-8") != text]
     for path, text in files:
         if path in stale and not check:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")
-            sys.stdout.write(f"wrote {path.relative_to(root)}\n")
+            output.line(f"wrote {path.relative_to(root)}")
     if stale and check:
         names = ", ".join(str(path.relative_to(root)) for path in stale)
-        sys.stderr.write(f"{names}: older than the documents. Run `make tables`\n")
+        output.line(f"{names}: older than the documents. Run `make tables`", error=True)
         return 1
     return 0

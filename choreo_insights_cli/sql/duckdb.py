@@ -27,6 +27,16 @@ _TYPES = {
     "boolean": "BOOLEAN",
     "date": "DATE",
 }
+# A query reads the tables that are there: no file, no network, no variable of this program, and
+# no setting that would let it. Without a directory for temporary files it writes none.
+_LOCKED = (
+    "SET temp_directory = ''",
+    "SET python_enable_replacements = false",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
 _DAY = r"/day=(\d{4}-\d{2}-\d{2})/"
 
 
@@ -60,8 +70,8 @@ def _tables_of(name: str) -> Iterator[str]:
 def names(sql: str) -> frozenset[str]:
     """The tables and views that a query in Trino's SQL reads. Raises SqlglotError."""
     tree = sqlglot.parse_one(sql, read=DIALECT)
-    own = {cte.alias for cte in tree.find_all(exp.CTE)}
-    return frozenset(table.name for table in tree.find_all(exp.Table)) - own
+    own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    return frozenset(table.name.lower() for table in tree.find_all(exp.Table)) - own
 
 
 @lru_cache(maxsize=128)
@@ -97,6 +107,7 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A database with the dataset's tables, read from files named as in S3, and all views.
 
+    It holds all that it needs in memory: queries can neither read files nor write any.
     A file is in `<table>/day=<day>/`, or in `<table>/` where the table has no partitions. A table
     without files is empty. `own` are the columns of the user's own tables. `frozen` says that the
     dataset has ended, as the views' template is given it.
@@ -119,6 +130,8 @@ def connect(
         # Names and texts of this project's own files; nothing of it comes from outside.
         statement = f'CREATE VIEW "{view.name}" AS SELECT {columns} FROM ({select})'  # nosec B608
         database.execute(statement)
+    for setting in _LOCKED:
+        database.execute(setting)
     return database
 
 

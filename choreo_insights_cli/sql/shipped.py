@@ -42,6 +42,11 @@ def views() -> list[statements.View]:
     return statements.views(PACKAGE / "sql/views", tables())
 
 
+def view_titles() -> dict[str, str]:
+    """The title of each view by its name. Raises DocumentError."""
+    return {each.name: each.title for each in statements.statements(PACKAGE / "sql/views")}
+
+
 def queries() -> list[statements.Statement]:
     """The saved queries. Raises DocumentError."""
     return statements.queries(PACKAGE / "sql/queries", tables(), views())

@@ -113,7 +113,7 @@ def views(folder: Path, tables: Tables) -> list[View]:
     meaning, or is not one SELECT with a title and a grain.
     """
     by_name = {statement.name: statement for statement in statements(folder)}
-    schema = _schema(tables)
+    schema = schema_of(tables)
     known = {name: [*tables[name]] for name in tables}
     for name, statement in by_name.items():
         if name in known:
@@ -132,7 +132,7 @@ def views(folder: Path, tables: Tables) -> list[View]:
 
 def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[Statement]:
     """The saved queries of a folder. Raises DocumentError for one that cannot run."""
-    schema, names = _schema(tables), {*tables}
+    schema, names = schema_of(tables), {*tables}
     for view in over:
         types = {column.name: TRINO_TYPES[column.type] for column in view.columns}
         schema.add_table(view.name, types, dialect=DIALECT)
@@ -194,7 +194,8 @@ def _taken_apart(lines: Iterable[str]) -> tuple[str, str, dict[str, str]]:
     return grain, " ".join(notes), meanings
 
 
-def _schema(tables: Tables) -> MappingSchema:
+def schema_of(tables: Tables) -> MappingSchema:
+    """The columns of tables, their partition included, in Trino's types."""
     types: dict[str, object] = {
         name: {column.name: TRINO_TYPES[column.type] for column in columns}
         | ({} if name in UNPARTITIONED else {PARTITION[0]: TRINO_TYPES[PARTITION[1]]})
@@ -224,7 +225,7 @@ def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]
     try:
         tree = qualify(statement.tree.copy(), schema=schema, dialect=DIALECT)
         annotated = annotate_types(
-            tree, schema=schema, dialect=DIALECT, expression_metadata=_metadata()
+            tree, schema=schema, dialect=DIALECT, expression_metadata=metadata()
         )
     except SqlglotError as error:
         raise DocumentError(statement.path, str(error)) from error
@@ -233,7 +234,7 @@ def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]
     return annotated
 
 
-def _metadata() -> dict[type[exp.Expr], dict[str, object]]:
+def metadata() -> dict[type[exp.Expr], dict[str, object]]:
     """sqlglot's types of functions, and that of `max_by`, which it lacks."""
     own = {"annotator": lambda self, found: self._annotate_by_args(found, "this")}
     return {**Trino.EXPRESSION_METADATA, exp.ArgMax: own}

@@ -59,7 +59,8 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     ]
     print(*report.targets_table(targets), sep="\n")
     args.page.write_text(
-        report.page(facts, targets, found, args.rounds, windows, requests, hourly, imported)
+        report.page(facts, targets, found, args.rounds, windows, requests, hourly, imported),
+        "utf-8",
     )
     print(f"written: {args.page}")
     return 0 if all(target.met for target in targets) else 1

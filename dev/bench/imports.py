@@ -61,7 +61,10 @@ def _seconds(code: str) -> float:
         f"from time import process_time as clock; start = clock()\n{code}\nprint(clock() - start)"
     )
     done = subprocess.run(
-        [sys.executable, "-I", "-c", timed], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-c", timed],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     if done.returncode:
         raise BenchError(f"import failed:\n{done.stderr[-4000:]}")

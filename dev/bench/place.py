@@ -89,7 +89,7 @@ class BenchPlace:
             cwd=ROOT,
             env=self._environment(),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         if done.returncode:

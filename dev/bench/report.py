@@ -181,7 +181,7 @@ def page(
 ) -> str:
     """The page `docs/generated/benchmarks.md`."""
     windows_rows = [(str(days), f"{t.rows:,}", f"{t.peak_mib:.1f}") for days, t in windows.items()]
-    return Template(_PAGE.read_text()).substitute(
+    return Template(_PAGE.read_text("utf-8")).substitute(
         targets="\n".join(targets_table(targets)),
         rows=f"{conversion.made.rows:,}",
         days=conversion.days,

@@ -108,7 +108,7 @@ def tail(log: Path, lines: int = 20) -> str:
     """The last lines of a log."""
     if not log.exists():
         return "(empty)"
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
 @contextmanager
@@ -150,11 +150,14 @@ def _born(pid: int) -> str:
     """When a process started, in the unit of the system; empty where it does not run."""
     with suppress(FileNotFoundError, ProcessLookupError):
         # The command's name, in parentheses, may itself hold spaces and parentheses.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
         return "" if fields[0] == "Z" else fields[19]
     if Path("/proc/self/stat").exists():
         return ""
     listed = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ["ps", "-o", "lstart=", "-p", str(pid)],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     return listed.stdout.strip()

@@ -67,7 +67,7 @@ def start_sandbox(folder: Folder) -> Sandbox:
 
 
 def _url(folder: Folder) -> str:
-    lines = folder.log("sandbox").read_text().splitlines(keepends=True)
+    lines = folder.log("sandbox").read_text("utf-8").splitlines(keepends=True)
     return next(
         (line.strip() for line in lines if line.startswith("http://") and line.endswith("\n")), ""
     )

@@ -176,7 +176,7 @@ class Demo:
 
 def asked(stack: Stack, name: str) -> query.QueryResult:
     """The rows of one of the demo's own queries."""
-    return query.by_athena(stack, (_SQL / f"{name}.sql").read_text())
+    return query.by_athena(stack, (_SQL / f"{name}.sql").read_text("utf-8"))
 
 
 def _count(stack: Stack) -> int:

@@ -17,6 +17,7 @@ from choreo_insights_cli.releases.announce import announce
 from choreo_insights_cli.stack import Stack
 from dev.local import background
 from dev.local.aws import REGION, LocalAws
+from dev.local.parameters import check
 from dev.local.paths import Folder, basic_environment, tool
 
 # With `-backfill` it is a state machine's.
@@ -66,8 +67,12 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def given_parameters() -> dict[str, str]:
-    """The template parameters in the environment variable PARAMETERS. Raises CommandError."""
+    """The template parameters in the environment variable PARAMETERS.
+
+    Raises CommandError, also for a name or a value that the template refuses.
+    """
     given = parameters(os.environ.get("PARAMETERS", ""))
+    check(given)
     check_tables(given)
     return given
 
@@ -123,7 +128,7 @@ def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> 
     announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
     chosen = folder.path / "parameters.yaml"
-    chosen.write_text(json.dumps({**values, "Emulated": "true"}))
+    chosen.write_text(json.dumps({**values, "Emulated": "true"}), "utf-8")
     command: list[str | Path] = [
         *("deploy", "--template-file", folder.build / "template.yaml"),
         *("--stack-name", STACK_NAME, "--region", REGION, *_DEPLOY),
@@ -200,7 +205,7 @@ def _sam(
 def _no_settings(folder: Folder) -> tuple[str, Path]:
     """An empty settings file: those in samconfig.toml are for AWS."""
     empty = folder.path / "samconfig.toml"
-    empty.write_text("version = 0.1\n")
+    empty.write_text("version = 0.1\n", "utf-8")
     return "--config-file", empty
 
 
@@ -208,7 +213,7 @@ def _sam_environment(folder: Folder) -> dict[str, str]:
     """sam's settings: no telemetry, and a record that it looked for a newer version already."""
     home = folder.path / "sam"
     home.mkdir(parents=True, exist_ok=True)
-    (home / "metadata.json").write_text('{"lastVersionCheck": 99999999999}')
+    (home / "metadata.json").write_text('{"lastVersionCheck": 99999999999}', "utf-8")
     return basic_environment() | {
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(home),

@@ -22,7 +22,7 @@ class LocalState:
         """Loads the saved programs."""
         if not folder.state.exists():
             return cls()
-        saved = json.loads(folder.state.read_text())
+        saved = json.loads(folder.state.read_text("utf-8"))
         state = cls()
         if part := saved["aws"]:
             state.aws = LocalAws(Background(**part.pop("process")), **part)
@@ -33,7 +33,7 @@ class LocalState:
     def save(self, folder: Folder) -> None:
         """Saves the state, as soon as a program started: Ctrl-C may come at any moment."""
         folder.path.mkdir(parents=True, exist_ok=True)
-        folder.state.write_text(json.dumps(asdict(self)))
+        folder.state.write_text(json.dumps(asdict(self)), "utf-8")
 
     def stop(self, folder: Folder) -> bool:
         """Stops everything; whether anything ran."""

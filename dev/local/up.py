@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from choreo_insights_cli.commands import secret
@@ -28,8 +29,8 @@ def up(folder: Folder) -> LocalState:
     start_aws(folder, state, iam=iam_wanted())
     assert state.aws  # noqa: S101 - narrows the type
     start_choreo(folder, state, external)
-    values = parameters(state, external) | chosen
     earlier = deploy.earlier_parameters(Stack(STACK_NAME, state.aws.environment))
+    values = kept(parameters(state, external), earlier) | chosen
     deploy.check_tables(earlier | values)
     store_secrets(state, values)
     deploy.build_locally(folder)
@@ -77,6 +78,16 @@ def parameters(state: LocalState, external: dict[str, str]) -> dict[str, str]:
     return values | external | {"Organizations": "acme"}
 
 
+def kept(values: dict[str, str], earlier: Mapping[str, str]) -> dict[str, str]:
+    """The values of a deployment, with those of the stack that is there where it has any.
+
+    Only a stack that talks to the same Choreo: another has other organisations.
+    """
+    if earlier.get("InsightsUrl") != values.get("InsightsUrl"):
+        return values
+    return values | {name: earlier[name] for name in values if name in earlier}
+
+
 def store_secrets(state: LocalState, values: dict[str, str]) -> None:
     """Stores the secrets of the sandbox's organisations. Another server's are for the user."""
     if not state.sandbox or not state.aws:
@@ -91,4 +102,4 @@ def write_env(folder: Folder, local: LocalAws) -> None:
     """Writes the variables for a shell to use the deployment."""
     settings = local.environment | {"STACK_NAME": STACK_NAME}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in settings.items()]
-    folder.env.write_text("".join(lines))
+    folder.env.write_text("".join(lines), "utf-8")

@@ -36,7 +36,7 @@ def main(app: str, replies: str) -> None:
             answers.append({"reply": module.handler(event, Context())})
         except Exception as error:
             answers.append({"error": f"{type(error).__name__}: {error}"})
-    Path(replies).write_text(json.dumps(answers))
+    Path(replies).write_text(json.dumps(answers), "utf-8")
 
 
 if __name__ == "__main__":

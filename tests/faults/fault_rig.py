@@ -180,7 +180,7 @@ class Nursery(AbstractContextManager["Nursery"]):
             env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._lock = threading.Lock()

@@ -48,7 +48,7 @@ def listening(pids: set[int]) -> set[tuple[str, bool]]:
 def _sockets() -> Iterator[tuple[str, str]]:
     for name in ("tcp", "tcp6"):
         with suppress(FileNotFoundError):
-            for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]:
+            for line in Path(f"/proc/net/{name}").read_text("utf-8").splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == _LISTENING:
                     yield fields[1], fields[9]

@@ -20,7 +20,7 @@ from dev.local.paths import Folder
 from tests.unit.choreo_insights_cli.generate.test_everything import OWN as OF_A_USER
 
 TABLE, CUSTOM = "cache_hits_and_misses", "hits_by_user_agent"
-NOW = (ROOT / "choreo_insights_cli/catalogue/tables" / f"{TABLE}.graphql").read_text()
+NOW = (ROOT / "choreo_insights_cli/catalogue/tables" / f"{TABLE}.graphql").read_text("utf-8")
 # One column less, one more, and one under another name.
 BEFORE = NOW.replace("hits\n", "found: hits\n").replace("hitPercentage", "lost: misses")
 # As it is today, with the column's history.
@@ -61,10 +61,10 @@ def build_first(source: Folder, target: Folder) -> None:
         shutil.copy(first / "functions" / function / "app.py", target.build / resource)
     shutil.copytree(first / "layers/insights/insights", target.build / _FIRST_LAYER)
     shutil.copy(first / "statemachines" / "backfill.asl.json", target.build)
-    template = (first / "template.yaml").read_text()
+    template = (first / "template.yaml").read_text("utf-8")
     for before, after in _PATHS.items():
         template = template.replace(before, after)
-    (target.build / "template.yaml").write_text(template)
+    (target.build / "template.yaml").write_text(template, "utf-8")
     for name, resource in _NESTED.items():
         shutil.copy(first / f"{name}.yaml", target.build / resource / "template.yaml")
     _change_table(target.build / "InsightsTables" / "template.yaml")
@@ -74,19 +74,19 @@ def build_first(source: Folder, target: Folder) -> None:
     catalogue = target.build / _FIRST_LAYER / "catalogue.json"
     tables = json.loads(catalogue.read_bytes())["tables"]
     tables = [changed if table["name"] == TABLE else table for table in tables]
-    catalogue.write_text(json.dumps({"tables": tables}))
+    catalogue.write_text(json.dumps({"tables": tables}), "utf-8")
 
 
 def _change_table(template: Path) -> None:
     """Describes the table to Glue as `BEFORE` has it."""
-    before, name, after = template.read_text().partition(f"Name: {TABLE}\n")
+    before, name, after = template.read_text("utf-8").partition(f"Name: {TABLE}\n")
     after = after.replace("- Name: hits\n", "- Name: found\n", 1)
     after = after.replace(
         "- Name: hit_percentage\n            Type: double",
         "- Name: lost\n            Type: bigint",
         1,
     )
-    template.write_text(before + name + after)
+    template.write_text(before + name + after, "utf-8")
 
 
 def _put_own(target: Folder, layer: Path, against: GraphQLSchema) -> None:
@@ -94,7 +94,9 @@ def _put_own(target: Folder, layer: Path, against: GraphQLSchema) -> None:
     own = [compile_document(Path(f"{CUSTOM}.graphql"), OF_A_USER, against)]
     catalogue = target.build / layer / "custom_catalogue.json"
     catalogue.write_bytes(msgspec.json.encode(Catalogue(tuple(own))))
-    (target.build / "CustomTables" / "template.yaml").write_text(glue.render(map(_described, own)))
+    (target.build / "CustomTables" / "template.yaml").write_text(
+        glue.render(map(_described, own)), "utf-8"
+    )
 
 
 def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catalogue:
@@ -116,7 +118,7 @@ def build(source: Folder, target: Folder, documents: Mapping[str, str]) -> Catal
     _put_own(target, _LAYER, against)
     versions = {"Version": version(ROOT), "DatasetVersion": f"{VERSION}"}
     tables = glue.render([*map(_described, shipped), *OWN], versions)
-    (target.build / "InsightsTables" / "template.yaml").write_text(tables)
+    (target.build / "InsightsTables" / "template.yaml").write_text(tables, "utf-8")
     return load(layer)
 
 

@@ -136,7 +136,7 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
         env=environment(history.folder, **settings(history.folder.env)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     ) as following:
         assert following.stdout
         shown = ""

@@ -23,7 +23,11 @@ def settings(env: Path) -> dict[str, str]:
     """What a shell has after `. env`."""
     script = f". {env} && env -0"
     text = subprocess.run(
-        ["/bin/sh", "-c", script], check=True, capture_output=True, text=True, env={}
+        ["/bin/sh", "-c", script],
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+        env={},
     ).stdout
     return dict(line.split("=", 1) for line in text.split("\0") if line)
 
@@ -56,7 +60,7 @@ def _run(
         env=environment(folder, **variables),
         input=stdin,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 

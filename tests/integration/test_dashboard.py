@@ -65,7 +65,7 @@ def test_the_command_draws_the_file(deployment: Deployment, tmp_path: Path) -> N
             **aws.environment,
         },
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

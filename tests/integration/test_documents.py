@@ -37,12 +37,12 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("make", f"/usr/bin/env -S make -s DEV= 'INSIGHTS={python}'"),
     ):
         shim = folder / name
-        shim.write_text(SHIM.format(program=program))
+        shim.write_text(SHIM.format(program=program), "utf-8")
         shim.chmod(0o755)
     # The shim of make must not find itself.
-    real = subprocess.run(["which", "make"], capture_output=True, text=True, check=True)
-    text = (folder / "make").read_text().replace("/usr/bin/env -S make", real.stdout.strip())
-    (folder / "make").write_text(text)
+    real = subprocess.run(["which", "make"], capture_output=True, encoding="utf-8", check=True)
+    text = (folder / "make").read_text("utf-8").replace("/usr/bin/env -S make", real.stdout.strip())
+    (folder / "make").write_text(text, "utf-8")
     return folder
 
 
@@ -71,7 +71,7 @@ def test_it_works_as_it_is_printed(
             cwd=tmp_path if command.startswith("insights") else ROOT,
             env=environment(deployment.folder, **variables),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         said = done.stdout + done.stderr

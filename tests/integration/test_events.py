@@ -47,7 +47,7 @@ def test_sam_sends_one(deployment: Deployment) -> None:
         | {"HOME": str(deployment.folder.path), "PATH": os.environ["PATH"]},
         cwd=deployment.folder.path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 

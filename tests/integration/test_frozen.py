@@ -60,7 +60,7 @@ def test_everything_says_that_the_dataset_ends(
     page = tmp_path_factory.mktemp("page") / "page.html"
     drawn = insights(deployment.folder, "dashboard", "--out", str(page), **shell)
     assert drawn.returncode == 0, drawn.stderr
-    assert f"The dataset is frozen and ends on {last}" in page.read_text()
+    assert f"The dataset is frozen and ends on {last}" in page.read_text("utf-8")
 
 
 def test_restoring_goes_on_working(frozen: tuple[Deployment, set[str]]) -> None:

@@ -117,7 +117,7 @@ def test_an_interrupted_demo_leaves_nothing(
         env=environment(folder, PYTHONUNBUFFERED="1"),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     ) as demo:
         assert demo.stdout
         output = []

@@ -102,7 +102,8 @@ def test_the_command_has_the_same_figures_and_amounts(
     file.write_text(
         'currency = "EUR"\n[[plans]]\nname = "Each"\nper_thousand = 1000\n'
         f'[[applications]]\norganization = "{HANDLE}"\nplan = "Each"\nsince = 2020-01-01\n'
-        f"application = {json.dumps(consumer.application_id or consumer.application)}\n"
+        f"application = {json.dumps(consumer.application_id or consumer.application)}\n",
+        "utf-8",
     )
     priced = report(deployment.stack, HANDLE, month, deployment.now, prices=file)
     assert priced.bill

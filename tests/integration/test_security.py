@@ -43,7 +43,7 @@ class Terminal:
             env=environment(self._folder, **self._shell),
             input=stdin,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         return done.returncode, done.stdout + done.stderr

@@ -47,7 +47,7 @@ class Runtime(AbstractContextManager["Runtime"]):
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
         )
         self.log = ""
 

@@ -55,7 +55,7 @@ def run(
         env={"PATH": os.environ["PATH"], "HOME": str(folder), **variables},
         input=stdin,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 
@@ -65,7 +65,7 @@ def test_it_has_all_of_its_commands(installed: Path, tmp_path: Path) -> None:
         done = run(installed, tmp_path, "insights", name, "--help")
         assert done.returncode == 0, done.stderr
     version = run(installed, tmp_path, "insights", "--version").stdout.strip()
-    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text()
+    assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
 def test_it_has_the_project_s_files(installed: Path, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_it_brings_two_packages_with_names_of_their_own(installed: Path) -> None
     }
     tracked = subprocess.run(
         ["git", "ls-files", "choreo_insights_cli", "layers/insights/choreo_insights"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
     ).stdout.split()  # fmt: skip
     assert {name.removeprefix("layers/insights/") for name in tracked} <= set(names)
 
@@ -103,11 +103,11 @@ def test_it_compiles_a_project_s_folder(installed: Path, tmp_path: Path) -> None
         shutil.copy(ROOT / name, project / name)
     fresh = run(installed, project, "insights", "tables", "--check")
     assert (fresh.returncode, fresh.stderr) == (0, "")
-    (project / "custom/busiest_hours.graphql").write_text(OF_A_USER)
+    (project / "custom/busiest_hours.graphql").write_text(OF_A_USER, "utf-8")
     compiled = run(installed, project, "insights", "tables", "--compile")
     assert compiled.returncode == 0, compiled.stderr
     assert "wrote generated/custom_tables.yaml" in compiled.stdout
-    assert "BusiestHoursTable" in (project / "generated/custom_tables.yaml").read_text()
+    assert "BusiestHoursTable" in (project / "generated/custom_tables.yaml").read_text("utf-8")
     elsewhere = run(installed, tmp_path, "insights", "tables", "--compile")
     assert elsewhere.returncode == 2
     assert "is not the project's folder" in elsewhere.stderr
@@ -117,7 +117,7 @@ def other_packages(folder: Path) -> None:
     """Packages of others, which must not be imported in place of the program's."""
     for name in ("cli", "insights", "catalogue", "dashboard", "views"):
         (folder / name).mkdir()
-        (folder / name / "__init__.py").write_text("raise ImportError('somebody else')\n")
+        (folder / name / "__init__.py").write_text("raise ImportError('somebody else')\n", "utf-8")
 
 
 def test_it_draws_the_dashboard_of_a_stack(installed: Path, tmp_path: Path) -> None:

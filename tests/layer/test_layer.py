@@ -46,7 +46,9 @@ def test_a_handler_imports_nothing_beyond_its_libraries(layer: Path, function: s
         f"known = {{*sys.modules}}; sys.path.insert(0, {str(folder)!r}); import app;"
         "print(json.dumps([name.partition('.')[0] for name in {*sys.modules} - known]))"
     )
-    done = subprocess.run([RUNTIME, "-I", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [RUNTIME, "-I", "-c", code], capture_output=True, encoding="utf-8", check=True
+    )
     assert set(json.loads(done.stdout)) == IMPORTS[function]
 
 

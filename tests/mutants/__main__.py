@@ -40,7 +40,7 @@ class Patch:
 
 def patches() -> list[Patch]:
     """All stored patches."""
-    return [Patch(**each) for each in tomllib.loads(PATCHES.read_text())["patch"]]
+    return [Patch(**each) for each in tomllib.loads(PATCHES.read_text("utf-8"))["patch"]]
 
 
 def patched(patch: Patch, text: str) -> str:
@@ -53,8 +53,8 @@ def patched(patch: Patch, text: str) -> str:
 def killed_by(place: Path, patch: Patch) -> str | None:
     """The test that fails with the patch, or None. Raises BadPatch."""
     file = place / patch.file
-    original = file.read_text()
-    file.write_text(patched(patch, original))
+    original = file.read_text("utf-8")
+    file.write_text(patched(patch, original), "utf-8")
     try:
         # The state machine takes the longest.
         for test in sorted(patch.tests, key="days".__eq__):
@@ -66,7 +66,7 @@ def killed_by(place: Path, patch: Patch) -> str | None:
             if code:
                 raise BadPatch(f"{patch.name}: {test} ended with {code}:\n{output[-2000:]}")
     finally:
-        file.write_text(original)
+        file.write_text(original, "utf-8")
     return None
 
 

@@ -37,6 +37,11 @@ def run_tests(place: Path, tests: Sequence[str], python: str = sys.executable) -
     }
     words = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(
-        words, cwd=place, env=environment, capture_output=True, text=True, check=False
+        words,
+        cwd=place,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     return done.returncode, done.stdout + done.stderr

@@ -79,7 +79,7 @@ def _code(text: str) -> str:
 
 def mutants(file: str) -> Iterator[Mutant]:
     """All mutants of a file."""
-    text = (ROOT / file).read_text()
+    text = (ROOT / file).read_text("utf-8")
     if file.endswith(".sql"):
         for number, (pattern, _) in enumerate(SQL):
             for occurrence, _ in enumerate(re.finditer(pattern, _code(text))):
@@ -113,8 +113,8 @@ def own_tests(file: str) -> list[str]:
 def killed_by(place: Path, mutant: Mutant, python: str) -> str | None:
     """The test that fails with a mutant, or None."""
     file = place / mutant.file
-    original = file.read_text()
-    file.write_text(mutant.of(original))
+    original = file.read_text("utf-8")
+    file.write_text(mutant.of(original), "utf-8")
     try:
         for tests in (own_tests(mutant.file), ALL_TESTS):
             if tests:
@@ -123,7 +123,7 @@ def killed_by(place: Path, mutant: Mutant, python: str) -> str | None:
                     found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
                     return found[1] if found else f"exit code {code}"
     finally:
-        file.write_text(original)
+        file.write_text(original, "utf-8")
     return None
 
 
@@ -164,19 +164,19 @@ def _compiles(mutant: Mutant) -> bool:
     if not mutant.file.endswith(".py"):
         return True
     try:
-        compile(mutant.of((ROOT / mutant.file).read_text()), mutant.file, "exec")
+        compile(mutant.of((ROOT / mutant.file).read_text("utf-8")), mutant.file, "exec")
     except SyntaxError:
         return False
     return True
 
 
 def _difference(mutant: Mutant) -> str:
-    text = (ROOT / mutant.file).read_text()
+    text = (ROOT / mutant.file).read_text("utf-8")
     with tempfile.NamedTemporaryFile("w") as changed:
         changed.write(mutant.of(text))
         changed.flush()
         words = ["git", "diff", "--no-index", "-U1", mutant.file, changed.name]
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     return "\n".join(done.stdout.splitlines()[4:])
 
 

@@ -12,7 +12,7 @@ from tests.fakes.server import Answer, Received
 
 ARN = "arn:aws:states:eu-central-1:111122223333:stateMachine:synthetic-backfill"
 DEFINITION: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "statemachines/backfill.asl.json").read_text()
+    (Path(__file__).parents[2] / "statemachines/backfill.asl.json").read_text("utf-8")
 )
 _CALL = re.compile(r"States\.(\w+)\((.*)\)")
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {

@@ -59,4 +59,4 @@ def both(
     finally:
         process.stop()
     if report := os.environ.get("TRINO_REPORT"):
-        Path(report).write_text(page.render(seen))
+        Path(report).write_text(page.render(seen), "utf-8")

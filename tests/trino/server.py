@@ -171,4 +171,4 @@ def _catalogue(aws: LocalAws) -> Mapping[str, object]:
 
 def _write(path: Path, properties: Mapping[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
+    path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()), "utf-8")

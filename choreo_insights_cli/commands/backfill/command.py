@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 import click
-from rich.console import Console
 
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.store import Dataset
-from choreo_insights.errors import ConfigurationError
 from choreo_insights.export import parts
 from choreo_insights.export.catchup import places
 from choreo_insights.export.parts import Backfill, TooManyParts
-from choreo_insights_cli import options
+from choreo_insights_cli import names, options, output
+from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.backfill import report, screen
 from choreo_insights_cli.commands.backfill.machine import (
     PARTS_FAILED,
@@ -23,17 +22,18 @@ from choreo_insights_cli.commands.backfill.machine import (
     Machine,
 )
 from choreo_insights_cli.errors import DONE, INTERRUPTED, BadNews, CommandError, WrongUsage
-from choreo_insights_cli.paths import catalogue
 from choreo_insights_cli.stack import Stack
 
+_START = "`insights backfill --from DAY --to DAY` starts one."
 _EXAMPLES = """\b
 Examples:
   insights backfill --from 2025-01-01 --to 2025-12-31
   insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --org acme --span 14
   insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --again
-  insights backfill --attach              shows the one that runs
+  insights backfill --list                the newest ones, and how they ended
+  insights backfill --attach              shows the one that runs, else the last one
   insights backfill --stop NAME
-  insights backfill --resume NAME         goes on with what is missing
+  insights backfill --resume              goes on with what is missing of the last one
 """
 
 
@@ -82,7 +82,7 @@ class BackfillOptions:
 
 
 def _named(name: str, help_text: str) -> Callable[[options.Command], options.Command]:
-    """An option that names a backfill; without a value, the one that runs."""
+    """An option that names a backfill; without a value, the one that runs or the last one."""
     return click.option(f"--{name}", metavar="[NAME]", is_flag=False, flag_value="", help=help_text)
 
 
@@ -98,6 +98,7 @@ def _named(name: str, help_text: str) -> Callable[[options.Command], options.Com
     help=f"Days of a part; left out: {parts.USUAL_SPAN}, more for very long histories.",
 )
 @click.option("--again", is_flag=True, help="Ask for final days too; less replaces none.")
+@click.option("--list", "lists", is_flag=True, help="List the newest backfills.")
 @_named("attach", "Show a backfill that runs.")
 @_named("stop", "Stop a backfill. Exports under way get to their end.")
 @_named("resume", "Go on with what is missing of a backfill.")
@@ -111,6 +112,7 @@ def command(
     org: str | None,
     span: int | None,
     again: bool,
+    lists: bool,
     as_json: bool,
     **which: str | None,
 ) -> int:
@@ -122,6 +124,8 @@ def command(
     if len(given) > 1 or (given and (first or last)):
         named = " and ".join(f"--{name}" for name in given)
         raise WrongUsage(f"{named}: give one of these, or --from and --to.")
+    if lists:
+        return _Command(stack, as_json=as_json).listed()
     if not given:
         today = datetime.now(UTC).date()
         wish = BackfillOptions.read(
@@ -139,13 +143,39 @@ class _Command:
         self._stack = stack
         self._as_json = as_json
         # What a program reads stands alone in the output.
-        self._console = Console(stderr=as_json, highlight=False)
+        self._console = output.console(error=as_json)
         self._machine = Machine.of(stack)
         self._dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
         self._registry = Registry(self._dataset, "backfill", lambda: datetime.now(UTC))
 
     def _chosen(self, name: str) -> Execution:
-        return self._machine.execution(name) if name else self._machine.running()
+        return self._machine.execution(name) if name else self._machine.last()
+
+    def listed(self) -> int:
+        """Prints the newest backfills, one a line."""
+        found = self._machine.newest()
+        if self._as_json:
+            output.as_json(
+                [
+                    {
+                        "backfill": each.name,
+                        "status": each.status,
+                        "started": each.started.isoformat(),
+                        "parts": _parts(each),
+                    }
+                    for each in found
+                ]
+            )
+            return DONE
+        width = max((len(each.name) for each in found), default=0)
+        for each in found:
+            started = f"{each.started:%Y-%m-%d %H:%M} UTC"
+            output.line(
+                f"{each.name:{width}}  {each.status.lower():<9}  {started}  {_parts(each)} parts"
+            )
+        if not found:
+            self._say(f"No backfill was started so far. {_START}")
+        return DONE
 
     def start(self, wish: BackfillOptions) -> int:
         parameters = self._stack.parameters
@@ -159,13 +189,13 @@ class _Command:
         return self._follow(execution)
 
     def stop(self, name: str) -> int:
-        execution = self._chosen(name)
+        execution = self._machine.execution(name) if name else self._machine.running()
         if not execution.under_way:
             raise CommandError(f"The backfill {execution.name} has ended already.")
         self._machine.stop(execution)
         self._say(
             f"Stopped {execution.name}. The parts that are being exported this moment get to an"
-            f" end. To go on: insights backfill --resume {execution.name}"
+            f" end.\nTo go on: {called(f'backfill --resume {execution.name}')}"
         )
         self._tell(self._machine.execution(execution.arn))
         return DONE
@@ -176,23 +206,27 @@ class _Command:
             self._say(f"The backfill {execution.name} is whole: there is nothing to resume.")
             self._tell(execution)
             return DONE
+        already = 0
         if not execution.under_way:
-            execution = self._machine.resume(execution)
+            before = execution
+            execution = self._machine.resume(before)
             self._say(f"Backfill {execution.name} goes on with what is missing.")
-        return self._follow(execution)
+            if execution.arn != before.arn:
+                already = max(0, _parts(before) - _parts(execution))
+        return self._follow(execution, already)
 
     def follow(self, name: str) -> int:
         return self._follow(self._chosen(name))
 
-    def _follow(self, execution: Execution) -> int:
+    def _follow(self, execution: Execution, already: int = 0) -> int:
         """Follows it to its end. Ctrl-C leaves it alone: it runs in AWS."""
         try:
-            ended = screen.follow(self._machine, execution, self._console)
+            ended = screen.follow(self._machine, execution, self._console, already=already)
         except KeyboardInterrupt:
             self._say(
-                "Detached; the backfill goes on."
-                f" To watch: insights backfill --attach {execution.name}."
-                f" To stop it: insights backfill --stop {execution.name}"
+                "Detached; the backfill goes on.\n"
+                f"To watch it: {called(f'backfill --attach {execution.name}')}\n"
+                f"To stop it:  {called(f'backfill --stop {execution.name}')}"
             )
             self._tell(self._machine.execution(execution.arn))
             return INTERRUPTED
@@ -205,7 +239,7 @@ class _Command:
             self._say("All parts are done.")
             return DONE
         self._report(failures, ended)
-        again = f"To try again what is missing: insights backfill --resume {ended.name}"
+        again = f"To try again what is missing: {called(f'backfill --resume {ended.name}')}"
         if ended.error == PARTS_FAILED or failures:
             raise BadNews(f"{len(failures)} parts failed; the others are done. {again}")
         how = "was stopped" if ended.status == "ABORTED" else f"ended as {ended.status}"
@@ -239,10 +273,15 @@ class _Command:
                 for failure in failures
             ],
         }
-        click.echo(json.dumps(told, indent=2, ensure_ascii=False))
+        output.as_json(told)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
+
+
+def _parts(execution: Execution) -> int:
+    """How many parts a backfill was started for."""
+    return len(json.loads(execution.input or "{}").get("parts", []))
 
 
 def divided(wish: BackfillOptions, parameters: Mapping[str, str], registry: Registry) -> Backfill:
@@ -251,11 +290,9 @@ def divided(wish: BackfillOptions, parameters: Mapping[str, str], registry: Regi
     Raises WrongUsage for an organisation or a table that there is not, CommandError for too many.
     """
     known = tuple(part.strip() for part in parameters["Organizations"].split(","))
-    for handle in wish.organizations or ():
-        if handle not in known:
-            raise WrongUsage(f"--org {handle} is not exported. Those are: {', '.join(known)}.")
-    if wish.tables:
-        _check_tables(wish.tables)
+    more = f"The stack exports {', '.join(known)}."
+    names.check("--org", wish.organizations or (), known, "organisation", more)
+    options.check_tables(wish.tables or ())
     try:
         return parts.divide(
             places(registry, wish.organizations or known),
@@ -269,10 +306,3 @@ def divided(wish: BackfillOptions, parameters: Mapping[str, str], registry: Regi
         raise CommandError(
             f"{error}. Give a larger --span, fewer organisations (--org), or fewer days."
         ) from error
-
-
-def _check_tables(names: tuple[str, ...]) -> None:
-    try:
-        catalogue().chosen(names)
-    except ConfigurationError as error:
-        raise WrongUsage(f"--tables: {error}") from error

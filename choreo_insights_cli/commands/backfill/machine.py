@@ -153,6 +153,19 @@ class Machine:
             raise CommandError(f"{found}.")
         return self.execution(names[0])
 
+    def last(self) -> Execution:
+        """The one that runs, else the one that was started last. Raises CommandError."""
+        listed = self.newest(1)
+        if not listed:
+            raise CommandError("No backfill was started so far.")
+        running = [each for each in self.newest() if each.under_way]
+        return running[0] if len(running) == 1 else listed[0]
+
+    def newest(self, most: int = 20) -> list[Execution]:
+        """The executions that were started last, the newest first."""
+        listed = self._states.list_executions(stateMachineArn=self.arn, maxResults=most)
+        return [self._described(found["executionArn"]) for found in listed["executions"]]
+
     def refuse_while_repeating(self, command: str) -> None:
         """Raises CommandError where an execution runs that exports closed days again.
 

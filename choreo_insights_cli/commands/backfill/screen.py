@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
@@ -64,21 +64,31 @@ def follow(
     execution: Execution,
     console: Console,
     sleep: Callable[[float], None] = time.sleep,
+    *,
+    already: int = 0,
 ) -> Execution:
-    """Shows a bar until it ends, or lines where nobody watches. Gives how it ended."""
+    """Shows a bar until it ends, or lines where nobody watches. Gives how it ended.
+
+    `already` are the parts that an execution before this one has done.
+    """
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[pace]}", markup=False),
     )
-    progress = source.progress(execution)
-    clock = Clock(progress, execution.redrives > 0, datetime.now(UTC))
+
+    def looked_at(now: Execution) -> machine.Progress:
+        found = source.progress(now)
+        return replace(found, parts=found.parts + already, done=found.done + already)
+
+    progress = looked_at(execution)
+    clock = Clock(progress, execution.redrives > 0 or already > 0, datetime.now(UTC))
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=max(1, progress.parts), pace="")
         shown = ""
         while True:
             now = source.execution(execution.arn)
-            progress = source.progress(now)
+            progress = looked_at(now)
             text = counted(progress)
             speed = f"{clock.pace(progress, datetime.now(UTC))}" if now.under_way else "ended"
             bar.update(task, description=text, completed=progress.ended, pace=speed)

@@ -13,7 +13,6 @@ from typing import Any
 
 import click
 from graphql import GraphQLSchema
-from rich.console import Console
 
 from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment, safe_name
@@ -24,7 +23,7 @@ from choreo_insights.export.throttle import Throttle
 from choreo_insights.http import Http
 from choreo_insights.redaction import redact
 from choreo_insights.replies import Reply, parse_object
-from choreo_insights_cli import options, spinner
+from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.catalogue.service_schema import for_own_documents, reduced
 from choreo_insights_cli.commands.doctor.behaviour import Examiner
@@ -106,9 +105,9 @@ def command(
     with spinner.shown("reading the settings") as say:
         report = diagnose(wish, stack, sys.stdin.read, polite_http(), say)
     if as_json:
-        click.echo(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
+        output.as_json(report.as_dict())
     else:
-        show(report, Console())
+        show(report, output.console())
     if record:
         save(report, record)
     return report.exit_code

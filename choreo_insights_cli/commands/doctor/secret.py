@@ -21,7 +21,7 @@ def read_file(place: str, read_stdin: Callable[[], str]) -> dict[str, Any]:
     Raises WrongUsage, never with any of the text.
     """
     try:
-        text = read_stdin() if place == "-" else Path(place).expanduser().read_text("utf-8")
+        text = read_stdin() if place == "-" else Path(place).expanduser().read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise WrongUsage(f"--secret-file {place} cannot be read: {reason}.") from None

@@ -1,6 +1,5 @@
 """`insights restore`: the command."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from choreo_insights.dataset.ledger import Ledger
 from choreo_insights.dataset.partitions import ROOT, table_prefix
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.store import Dataset
-from choreo_insights_cli import options, paths, spinner
+from choreo_insights_cli import options, output, paths, spinner
 from choreo_insights_cli.commands.backfill.machine import Machine
 from choreo_insights_cli.commands.restore.restoring import (
     Restore,
@@ -25,6 +24,7 @@ from choreo_insights_cli.commands.restore.restoring import (
 )
 from choreo_insights_cli.commands.restore.sources import RestoreTask, copies, together, versions
 from choreo_insights_cli.errors import BAD_NEWS, DONE, WrongUsage
+from choreo_insights_cli.names import check as check_names
 from choreo_insights_cli.sql.shipped import OWN
 from choreo_insights_cli.stack import Stack
 
@@ -77,7 +77,7 @@ def command(
     chosen = RestoreOptions(before, copy, replace, options.names(tables or ""), dry_run)
     chosen.check(datetime.now(UTC))
     listed: list[str] = []
-    say = listed.append if as_json else click.echo
+    say = listed.append if as_json else output.line
     catalogue = paths.catalogue()
     restored = restore(stack, catalogue, chosen, partial(datetime.now, UTC))
     if dry_run:
@@ -87,10 +87,10 @@ def command(
             outcomes = counted(_shown(restored, change))
     again = [*commands(outcomes, [table.name for table in catalogue.tables])]
     if as_json:
-        click.echo(json.dumps(as_dict(outcomes, again, listed if dry_run else None), indent=2))
+        output.as_json(as_dict(outcomes, again, listed if dry_run else None))
     else:
         for line in lines(outcomes, again, dry=dry_run):
-            click.echo(line)
+            output.line(line)
     bad = {"overtaken", "unreadable"}
     if any(outcome.moved or outcome.counts.keys() & bad for outcome in outcomes):
         return BAD_NEWS
@@ -136,9 +136,7 @@ def restore(
     days again, InsightsError, or what boto3 raises.
     """
     known = {table.name for table in catalogue.tables} | {name for name, *_ in OWN}
-    for name in chosen.tables:
-        if name not in known:
-            raise WrongUsage(f"There is no table {name}. `insights tables` lists them.")
+    check_names("--tables", chosen.tables, known, "table", "`insights tables` lists them.")
     if not chosen.dry:
         Machine.of(stack).refuse_while_repeating("restore")
     return _work(stack, catalogue, chosen, now).run(together(_sources(stack, chosen)))

@@ -1,7 +1,7 @@
 """How each table stands in each environment: what is there against what should be. No AWS."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 
 from choreo_insights.catalogue import Table
@@ -29,6 +29,41 @@ class ExportSettings:
     settle_hours: float
     stale_after_hours: float
     frozen: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The part of the dataset that is looked at; what is empty leaves nothing out.
+
+    An environment is named as people name it, or as in keys.
+    """
+
+    tables: tuple[str, ...] = ()
+    organizations: tuple[str, ...] = ()
+    environments: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    day: date | None = None
+
+    def of(self, settings: ExportSettings) -> ExportSettings:
+        """The settings without the tables and organisations that are left out."""
+        return replace(
+            settings,
+            tables=tuple(t for t in settings.tables if t.name in (self.tables or (t.name,))),
+            organizations=self.organizations or settings.organizations,
+        )
+
+    def has(self, place: "TablePlace") -> bool:
+        """Whether a place is looked at."""
+        organization, _, environment = place.key_name.partition(".")
+        organizations = [safe_name(handle) for handle in self.organizations]
+        return organization in (organizations or [organization]) and (
+            not self.environments
+            or place.environment in self.environments
+            or environment in self.environments
+        )
+
+
+ALL = Selection()
 
 
 @dataclass(frozen=True)
@@ -76,7 +111,8 @@ class Standing:
 
     final: there, and not asked for again. failed: not final, and the newest try failed. open:
     there, and asked for again, as more may come. missing: not there. `rows_unknown` counts
-    objects of which the ledger says nothing. `reaches` is the instant to which the data goes.
+    objects of which the ledger says nothing. `reaches` is the instant to which the data of every
+    place goes that should have some; `never` counts the places of those that have none at all.
     Of the open ones `kept` are those of which the source gave less at the newest try; of the final
     ones `unconfirmed` are those that it never confirmed.
     """
@@ -90,6 +126,7 @@ class Standing:
     rows: int = 0
     rows_unknown: int = 0
     reaches: datetime | None = None
+    never: int = 0
     failures: list[FailedPartition] = field(default_factory=list)
     kept: list[FailedPartition] = field(default_factory=list)
     unconfirmed: list[FailedPartition] = field(default_factory=list)
@@ -98,8 +135,9 @@ class Standing:
         """Takes another one in."""
         self.oldest = min(filter(None, (self.oldest, other.oldest)), default=None)
         self.newest = max(filter(None, (self.newest, other.newest)), default=None)
-        self.reaches = max(filter(None, (self.reaches, other.reaches)), default=None)
-        for name in ("final", "open", "missing", "failed", "rows", "rows_unknown"):
+        # The oldest: one organisation's failure must not hide behind another's success.
+        self.reaches = min(filter(None, (self.reaches, other.reaches)), default=None)
+        for name in ("final", "open", "missing", "failed", "rows", "rows_unknown", "never"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures += other.failures
         self.kept += other.kept
@@ -142,8 +180,10 @@ class ExpectedDataset:
         environments: Mapping[str, Sequence[KnownEnvironment]],
         listings: Listings,
         now: datetime,
+        selection: Selection = ALL,
     ) -> None:
         self.settings = settings
+        self._day = selection.day
         self.now = now
         self._listings = listings
         self.environments = environments
@@ -165,7 +205,9 @@ class ExpectedDataset:
         self._may_be_absent = {today} if young else set()
         # The days that runs query while they are open: of what is gone too, if they are stored.
         self._queried: dict[tuple[str, str], frozenset[date]] = {}
-        self.places: dict[TablePlace, frozenset[date]] = dict(self._places())
+        self.places: dict[TablePlace, frozenset[date]] = {
+            place: days for place, days in self._places() if selection.has(place)
+        }
 
     def is_wanted(self, table: str, key_name: str, day: date) -> bool:
         """Whether a run queries the partition as long as its day is open."""
@@ -183,9 +225,13 @@ class ExpectedDataset:
         for place, days in self.places.items():
             there = self._listings.days(place.table, place.key_name)
             # Without an object the organisation may lack the key: then no run tries it.
-            for day in there.keys() | (days if there or not self._keyed(place) else set()):
+            wanted_days = days if there or not self._keyed(place) else frozenset()
+            for day in self._looked_at(there.keys() | wanted_days):
                 found.setdefault(day, {})[place.key(day)] = day in there
         return found
+
+    def _looked_at(self, days: Iterable[date]) -> Iterable[date]:
+        return days if self._day is None else [day for day in days if day == self._day]
 
     def standings(self, tried: Mapping[str, LedgerStatus]) -> dict[TablePlace, Standing]:
         """How every place stands."""
@@ -207,16 +253,18 @@ class ExpectedDataset:
         there: Mapping[date, Stored],
         tried: Mapping[str, LedgerStatus],
     ) -> Standing:
-        standing = Standing(min(there, default=None), max(there, default=None))
-        table = next((t for t in self.settings.tables if t.name == place.table), None)
+        stored_days = [*self._looked_at(there)]
+        standing = Standing(min(stored_days, default=None), max(stored_days, default=None))
         # A list is of its day, and never queried for an earlier one.
+        table = next((t for t in self.settings.tables if t.name == place.table), None)
         is_daily = table is not None and table.daily
-        for day in there.keys() | days:
+        reached: datetime | None = None
+        for day in self._looked_at(there.keys() | days):
             stored, entry = there.get(day), tried.get(place.key(day))
             ends = last_day(table, day)
             if stored:
                 reaches = min(stored.written, day_end(ends))
-                standing.reaches = max(standing.reaches or reaches, reaches)
+                reached = max(reached or reaches, reaches)
                 if entry is None or entry.rows is None:
                     standing.rows_unknown += 1
                 else:
@@ -234,6 +282,9 @@ class ExpectedDataset:
                     standing.kept.append(_failure(place, day, entry))
             else:
                 standing.missing += 1
+        # What is history alone gets no older.
+        standing.reaches = reached if days else None
+        standing.never = int(reached is None and standing.missing + standing.failed > 0)
         return standing
 
     def _is_final(self, stored: Stored, day: date) -> bool:
@@ -301,6 +352,21 @@ def by_table(standings: Mapping[TablePlace, Standing]) -> dict[str, Standing]:
     found: dict[str, Standing] = {}
     for place, standing in standings.items():
         found.setdefault(place.table, Standing()).add(standing)
+    return found
+
+
+def stale(
+    standings: Mapping[TablePlace, Standing], settings: ExportSettings, now: datetime
+) -> dict[str, timedelta]:
+    """For how long the data of an organisation has been older than it may be, where it is."""
+    found: dict[str, timedelta] = {}
+    if settings.frozen:
+        return found
+    for place, standing in standings.items():
+        if place.organization in settings.organizations and standing.reaches:
+            late = now - standing.reaches - timedelta(hours=settings.stale_after_hours)
+            if late > timedelta():
+                found[place.organization] = max(found.get(place.organization, late), late)
     return found
 
 

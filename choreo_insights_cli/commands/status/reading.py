@@ -15,16 +15,18 @@ from choreo_insights.dataset.partitions import day_of, safe_name
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.registry_merge import KnownEnvironment
 from choreo_insights.dataset.store import Dataset, Stored
-from choreo_insights_cli import options, paths
+from choreo_insights_cli import names, options, paths
 from choreo_insights_cli.commands.status.coverage import (
+    ALL,
     ExpectedDataset,
     ExportSettings,
     LedgerStatus,
     Listings,
+    Selection,
     Standing,
     TablePlace,
 )
-from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.stack import Stack
 
 # Requests to S3 under way at a time.
@@ -58,27 +60,44 @@ class Status:
     standings: Mapping[TablePlace, Standing]
     unknown: Sequence[str]
     checks: Checks | None
+    settings: ExportSettings
+    selection: Selection = ALL
     ends: date | None = None
 
 
-def read(stack: Stack, now: datetime, *, everything: bool) -> Status:
+def read(stack: Stack, now: datetime, *, everything: bool, selection: Selection = ALL) -> Status:
     """Reads it all, of the checks the last month alone unless `everything` is wanted.
 
-    Raises CommandError, InsightsError or what boto3 raises.
+    Raises WrongUsage for a name that is not exported, CommandError, InsightsError or what boto3
+    raises.
     """
     chosen = settings(stack.parameters, paths.catalogue())
+    more = f"The stack exports {', '.join(chosen.organizations)}."
+    names.check("--org", selection.organizations, chosen.organizations, "organisation", more)
+    exported = [table.name for table in chosen.tables]
+    more = "`insights tables` lists them."
+    names.check("--tables", selection.tables, exported, "exported table", more)
+    if selection.day and selection.day < chosen.since:
+        raise WrongUsage(f"--day {selection.day} lies before ExportSince ({chosen.since}).")
     bucket = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
-    return gather(stack.name, chosen, bucket, now, everything=everything)
+    return gather(stack.name, chosen, bucket, now, everything=everything, selection=selection)
 
 
 def gather(
-    name: str, chosen: ExportSettings, bucket: Dataset, now: datetime, *, everything: bool
+    name: str,
+    chosen: ExportSettings,
+    bucket: Dataset,
+    now: datetime,
+    *,
+    everything: bool,
+    selection: Selection = ALL,
 ) -> Status:
     """Reads the dataset. Raises CommandError where an object is broken, or what `bucket` does."""
     today = now.astimezone(UTC).date()
     checked_since = _BEGINNING if everything else today - timedelta(days=_CHECKED_DAYS - 1)
     with ThreadPoolExecutor(_THREADS) as threads:
-        return _Reader(bucket, threads, today, checked_since).status(name, chosen, now)
+        reader = _Reader(bucket, threads, today, checked_since)
+        return reader.status(name, selection.of(chosen), now, selection)
 
 
 def settings(parameters: Mapping[str, str], catalogue: Catalogue) -> ExportSettings:
@@ -130,21 +149,39 @@ class _Reader:
     def _now(self) -> datetime:
         return datetime.now(UTC)
 
-    def status(self, name: str, chosen: ExportSettings, now: datetime) -> Status:
+    def status(
+        self, name: str, chosen: ExportSettings, now: datetime, selection: Selection
+    ) -> Status:
         listed = self.listings(chosen, RUNS, CHECKS)
-        there = self.wanted(chosen, listed, now)
+        there = self.wanted(chosen, listed, now, selection)
+        known = [each.name for found in there.environments.values() for each in found]
+        known += [place.key_name.partition(".")[2] for place in there.places]
+        more = f"There are {', '.join(names.in_order(dict.fromkeys(known)))}."
+        names.check("--environment", selection.environments, known, "environment", more)
         tried = self._tried(listed[RUNS], there.looked_for(), there.environments)
-        standings = there.standings(tried)
-        checks = self._checks(listed[CHECKS])
-        return Status(name, now, chosen.since, standings, there.unknown(), checks, there.ends)
+        standings = {
+            place: standing
+            for place, standing in there.standings(tried).items()
+            if not selection.states or any(getattr(standing, s) for s in selection.states)
+        }
+        # Checks compare tables with each other.
+        checks = None if selection.tables else self._checks(listed[CHECKS], selection)
+        unknown = there.unknown()
+        return Status(
+            name, now, chosen.since, standings, unknown, checks, chosen, selection, there.ends
+        )
 
     def wanted(
-        self, chosen: ExportSettings, listed: Mapping[str, Mapping[str, Stored]], now: datetime
+        self,
+        chosen: ExportSettings,
+        listed: Mapping[str, Mapping[str, Stored]],
+        now: datetime,
+        selection: Selection = ALL,
     ) -> ExpectedDataset:
         """What should be there, and what is, from the listings of tables."""
         known = self._environments(chosen.organizations)
         listings = Listings({table.name: listed[table.name] for table in chosen.tables})
-        return ExpectedDataset(chosen, known, listings, now)
+        return ExpectedDataset(chosen, known, listings, now, selection)
 
     def listings(self, chosen: ExportSettings, *more: str) -> dict[str, dict[str, Stored]]:
         """The objects of the chosen tables, and of more."""
@@ -244,12 +281,25 @@ class _Reader:
                 break
         return found
 
-    def _checks(self, listed: Mapping[str, Stored]) -> Checks | None:
-        looked_at = sorted((k for k in listed if day_of(k) >= self._checked_since), reverse=True)
+    def _checks(self, listed: Mapping[str, Stored], selection: Selection) -> Checks | None:
+        looked_at = sorted(
+            (
+                key
+                for key in listed
+                if day_of(key) >= self._checked_since and selection.day in (None, day_of(key))
+            ),
+            reverse=True,
+        )
         if not looked_at:
             return None
         parts = self._threads.map(lambda key: self._rows(key, _CHECKED), looked_at)
-        rows = [row for part in parts for row in part]
+        rows = [
+            row
+            for part in parts
+            for row in part
+            if row["organization"] in (selection.organizations or (row["organization"],))
+            and row["environment"] in (selection.environments or (row["environment"],))
+        ]
         mismatches = [row for row in rows if row["verdict"] == "mismatch"]
         verdicts = Counter(row["verdict"] for row in rows)
         return Checks(day_of(looked_at[-1]), verdicts, mismatches)

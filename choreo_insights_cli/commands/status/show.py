@@ -1,30 +1,77 @@
 """The status for a reader and for a machine."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from choreo_insights.dataset.partitions import day_end
+from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.status.coverage import (
     FailedPartition,
     Standing,
     TablePlace,
     by_table,
+    stale,
     together,
 )
 from choreo_insights_cli.commands.status.reading import Checks, Status
 
 _ERRORS = 10
 _LEFT = ("table", "organization", "environment", "oldest", "newest")
+STATES = ("final", "open", "missing", "failed")
 _STYLES = {"missing": "yellow", "failed": "red"}
 
 
 def is_whole(status: Status) -> bool:
-    """Whether nothing is missing and nothing failed."""
+    """Whether nothing is missing, nothing failed and nothing is stale."""
+    return not [*_needs(status)]
+
+
+def verdict(status: Status) -> str:
+    """All of it in a line; the exit code follows it."""
+    needs = [*_needs(status)]
+    day = status.selection.day
+    if needs:
+        return f"{f'{day} needs' if day else 'Needs'} attention: {', '.join(needs)}."
     total = together(status.standings.values())
-    return not (total.missing or total.failed or status.unknown)
+    if day:
+        final_at = day_end(day) + timedelta(hours=status.settings.settle_hours)
+        if not total.open:
+            return f"{day} is complete and final."
+        at = f"{final_at:%Y-%m-%d %H:%M} UTC"
+        return f"{day} is complete so far; it becomes final with the first run after {at}."
+    if not status.standings:
+        return "Nothing is there that is looked for."
+    if status.ends:
+        return f"All is well: the dataset is complete, and ended on {status.ends}."
+    mismatches = len(status.checks.mismatches) if status.checks else 0
+    reaches = f"up to {age(status.now, total.reaches)} ago" if total.reaches else "so far"
+    if mismatches:
+        found = _many(mismatches, "mismatch", "mismatches")
+        return f"Complete {reaches}, but the checks found {found}."
+    return f"All is well: complete {reaches}."
+
+
+def _needs(status: Status) -> Iterator[str]:
+    """All that needs attention, in a few words each."""
+    total = together(status.standings.values())
+    for name in ("failed", "missing"):
+        if count := getattr(total, name):
+            yield f"{count:,} {name}"
+    for organization in status.unknown:
+        yield f"{organization} not exported yet"
+    if status.selection.day is None:
+        late = stale(status.standings, status.settings, status.now)
+        for organization, duration in late.items():
+            yield f"{organization} stale for {age(status.now, status.now - duration)}"
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"
 
 
 def as_dict(status: Status) -> dict[str, Any]:
@@ -45,6 +92,12 @@ def as_dict(status: Status) -> dict[str, Any]:
         "since": status.since.isoformat(),
         "ends": status.ends.isoformat() if status.ends else None,
         "whole": is_whole(status),
+        "verdict": verdict(status),
+        "day": str(status.selection.day) if status.selection.day else None,
+        "stale_seconds": {
+            organization: round(late.total_seconds())
+            for organization, late in stale(status.standings, status.settings, status.now).items()
+        },
         **_figures(total, status.now),
         "organizations_without_data": list(status.unknown),
         "tables": tables,
@@ -69,6 +122,8 @@ def _figures(standing: Standing, now: datetime) -> dict[str, Any]:
         "rows": standing.rows,
         "objects_without_known_rows": standing.rows_unknown,
         "reaches": reaches.isoformat() if reaches else None,
+        "complete": not (standing.missing or standing.failed),
+        "never_exported": standing.never,
         "age_seconds": round((now - reaches).total_seconds()) if reaches else None,
     }
 
@@ -87,24 +142,29 @@ def _error(failure: FailedPartition) -> dict[str, Any]:
 
 def show(status: Status, console: Console, *, everything: bool) -> None:
     """Prints a line for each table, or with `everything` for each environment of each table."""
-    for line in lines(status, everything=everything):
-        console.print(line, soft_wrap=True, highlight=False)
+    width = console.width if console.is_terminal else None
+    for line in lines(status, everything=everything, width=width):
+        # A pipe gets a line for each row, whatever its length.
+        console.print(line, soft_wrap=width is None, highlight=False)
 
 
-def lines(status: Status, *, everything: bool) -> Iterable[Text]:
+def lines(status: Status, *, everything: bool, width: int | None = None) -> Iterable[Text]:
+    """What is printed, for a terminal of `width` columns; None: for a pipe."""
     when = f"{status.now:%Y-%m-%d %H:%M} UTC"
-    yield Text(f"{status.stack}, {when}: the dataset since {status.since}", style="bold")
+    what = status.selection.day or f"the dataset since {status.since}"
+    yield Text(f"{status.stack}, {when}: {what}", style="bold")
     if status.ends:
         text = f"frozen: the dataset ends on {status.ends}, its last day; nothing exports any more"
         yield Text(text, style="yellow")
     yield Text()
-    names = _LEFT if everything else ("table", *_LEFT[3:])
-    shown: list[tuple[Mapping[str, str], Standing]] = [
-        (_names(place) if everything else {"table": place.table}, standing)
-        for place, standing in _grouped(status.standings, everything=everything)
+    rows: list[tuple[Sequence[str], Standing]] = [
+        (named if everything else named[:1], found)
+        for place, found in _grouped(status.standings, everything=everything)
+        for named in [(place.table, place.organization, place.environment or "")]
     ]
     total = together(status.standings.values())
-    yield from _table(names, [*shown, ({"table": "together"}, total)], status.now)
+    if rows:
+        yield from _table([*rows, (("together",), total)], status, width)
     for organization in status.unknown:
         text = f"{organization}: nothing was exported yet, so what is missing is not counted"
         yield Text(text, style="yellow")
@@ -116,7 +176,11 @@ def lines(status: Status, *, everything: bool) -> Iterable[Text]:
         yield from _errors(heading, found, status.now, most=None if everything else _ERRORS)
     if status.checks:
         yield Text()
-        yield _checks(status.checks)
+        yield _checks(status.checks, whole=is_whole(status))
+    yield Text()
+    yield Text(verdict(status), style="green" if is_whole(status) else "red")
+    if advice := _next(status, total):
+        yield Text(advice)
 
 
 def _grouped(
@@ -130,43 +194,75 @@ def _grouped(
     ]
 
 
-def _names(place: TablePlace) -> dict[str, str]:
-    return {
-        "table": place.table,
-        "organization": place.organization,
-        "environment": place.environment or "",
-    }
+# Columns from the right to the left in the order in which a narrow terminal loses them.
+_SPARE = ("oldest", "newest", "rows", "final")
 
 
 def _table(
-    names: Sequence[str], rows: Sequence[tuple[Mapping[str, str], Standing]], now: datetime
+    rows: Sequence[tuple[Sequence[str], Standing]], status: Status, width: int | None
 ) -> Iterable[Text]:
-    """Columns as wide as they need, whatever the terminal: a cut-off name helps nobody."""
-    columns = (*names, "final", "open", "missing", "failed", "rows", "age")
-    cells = [{**dict.fromkeys(columns, ""), **named, **_cells(found, now)} for named, found in rows]
-    widths = {name: max(len(name), *(len(row[name]) for row in cells)) for name in columns}
+    """Columns as wide as they need: a narrow terminal gets fewer, and no name is cut off."""
+    names = ("table", "organization", "environment")[: max(len(named) for named, _ in rows)]
+    of_day = status.selection.day is not None
+    columns = [*names, *(("complete",) if of_day else ("oldest", "newest"))]
+    columns += ["final", "open", "missing", "failed", "rows", *(() if of_day else ("age",))]
+    cells = [
+        {**dict.fromkeys(columns, ""), **dict(zip(names, named, strict=False))}
+        | _cells(found, status.now, of_day=of_day)
+        for named, found in rows
+    ]
+    widths = {name: max(len(name), *(cell_len(row[name]) for row in cells)) for name in columns}
+    for spare in _SPARE:
+        if width is not None and sum(widths[name] + 2 for name in columns) - 2 > width:
+            columns = [name for name in columns if name != spare or (of_day and name == "final")]
+    if width is not None and sum(widths[name] + 2 for name in columns) - 2 > width:
+        yield from _stacked(columns, names, cells, widths)
+        return
     yield Text("  ".join(_aligned(name, name, widths[name]) for name in columns), style="bold")
     for row in cells:
-        line = Text()
-        for name in columns:
-            style = _STYLES.get(name, "") if row[name] != "0" else "dim"
-            line.append(_aligned(name, row[name], widths[name]) + "  ", style)
-        line.rstrip()
-        yield line
+        yield _row(columns, row, widths)
+
+
+def _stacked(
+    columns: Sequence[str],
+    names: Sequence[str],
+    cells: Sequence[Mapping[str, str]],
+    widths: Mapping[str, int],
+) -> Iterable[Text]:
+    """The names in a line of their own, and the figures below them."""
+    figures = [name for name in columns if name not in names]
+    yield Text("  ".join(("", *(_aligned(name, name, widths[name]) for name in figures))), "bold")
+    for row in cells:
+        yield Text(" ".join(filter(None, (row[name] for name in names))))
+        yield Text("  ") + _row(figures, row, widths)
+
+
+def _row(columns: Sequence[str], row: Mapping[str, str], widths: Mapping[str, int]) -> Text:
+    line = Text()
+    for name in columns:
+        style = _STYLES.get(name, "") if row[name] != "0" else "dim"
+        line.append(_aligned(name, row[name], widths[name]) + "  ", style)
+    line.rstrip()
+    return line
 
 
 def _aligned(name: str, text: str, width: int) -> str:
-    return text.ljust(width) if name in _LEFT else text.rjust(width)
+    blanks = " " * (width - cell_len(text))
+    return text + blanks if name in _LEFT else blanks + text
 
 
-def _cells(standing: Standing, now: datetime) -> dict[str, str]:
+def _cells(standing: Standing, now: datetime, *, of_day: bool) -> dict[str, str]:
     counts = {name: str(getattr(standing, name)) for name in ("final", "open", "missing", "failed")}
+    complete = not (standing.missing or standing.failed)
+    if of_day:
+        counts["complete"] = "yes" if complete else "no"
+        counts["final"] = "yes" if complete and not standing.open else "no"
     return counts | {
         "oldest": str(standing.oldest or "-"),
         "newest": str(standing.newest or "-"),
         # The ledger may have been deleted: then there are at least so many.
         "rows": f"{'≥' if standing.rows_unknown else ''}{standing.rows:,}",
-        "age": age(now, standing.reaches),
+        "age": "never" if standing.never else age(now, standing.reaches),
     }
 
 
@@ -206,6 +302,20 @@ def _errors(
         yield Text(f"and {len(kinds) - most} other kinds: --all shows them")
 
 
+def _next(status: Status, total: Standing) -> str:
+    """The command that helps, where one is obvious."""
+    if total.failures:
+        failed = dict.fromkeys(failure.place.organization for failure in total.failures)
+        return f"Next: {called('logs --errors')}, or {called(f'doctor --org {next(iter(failed))}')}"
+    if status.unknown:
+        return f"Next: {called(f'doctor --org {status.unknown[0]}')}"
+    if total.missing:
+        return f"Next: {called('export')}"
+    if not is_whole(status):
+        return f"Next: {called('logs --errors')}"
+    return ""
+
+
 def _checks_as_dict(checks: Checks) -> dict[str, Any]:
     return {
         "since": checks.since.isoformat(),
@@ -214,10 +324,11 @@ def _checks_as_dict(checks: Checks) -> dict[str, Any]:
     }
 
 
-def _checks(checks: Checks) -> Text:
+def _checks(checks: Checks, *, whole: bool) -> Text:
     head = f"checks since {checks.since}: {sum(checks.verdicts.values()):,} made, "
     if not checks.mismatches:
-        return Text(f"{head}no mismatch")
+        # What is not there is not compared: that is no good sign.
+        return Text(f"{head}no mismatch" if whole else f"{head}of what is there")
     newest = checks.mismatches[0]
     where = " ".join(filter(None, (newest["organization"], newest["environment"], newest["day"])))
     found = f"{newest['what']}: found {newest['found']}, expected {newest['expected']}"

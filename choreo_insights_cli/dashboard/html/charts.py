@@ -1,8 +1,9 @@
 """Draws the panels as Vega-Lite charts, which the page fills with rows.
 
-A chart names its data: `rows`, and `hover` for the pointer. A list with one word such as
-`$colours` is a placeholder that the page replaces. The rows have the fields `x0`, `x1`, `y0`, `y1`,
-`value`, `text`, `series` and `tip`; `tip` maps labels to texts.
+A chart names its data (`rows`, and `hover` for what the pointer meets) and leaves a list with one
+word such as `$colours` where the page has to say something. The page makes rows with the fields
+`x0`, `x1`, `y0`, `y1`, `value`, `text`, `series` and `tip`; `tip` has a title and rows of a label
+and a text.
 """
 
 from typing import Any
@@ -25,8 +26,9 @@ _COUNTS = (
 _TICKS = 5
 _AXIS_TITLES = {Unit.PERCENT: "%", Unit.MILLISECONDS: "ms", Unit.HOURS: "hours"}
 _WIDE = 240
-# Shortens a long name in the middle, as versions stand at the end. The page replaces $letters.
-_NAME = "replace(datum.label, regexp('^https?://'), '')"
+# Of a long name the middle is left out, as versions stand at the end. The page has the number.
+# A mark's place is the number of its name, as `marks.js` says.
+_NAME = "replace(slice(($names)[toNumber(datum.label)], 1), regexp('^https?://'), '')"
 _NAMES = (
     f"length({_NAME}) > $letters ? slice({_NAME}, 0, floor($letters * 0.6)) + '…'"
     f" + slice({_NAME}, -floor($letters * 0.4)) : {_NAME}"
@@ -105,7 +107,8 @@ def _lines(panel: Panel, base: alt.Chart) -> alt.Chart:
     # Measures of the same requests can be equal: a dashed line shows the one below it.
     labels = [measure.label for measure in panel.measures]
     dashes = alt.Scale(
-        domain=labels, range=[[4 * (n % 2), 4 * (n % 2)] for n in range(len(labels))]
+        domain=[str(n) for n in range(len(labels))],
+        range=[[4 * (n % 2), 4 * (n % 2)] for n in range(len(labels))],
     )
     return lines.encode(strokeDash=alt.StrokeDash("series:N", scale=dashes, legend=None))
 
@@ -137,6 +140,7 @@ def _heatmap(panel: Panel) -> Layers:
         axis=alt.Axis(
             title=panel.x.label if panel.x else None,
             labelLimit=_WIDE // 2,
+            labelExpr="slice(($across)[toNumber(datum.label)], 1)",
             labelAngle=0,
             labelOverlap=panel.x is not None and panel.x.part is ValuePart.HOUR_OF_DAY,
         ),

@@ -1,4 +1,6 @@
-// The marks of each kind of panel: {rows, ...}, or null without any.
+// What each kind of panel draws: {rows, ...}, or null where there is nothing to see.
+// Marks name their series and places by number: Vega uses these as keys of objects, where a name
+// such as `constructor` is there already. `shades` are the series' colours in that order.
 
 function figure(panel) {
   const rows = aggregated(panel, []);
@@ -70,52 +72,50 @@ function overTime(panel) {
   const times = [...byTime.keys()].sort((a, b) => a - b);
   const unit = panel.measures[0].unit;
   const hover = times.map((x) => {
-    const tip = { title: named(panel.x, x) + (step === HOUR ? " UTC" : "") }, there = keys.filter((key) => byTime.get(x).has(key));
-    for (const key of there) tip[tipKey(name(key))] = written(unit, byTime.get(x).get(key));
-    if (panel.kind === "stacked" && there.length > 1 && !(TOTAL in tip)) {
-      tip[TOTAL] = written(unit, there.reduce((sum, key) => sum + byTime.get(x).get(key), 0));
+    const there = keys.filter((key) => byTime.get(x).has(key));
+    const rows = there.map((key) => [name(key), written(unit, byTime.get(x).get(key))]);
+    if (panel.kind === "stacked" && there.length > 1 && rows.every(([label]) => label !== TOTAL)) {
+      rows.push([TOTAL, written(unit, there.reduce((sum, key) => sum + byTime.get(x).get(key), 0))]);
     }
-    return { x0: x, x1: x + step, tip };
+    return { x0: x, x1: x + step, tip: { title: named(panel.x, x) + (step === HOUR ? " UTC" : ""), rows } };
   });
   const marks = panel.kind === "line"
-    ? lineMarks(byTime, times, keys, name, step) : stackMarks(byTime, times, keys, name, step);
+    ? lineMarks(byTime, times, keys, step) : stackMarks(byTime, times, keys, step);
   // A day's name stands below the middle of its marks; an hour's bar begins where it is named.
   if (panel.kind === "line") shift(hover, step / 2);
   else if (step === DAY) { shift(hover, step / 2); shift(marks, step / 2); }
+  const legend = coloured(panel, keys);
   return { rows: rows.map((row) => ({ ...row, key: name(row.key) })), marks, hover, left, step,
-    legend: coloured(panel, keys) };
+    legend, shades: keys.map((key) => legend.get(name(key))) };
 }
-
-// Vega's tooltip gives these keys a meaning of its own.
-const tipKey = (name) => (["title", "image"].includes(name) ? `${name}:` : name);
 
 function shift(rows, by) {
   for (const row of rows) { row.x0 -= by; row.x1 -= by; }
 }
 
-function lineMarks(byTime, times, keys, name, step) {
+function lineMarks(byTime, times, keys, step) {
   const marks = [], many = (times.at(-1) - times[0]) / step > 60;
-  for (const key of keys) {
+  for (const [n, key] of keys.entries()) {
     const has = (x) => byTime.get(x)?.has(key) ?? false;
     for (let x = times[0]; x <= times.at(-1); x += step) {
       // A null breaks the line where there is no data.
       const alone = !has(x - step) && !has(x + step);
-      marks.push({ x0: x, value: byTime.get(x)?.get(key) ?? null, series: name(key),
+      marks.push({ x0: x, value: byTime.get(x)?.get(key) ?? null, series: String(n),
         dot: has(x) && (!many || alone) });
     }
   }
   return marks;
 }
 
-function stackMarks(byTime, times, keys, name, step) {
-  // Gaps between many thin bars would look like a pattern.
+function stackMarks(byTime, times, keys, step) {
+  // Between many thin bars gaps would be a pattern of their own.
   const gap = times.length > 60 ? 0 : step * 0.06;
   return times.flatMap((x) => {
     let from = 0;
-    return keys.filter((key) => byTime.get(x).has(key)).map((key) => {
+    return [...keys.entries()].filter(([, key]) => byTime.get(x).has(key)).map(([n, key]) => {
       const y0 = from;
       from += byTime.get(x).get(key);
-      return { x0: x + gap, x1: x + step - gap, y0, y1: from, series: name(key) };
+      return { x0: x + gap, x1: x + step - gap, y0, y1: from, series: String(n) };
     });
   });
 }
@@ -128,13 +128,15 @@ function bars(panel) {
   const left = panel.top ? Math.max(0, rows.length - panel.top) : 0;
   rows = rows.slice(0, panel.top ?? rows.length);
   const measure = panel.measures[0];
-  const marks = rows.map(({ keys, values }) => {
-    const name = named(panel.x, keys[0]), text = written(measure.unit, values[0]);
-    return { x0: name, value: values[0], text, series: name === OTHER ? OTHER : measure.label, tip: { title: name, [measure.label]: text } };
+  const names = rows.map(({ keys }) => named(panel.x, keys[0]));
+  const marks = rows.map(({ values }, n) => {
+    const text = written(measure.unit, values[0]);
+    return { x0: String(n), value: values[0], text, series: names[n] === OTHER ? "1" : "0",
+      tip: { title: names[n], rows: [[measure.label, text]] } };
   });
-  return { rows: rows.map(({ keys, values }) => ({ x: named(panel.x, keys[0]), value: values[0] })),
+  return { names, rows: rows.map(({ keys, values }) => ({ x: named(panel.x, keys[0]), value: values[0] })),
     marks, left, largest: rows.reduce((most, row) => Math.max(most, row.values[0]), 0),
-    colours: new Map([[measure.label, measure.colour ?? palette[0]], [OTHER, rest]]) };
+    shades: [measure.colour ?? palette[0], rest] };
 }
 
 function heat(panel) {
@@ -152,14 +154,16 @@ function heat(panel) {
   const most = Math.max(...kept.map((row) => row.values[0]));
   const light = !dark();
   const marks = kept.map(({ keys, values: [value] }) => ({
-    x0: named(panel.x, keys[0]), y0: named(panel.y, keys[1]), value,
+    x0: String(across.indexOf(keys[0])), y0: String(down.indexOf(keys[1])), value,
     text: across.length <= 9 && innerWidth > 760 || across.length <= 5 ? compact.format(value) : "",
     // Where white is easier to read on the cell than black.
     deep: (light ? value / most : 1 - value / most) > 0.7,
-    tip: { title: named(panel.y, keys[1]), [panel.x.label]: named(panel.x, keys[0]), [measure.label]: written(measure.unit, value) },
+    tip: { title: named(panel.y, keys[1]),
+      rows: [[panel.x.label, named(panel.x, keys[0])], [measure.label, written(measure.unit, value)]] },
   }));
-  return { rows: marks.map(({ x0, y0, value }) => ({ x: x0, y: y0, value })), marks, left, most,
-    across: across.map((x) => named(panel.x, x)), down: down.map((y) => named(panel.y, y)) };
+  const names = down.map((y) => named(panel.y, y));
+  return { marks, left, most, names, down: names, across: across.map((x) => named(panel.x, x)),
+    rows: kept.map(({ keys, values: [value] }) => ({ x: named(panel.x, keys[0]), y: named(panel.y, keys[1]), value })) };
 }
 
 const KINDS = { figure, table, line: overTime, stacked: overTime, bar: bars, heatmap: heat };

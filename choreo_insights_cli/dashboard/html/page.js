@@ -14,7 +14,8 @@ function rowsTable(panel, found) {
   if (by) {
     rows = [...found.all].sort((a, b) => {
       const [one, other] = [heads[by.column].at(a), heads[by.column].at(b)];
-      const sign = compare(one, other);
+      const words = typeof one === "string" && typeof other === "string";
+      const sign = words ? collator.compare(one, other) : compare(one, other);
       return one === null || other === null ? sign : sign * (by.descending ? -1 : 1);
     }).slice(0, rows.length);
   }
@@ -76,6 +77,17 @@ async function draw(panel) {
   await plot(panel, found, plotted, laid);
 }
 
+// What cannot be drawn says so in its place: an empty chart would look like no traffic.
+function fail(panel, error) {
+  failures += 1;
+  console.error(error);
+  const place = document.getElementById(`panel-${panel.id}`);
+  place.dataset.state = "failed";
+  place.replaceChildren(element("header", {}, element("h2", {}, panel.title)),
+    element("p", { class: "reason" }, element("b", {}, "This panel could not be drawn"),
+      `${error?.message ?? error}. The data is there; please report this.`));
+}
+
 // Changes that come while a sheet is drawn are drawn together after it.
 let drawing = Promise.resolve(), next = null;
 function drawSheet() {
@@ -97,10 +109,9 @@ async function drawNow() {
   common = commonGaps(own);
   document.querySelector(`#sheet-${sheet} .note`).textContent = [filling(), common].filter(Boolean).join(" ");
   const results = await Promise.allSettled(own.map(draw));
-  for (const { reason: error } of results.filter(({ status }) => status === "rejected")) {
-    failures += 1;
-    console.error(error);
-  }
+  results.forEach(({ status, reason: error }, n) => {
+    if (status === "rejected") fail(own[n], error);
+  });
   document.body.dataset.drawn = sheet;
 }
 
@@ -174,7 +185,7 @@ function options(name, values, all) {
   select.value = choice[name] = wanted;
 }
 
-const inOrder = (values) => [...new Set(values)].filter((v) => v !== null).sort((a, b) => a.localeCompare(b));
+const inOrder = (values) => [...new Set(values)].filter((v) => v !== null).sort(collator.compare);
 
 function apis() {
   const found = new Set();

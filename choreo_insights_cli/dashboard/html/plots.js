@@ -31,7 +31,7 @@ function config(small) {
 // Lists with one word that begins with $ are the page's to fill.
 function fill(spec, words) {
   if (Array.isArray(spec)) {
-    if (spec.length === 1 && typeof spec[0] === "string" && spec[0] in words) return words[spec[0]];
+    if (spec.length === 1 && typeof spec[0] === "string" && Object.hasOwn(words, spec[0])) return words[spec[0]];
     return spec.map((item) => fill(item, words));
   }
   if (spec === null || typeof spec !== "object") return spec;
@@ -64,12 +64,12 @@ function layout(panel, found, width) {
 }
 
 async function plot(panel, found, place, { narrow, angle, most }) {
-  const shades = found.legend ?? found.colours ?? new Map();
+  const shades = found.shades ?? [], numbers = (of) => of.map((_, n) => String(n));
   const above = narrow && panel.kind === "bar";
   const spec = fill(charts[panel.id], {
     $ticks: ticks(found, place.clientWidth), $extent: [0, (narrow ? 1.35 : 1.2) * found.largest || 1],
-    $coloured: [...shades.keys()], $colours: [...shades.values()],
-    $across: found.across ?? [], $down: found.down ?? [], $scale: scales[dark() ? "dark" : "light"],
+    $coloured: numbers(shades), $colours: shades,
+    $across: numbers(found.across ?? []), $down: numbers(found.down ?? []), $scale: scales[dark() ? "dark" : "light"],
   });
   // Columns without width at the ends: all charts of a sheet reach over the same dates.
   const ends = found.hover ? timeSpan(found).map((x) => ({ x0: x, x1: x, tip: "" })) : [];
@@ -77,14 +77,33 @@ async function plot(panel, found, place, { narrow, angle, most }) {
   spec.height = Math.min(place.clientHeight, most);
   const fitting = JSON.parse(JSON.stringify(spec), (name, value) => {
     if (name === "labelLimit" && narrow) return above ? place.clientWidth : 125;
-    if (name === "labelExpr") return value.replaceAll("$letters", above ? "50" : narrow ? "17" : "34");
+    if (name === "labelExpr") {
+      return value.replaceAll("$letters", above ? "50" : narrow ? "17" : "34")
+        .replaceAll(/\$(names|across)/g, (_, words) => list(found[words]));
+    }
     return name === "labelAngle" && angle ? angle : value;
   });
   const made = await vegaEmbed(place, fitting, {
     mode: "vega-lite", renderer: "svg", actions: false, config: config(above ? ABOVE : {}),
-    tooltip: { theme: dark() ? "dark" : "light" },
+    tooltip: { theme: dark() ? "dark" : "light", formatTooltip: tooltip },
+    // Expressions are interpreted: no policy for the page need allow `eval`.
+    ast: true,
   });
   views.set(panel.id, made);
+  if (!place.querySelector(".role-mark path")) throw new Error("no mark was drawn");
+}
+
+// Names as a list in Vega's expressions, each behind a letter that these take off again: Vega's
+// compiler looks texts up in objects too.
+const list = (names) =>
+  JSON.stringify((names ?? []).map((name) => `-${name}`)).replace(/[\u2028\u2029]/g, " ");
+
+const escaped = (text) => String(text).replace(/[&<>"]/g, (found) => `&#${found.charCodeAt(0)};`);
+
+function tooltip({ title, rows }) {
+  const cells = rows.map(([label, text]) =>
+    `<tr><td class="key">${escaped(label)}</td><td class="value">${escaped(text)}</td></tr>`);
+  return `<h2>${escaped(title)}</h2><table>${cells.join("")}</table>`;
 }
 
 // The days chosen as far as there are any, the same for all charts of a sheet.

@@ -47,9 +47,9 @@ def draw(
     """Draws the page from a database with the dataset's views."""
     sheets = tuple(sheets)
     packed = gzip.compress(_json(everything(database, sheets)).encode(), 9, mtime=0)
-    template = Template((_PAGE / "page.html").read_text())
+    template = Template((_PAGE / "page.html").read_text("utf-8"))
     return template.substitute(
-        style=(_PAGE / "page.css").read_text(),
+        style=(_PAGE / "page.css").read_text("utf-8"),
         # `</script` in a text would end the element.
         description=_json(_description(sheets, about)).replace("<", "\\u003c"),
         data=base64.b64encode(packed).decode(),
@@ -63,7 +63,7 @@ def _json(value: Any) -> str:
 
 
 def _script() -> str:
-    parts = "\n".join((_PAGE / f"{name}.js").read_text() for name in _SCRIPTS)
+    parts = "\n".join((_PAGE / f"{name}.js").read_text("utf-8") for name in _SCRIPTS)
     return f'"use strict";\n(() => {{\n{parts}}})();'
 
 

@@ -4,6 +4,8 @@ const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const fixed = (digits) => new Intl.NumberFormat("en", {
   minimumFractionDigits: digits, maximumFractionDigits: digits });
+// Orders 10 comes after Orders 9, and Banana after apple.
+const collator = new Intl.Collator("en", { numeric: true });
 const two = fixed(2), one = fixed(1);
 const iso = (ms) => new Date(ms).toISOString();
 const dayText = (day) => iso(day * DAY).slice(0, 10);

@@ -102,6 +102,7 @@ HEALTH = Sheet(
                 Measure("Age", "age_hours", Aggregation.MAX, Unit.HOURS),
                 Measure("Newest day", "newest_day", Aggregation.MIN, Unit.DAY),
                 Measure("Days exported", "days_exported"),
+                Measure("Final", "days_final"),
                 Measure("Missing", "days_missing", bad=True),
                 Measure("Failed", "days_failed", bad=True),
                 Measure("Kept", "days_kept", bad=True),

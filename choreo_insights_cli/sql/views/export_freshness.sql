@@ -24,10 +24,12 @@
 --   of any table of the environment.
 -- days_unconfirmed: Days that were closed although the source kept giving less than is stored.
 -- dataset_ends: The dataset's last day, where the service has ended (parameter Frozen); else null.
+-- days_final: Days that no run queries again.
 WITH days AS (
   SELECT
     d.day, d.organization, d.environment, d.environment_id, d.table_name, d.is_list, d.covers,
     d.last_success, d.data_until, d.last_try, d.last_status, d.rows_written, d.last_error, d.state,
+    d.final,
     coalesce(d.state, '') <> 'missing' AS is_there,
     coalesce(e.listed_now, true) AS listed_now
   FROM export_days AS d
@@ -60,6 +62,7 @@ places AS (
     count_if(last_status = 'failed') AS days_failed,
     count_if(state = 'kept') AS days_kept,
     count_if(state = 'unconfirmed') AS days_unconfirmed,
+    count_if(is_there AND final) AS days_final,
     CASE WHEN count(rows_written) = count_if(is_there) THEN sum(rows_written) END AS rows_written,
     max_by(last_error, CASE WHEN last_status = 'failed' THEN day END) AS last_error
   FROM days
@@ -69,7 +72,7 @@ spans AS (
   SELECT
     organization, environment, environment_id, table_name, newest_day, data_until, last_success,
     last_try, last_status, first_day, days_exported, days_failed, rows_written, last_error,
-    days_kept, days_unconfirmed, listed_now, is_list,
+    days_kept, days_unconfirmed, days_final, listed_now, is_list,
     last_try >= newest_try - INTERVAL '2' DAY AS exported_now,
     CASE
       WHEN covers = 'month' THEN date_diff('month', first_day, date_trunc('month', last_day)) + 1
@@ -107,5 +110,6 @@ SELECT
   days_kept,
   days_unconfirmed,
   exported_now,
-  CASE WHEN '${Frozen}' = 'true' THEN max(newest_day) OVER () END AS dataset_ends
+  CASE WHEN '${Frozen}' = 'true' THEN max(newest_day) OVER () END AS dataset_ends,
+  days_final
 FROM spans

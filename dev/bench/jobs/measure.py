@@ -32,7 +32,7 @@ def _forget_peak() -> int:
     if not _STATUS.exists():
         return _peak()
     # `5` resets the peak to what is held now: see proc(5), clear_refs.
-    Path("/proc/self/clear_refs").write_text("5")
+    Path("/proc/self/clear_refs").write_text("5", "utf-8")
     return _status("VmRSS")
 
 
@@ -45,5 +45,5 @@ def _peak() -> int:
 
 
 def _status(name: str) -> int:
-    lines = _STATUS.read_text().splitlines()
+    lines = _STATUS.read_text("utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))

@@ -46,7 +46,7 @@ def test_values_are_checked() -> None:
 
 def described_while_reading(program: str) -> bool:
     ended = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True,
         env={"PYTHONPATH": str(LIBRARY.parent)},
     )  # fmt: skip
     return ended.stdout.strip() == "True"

@@ -87,10 +87,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 def test_a_release_is_kept_once_its_changes_are_under_its_version(place: Place):
     this = version(ROOT)
-    place.log.write_text(f"## [Unreleased]\n\n- More.\n\n## [{this}] - 2026-01-01\n\n- All.\n")
+    place.log.write_text(
+        f"## [Unreleased]\n\n- More.\n\n## [{this}] - 2026-01-01\n\n- All.\n", "utf-8"
+    )
     assert release.main() == 1
     assert not place.file.exists()
-    place.log.write_text(f"## [Unreleased]\n\n## [{this}] - 2026-01-01\n\n- More.\n")
+    place.log.write_text(f"## [Unreleased]\n\n## [{this}] - 2026-01-01\n\n- More.\n", "utf-8")
     assert release.main() == 0
     assert last() == current()
 
@@ -98,6 +100,6 @@ def test_a_release_is_kept_once_its_changes_are_under_its_version(place: Place):
 def test_a_version_that_the_change_log_has_not_is_refused(
     place: Place, capsys: pytest.CaptureFixture[str]
 ):
-    place.log.write_text("## [Unreleased]\n\n## [0.0.1] - 2026-01-01\n\n- All.\n")
+    place.log.write_text("## [Unreleased]\n\n## [0.0.1] - 2026-01-01\n\n- All.\n", "utf-8")
     assert release.main() == 1
     assert f"a heading [{version(ROOT)}]" in capsys.readouterr().err

@@ -65,12 +65,12 @@ class Deployed:
             input=json.dumps(events),
             env=self.env,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         self.log = done.stdout + done.stderr
         assert done.returncode == 0, self.log
-        answers: list[dict[str, Any]] = json.loads(self._replies.read_text())
+        answers: list[dict[str, Any]] = json.loads(self._replies.read_text("utf-8"))
         return answers
 
 
@@ -166,7 +166,7 @@ def test_a_defect_leaves_the_others_alone_and_shows_nothing(stack: Stack) -> Non
 
 @pytest.mark.parametrize("path", EVENTS, ids=lambda path: path.stem)
 def test_the_example_events_are_taken(path: Path) -> None:
-    event = json.loads(path.read_text())
+    event = json.loads(path.read_text("utf-8"))
     request = Request.read(event)
     assert (request.action, request.organization) == (event["action"], event.get("organization"))
 

@@ -20,7 +20,7 @@ from choreo_insights_cli.template import Template
 from tests.fakes.asl import FailedError, Interpreter, after, chosen
 
 ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "statemachines" / "backfill.asl.json").read_text()
+TEXT = (ROOT / "statemachines" / "backfill.asl.json").read_text("utf-8")
 DEFINITION: dict[str, Any] = json.loads(TEXT)
 STATES: dict[str, Any] = DEFINITION["States"]
 PARTS: dict[str, Any] = STATES["Parts"]
@@ -302,7 +302,7 @@ def test_it_waits_for_as_long_as_the_function_may_run() -> None:
 
 def test_the_template_fills_in_what_it_leaves_open() -> None:
     properties = TEMPLATE.resources["Backfill"]["Properties"]
-    assert (ROOT / properties["DefinitionUri"]).read_text() == TEXT
+    assert (ROOT / properties["DefinitionUri"]).read_text("utf-8") == TEXT
     assert properties["DefinitionSubstitutions"].keys() == {"ExportFunction", "Partition"}
     for name in properties["DefinitionSubstitutions"]:
         assert f"${{{name}}}" in TEXT

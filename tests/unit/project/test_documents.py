@@ -46,7 +46,9 @@ def test_a_target_that_is_named_is_there(page: str, words: list[str]) -> None:
     for word in words:
         if "=" in word:
             name = word.partition("=")[0]
-            code = MAKEFILES + "".join(p.read_text() for p in (ROOT / "dev/local").glob("*.py"))
+            code = MAKEFILES + "".join(
+                p.read_text("utf-8") for p in (ROOT / "dev/local").glob("*.py")
+            )
             assert re.search(rf"\b{name}\b", code), f"{page}: {name}"
 
 
@@ -98,7 +100,7 @@ def test_no_file_holds_a_conflict() -> None:
     """What a merge leaves in a page or a template fails no other check."""
     names = subprocess.run(
         ["git", "ls-files", "*.md", "*.sql", "*.js", "*.css", "*.mk", "*.toml", "*.graphql"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
     ).stdout.split()  # fmt: skip
     marked = re.compile(r"^(<{7}|>{7}) ", re.M)
     assert [name for name in names if marked.search((ROOT / name).read_text("utf-8"))] == []

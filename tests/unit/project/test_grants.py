@@ -38,7 +38,7 @@ def test_a_statement_speaks_of_one_kind_of_resource() -> None:
 
 
 def test_the_review_counts_the_rights() -> None:
-    review = (Path(__file__).parents[3] / "docs/security-review.md").read_text()
+    review = (Path(__file__).parents[3] / "docs/security-review.md").read_text("utf-8")
     assert f"| {len(ASKED_FOR)} of {len(ASKED_FOR + LISTED)} rights |" in review
     assert f"| {len(LISTED)} of {len(ASKED_FOR + LISTED)} |" in review
     needed = people.permissions()

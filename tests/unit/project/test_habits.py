@@ -10,7 +10,9 @@ import yaml
 
 from choreo_insights_cli.paths import ROOT
 
-MAKEFILES = "".join(p.read_text() for p in (ROOT / "Makefile", *(ROOT / "dev/make").glob("*.mk")))
+MAKEFILES = "".join(
+    p.read_text("utf-8") for p in (ROOT / "Makefile", *(ROOT / "dev/make").glob("*.mk"))
+)
 FORM = ".github/ISSUE_TEMPLATE/service-answer.yml"
 
 
@@ -56,7 +58,7 @@ def test_the_issue_form_asks_for_what_is_needed_and_warns() -> None:
 def test_files_are_as_the_editors_are_told() -> None:
     listed = subprocess.run(
         ["git", "grep", "-I", "--name-only", "-z", ""],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
     )  # fmt: skip
     names = listed.stdout.split("\0")[:-1]
     assert "README.md" in names

@@ -15,7 +15,7 @@ REQUIREMENT = re.compile(
 
 def requirements(lock: Path) -> list[str]:
     """The lock's requirements, each in one line."""
-    text = re.sub(r"\s*\\\n\s*", " ", lock.read_text())
+    text = re.sub(r"\s*\\\n\s*", " ", lock.read_text("utf-8"))
     lines = (line.partition(" #")[0].strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 
@@ -39,7 +39,7 @@ def test_each_line_has_a_version_and_hashes(lock: Path) -> None:
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.parent.name + "/" + lock.name)
 def test_no_line_says_where_from(lock: Path) -> None:
     """An index, a link or a file would be taken in place of what the hashes were made of."""
-    text = lock.read_text()
+    text = lock.read_text("utf-8")
     assert not re.search(r"index-url|find-links|trusted-host|://|^-e | @ ", text, re.MULTILINE)
 
 
@@ -49,7 +49,7 @@ def test_what_was_asked_for_is_in_the_lock(lock: Path) -> None:
         return re.sub(r"[-_.]+", "-", re.split(r"[\[=<>~!; ]", name)[0]).lower()
 
     locked = {plain(line) for line in requirements(lock)}
-    asked = lock.with_suffix(".in").read_text().splitlines()
+    asked = lock.with_suffix(".in").read_text("utf-8").splitlines()
     names = {plain(line) for line in asked if line and not line.startswith(("#", "-"))}
     assert names <= locked
 
@@ -57,7 +57,7 @@ def test_what_was_asked_for_is_in_the_lock(lock: Path) -> None:
 @pytest.mark.parametrize("recipe", ["dev/make/venvs.mk", "layers/insights/Makefile"])
 def test_nothing_is_installed_without_its_hashes(recipe: str) -> None:
     """`pip compile` alone may look at what has none: it writes them."""
-    text = re.sub(r"\\\n\s*", " ", (ROOT / recipe).read_text())
+    text = re.sub(r"\\\n\s*", " ", (ROOT / recipe).read_text("utf-8"))
     for line in text.splitlines():
         if re.search(r"pip (install|sync)", line):
             assert "--require-hashes" in line or "$(ONLY)" in line, line

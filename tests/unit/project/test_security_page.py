@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / ".github/SECURITY.md").read_text()
+PAGE = (ROOT / ".github/SECURITY.md").read_text("utf-8")
 
 
 def test_its_commands_exist() -> None:
     recipes = "".join(
-        path.read_text() for path in (ROOT / "Makefile", *(ROOT / "dev/make").glob("*.mk"))
+        path.read_text("utf-8") for path in (ROOT / "Makefile", *(ROOT / "dev/make").glob("*.mk"))
     )
     named = set(re.findall(r"`make ([a-z-]+)", PAGE))
     assert named >= {"secret", "token", "export", "status"}

@@ -18,13 +18,13 @@ def test_it():
 
 def test_the_last_collection_has_nothing_to_do(tmp_path: Path) -> None:
     """While it lasts, execnet may send a worker SIGINT: tests signal child processes only."""
-    (tmp_path / "test_it.py").write_text(LEAVES_MUCH)
+    (tmp_path / "test_it.py").write_text(LEAVES_MUCH, "utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-c", os.devnull, "."],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stdout

@@ -1,6 +1,7 @@
 """What a run did: the function's reply, and what its metrics count."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -56,6 +57,8 @@ class Report:
     waiting: bool = False
     # The execution of the state machine that goes on with what remains.
     catch_up: str | None = None
+    # How much was exported of each organisation that the run was for.
+    exported_of: Counter[str] = field(default_factory=Counter)
     _size: int = 0
 
     def counts(self) -> dict[str, int]:
@@ -63,11 +66,21 @@ class Report:
 
     def reply(self) -> dict[str, Any]:
         more = {"waiting": self.waiting, "catch_up": self.catch_up}
-        return {**self.counts(), **more, "failures": self.failures}
+        organizations = {
+            organization: {"exported": self.exported_of[organization]}
+            for organization in sorted(self.exported_of.keys())
+        }
+        return {
+            **self.counts(),
+            **more,
+            "organizations": organizations,
+            "failures": self.failures,
+        }
 
-    def count_export(self, rows: int, size: int) -> None:
+    def count_export(self, organization: str, rows: int, size: int) -> None:
         """Counts a partition that was written."""
         self.exported += 1
+        self.exported_of[organization] += 1
         self.rows += rows
         self.bytes += size
 
@@ -89,6 +102,8 @@ class Report:
             "day": day.isoformat(),
             "reason": reason or str(error),
         }
+        if organization:
+            self.exported_of[organization] += 0
         self._size += len(json.dumps(failure))
         if self._size <= _MOST_FAILURES:
             self.failures.append(failure)

@@ -462,7 +462,7 @@ class Export:
         if result.dropped:
             log.info("%s: %s rows of other days were left out", partition.key, result.dropped)
         if written.verdict == "exported":
-            self.report.count_export(written.rows or 0, written.size or 0)
+            self.report.count_export(partition.organization, written.rows or 0, written.size or 0)
             if partition.table.daily and not partition.table.monthly:
                 self._touched[PlaceDay.of(partition)] = None
         else:

@@ -40,7 +40,7 @@ from tests.unit.choreo_insights.memory import MemoryDataset
 from tests.unit.choreo_insights.test_config import EXPORT
 from tests.unit.functions.test_export import ROOT
 
-DEFINITION = json.loads((ROOT / "statemachines" / "backfill.asl.json").read_text())
+DEFINITION = json.loads((ROOT / "statemachines" / "backfill.asl.json").read_text("utf-8"))
 FUNCTION = Template(ROOT / "template.yaml").resources["ExportFunction"]["Properties"]
 CATALOGUE = load()
 # 25 tables x 240 days x 2 environments are 12,000 partitions.
@@ -297,7 +297,7 @@ class MadeUpExport:
             )
         else:
             self.stack.bucket.write(partition)
-            self._report.count_export(1, 1)
+            self._report.count_export("acme", 1, 1)
 
     def check(self) -> None:
         """Nothing."""

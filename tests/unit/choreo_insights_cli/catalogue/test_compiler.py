@@ -354,7 +354,7 @@ def test_a_file_name_that_is_no_tables_is_refused(name: str):
 def test_two_documents_for_one_table_are_refused(tmp_path: Path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "traffic.graphql").write_text(OVER_TIME)
+        (tmp_path / folder / "traffic.graphql").write_text(OVER_TIME, "utf-8")
     says = r"traffic\.graphql:1: there is a table or view 'traffic' already: rename it"
     with pytest.raises(DocumentError, match=rf"/b/{says}"):
         compile_folder(tmp_path, SCHEMA)
@@ -364,7 +364,7 @@ def test_two_documents_for_one_table_are_refused(tmp_path: Path):
 
 def test_two_names_that_one_resource_would_have_are_refused(tmp_path: Path):
     for name in ("traffic1", "traffic_1"):
-        (tmp_path / f"{name}.graphql").write_text(OVER_TIME)
+        (tmp_path / f"{name}.graphql").write_text(OVER_TIME, "utf-8")
     says = r"traffic_1\.graphql:1: the table 'traffic1' differs by underscores alone: rename"
     with pytest.raises(DocumentError, match=says):
         compile_folder(tmp_path, SCHEMA)
@@ -391,7 +391,7 @@ def test_what_is_no_document_is_refused(tmp_path: Path, name: str, body: bytes |
 
 
 def test_other_files_in_the_folder_and_a_byte_order_mark_are_let_be(tmp_path: Path):
-    (tmp_path / "notes.md").write_text("Ours.")
+    (tmp_path / "notes.md").write_text("Ours.", "utf-8")
     (tmp_path / "probe.graphql").write_text(OVER_TIME, "utf-8-sig")
     (table,) = compile_folder(tmp_path, SCHEMA)
     assert table.description == compiled(OVER_TIME).description

@@ -39,8 +39,8 @@ query automation_execution_trend($time: TimeFilter!, $data: DataFilter!) {
 @pytest.fixture
 def custom(tmp_path: Path) -> Path:
     their = build_schema(schema_text() + AUTOMATION)
-    (tmp_path / "schema.graphql").write_text(reduced(their))
-    (tmp_path / "automation_execution_trend.graphql").write_text(DOCUMENT)
+    (tmp_path / "schema.graphql").write_text(reduced(their), "utf-8")
+    (tmp_path / "automation_execution_trend.graphql").write_text(DOCUMENT, "utf-8")
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def test_an_automation_query_is_a_table(custom: Path):
 
 
 def test_the_schema_has_what_documents_can_use_and_no_more(custom: Path):
-    text = (custom / "schema.graphql").read_text()
+    text = (custom / "schema.graphql").read_text("utf-8")
     assert "forget" not in text
     assert "componentIDs" in text
     assert "timeSpan: String! @instant" in text
@@ -74,6 +74,6 @@ def test_without_the_file_the_published_schema_is_meant(tmp_path: Path):
 
 @pytest.mark.parametrize("text", ["type Query {", "type Query { a: Nothing }"])
 def test_what_is_no_schema_is_refused(tmp_path: Path, text: str):
-    (tmp_path / "schema.graphql").write_text(text)
+    (tmp_path / "schema.graphql").write_text(text, "utf-8")
     with pytest.raises(DocumentError, match=r"schema.graphql.*: it is not a schema"):
         for_own_documents(tmp_path)

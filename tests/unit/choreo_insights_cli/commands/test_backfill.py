@@ -67,8 +67,11 @@ class TestWish:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"organizations": ("hooli",)}, "--org hooli is not exported. Those are: acme, globex"),
-            ({"tables": ("weather",)}, "--tables: .*'weather' is no table"),
+            (
+                {"organizations": ("hooli",)},
+                "--org hooli: no such organisation. The stack exports acme, globex",
+            ),
+            ({"tables": ("weather",)}, "--tables weather: no such table"),
         ],
     )
     def test_what_there_is_not_is_refused(self, changes: dict[str, Any], says: str) -> None:
@@ -149,6 +152,28 @@ class TestMachine:
         with pytest.raises(CommandError, match="Name one") as refused:
             machine.running()
         assert all(name in str(refused.value) for name in names)
+
+    def test_the_last_one_is_meant_where_none_is_named(
+        self, machine: Machine, states: fake.FakeStates
+    ) -> None:
+        with pytest.raises(CommandError, match="No backfill was started so far"):
+            machine.last()
+        first = machine.start(made())
+        states.runs[first.name].end("SUCCEEDED", "FAILED", error=PARTS_FAILED)
+        assert machine.last().name == first.name
+        second = machine.start(made(again=True))
+        assert machine.last().name == second.name
+        assert {each.name for each in machine.newest()} == {first.name, second.name}
+
+    def test_a_resumed_one_starts_its_bar_where_it_stood(
+        self, machine: Machine, states: fake.FakeStates
+    ) -> None:
+        started = machine.start(made())
+        states.runs[started.name].end("SUCCEEDED", "SUCCEEDED")
+        console = Console(file=io.StringIO(), width=80)
+        screen.follow(machine, started, console, sleep=lambda _: None, already=5)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        assert "7 of 7 parts done" in shown
 
     def test_counts_its_parts(self, machine: Machine, states: fake.FakeStates) -> None:
         started = machine.start(made())

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -102,11 +102,12 @@ def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
         (("backfill", "--attach", "--from", "2026-01-01"), "--attach: give one of these"),
         (("dashboard", "--days", "0"), "--days"),
         (("dashboard", "--days", "a week"), "--days"),
+        (("dashboard", "--days", "999999"), "--days"),
         (("query",), "Give a query"),
         (("query", "SELECT 1", "--saved", "busiest_apis"), "not both"),
-        (("query", "--saved", "nothing"), "is none of: alerts_of_the_week"),
+        (("query", "--saved", "nothing"), "no such saved query. There are alerts_of_the_week"),
         (("query", "SELECT 1", "--csv", "--json"), "exclude each other"),
-        (("tables", "nothing"), "There is no table nothing"),
+        (("tables", "nothing"), "nothing: no such table or view"),
         (("logs", "--since", "yesterday"), "is no time, as in 30m"),
         (("secret",), "Missing argument 'HANDLE'"),
     ],
@@ -181,7 +182,7 @@ def test_the_exit_code_tells_how_it_ended(
 )
 def test_a_target_of_make_is_a_thin_caller(call: str, given: list[str]) -> None:
     command = ["make", "-s", "INSIGHTS=printf '%s\\n'", "DEV=", *shlex.split(call)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split("\n")[:-1] == given
 
 
@@ -289,9 +290,80 @@ def test_an_export_for_a_reader() -> None:
     }
     head, first, second, last = export.lines(reply)
     assert head.startswith("exported 1,200, settled 0, failed 4, remaining 2")
-    assert first == "apis acme Production 2026-01-03 and 2 more: HTTP 503"
-    assert second == "apis 2026-01-03: no secret"
+    assert first == ("acme Production: apis failed for 3 days, 2026-01-01 to 2026-01-03: HTTP 503")
+    assert second == "apis failed for 2026-01-03: no secret"
     assert last == "What remains is exported by the next runs of the schedule."
+
+
+def test_an_organisation_of_which_nothing_came_is_named_with_the_reason() -> None:
+    report = Report()
+    day = date(2026, 1, 3)
+    for table in ("environments", "apis", "latency", "errors_details"):
+        report.count_failure(table, "lotus", None, day, PersonMustAct("403: not subscribed"))
+    report.exported_of["acme"] = report.exported = 7
+
+    assert [*export.lines(report.reply())][1:] == ["lotus: nothing exported (403: not subscribed)"]
+    assert export.failed(report.reply()) == (
+        "Nothing was exported of lotus. Everything else is exported."
+    )
+
+
+def test_failures_that_differ_in_their_quarantined_file_are_one_line() -> None:
+    report = Report(exported=1)
+    report.exported_of["acme"] = 1
+    for number in (1, 2, 3):
+        reason = f"no such field. The response is kept under quarantine/apis/day={number}/a.json"
+        error = PersonMustAct("no such field")
+        report.count_failure("apis", "acme", "Production", date(2026, 1, number), error, reason)
+
+    (line,) = [*export.lines(report.reply())][1:]
+
+    assert line == (
+        "acme Production: apis failed for 3 days, 2026-01-01 to 2026-01-03: no such field."
+        " The response is kept under quarantine/apis/day=1/a.json and 2 more"
+    )
+    assert export.failed(report.reply()) == (
+        "acme Production: apis failed for 3 days, 2026-01-01 to 2026-01-03."
+        " Everything else is exported."
+    )
+
+
+@pytest.mark.parametrize(
+    ("chosen", "says"),
+    [
+        ({"tables": ("latenci",)}, r"--tables latenci: no such table. Did you mean latency\?"),
+        ({"organizations": ("nobody",)}, r"--org nobody: no such organisation. The stack exports"),
+        ({"organizations": ("acne",)}, r"Did you mean acme\?"),
+    ],
+)
+def test_a_name_that_there_is_not_is_refused_before_anything_runs(
+    chosen: dict[str, Any], says: str
+) -> None:
+    export.check({"tables": ["all"], "organizations": ["acme"]}, {"Organizations": "acme, lotus"})
+    with pytest.raises(WrongUsage, match=says):
+        export.check(chosen, {"Organizations": "acme, lotus"})
+
+
+def test_a_command_that_there_is_not_is_refused_with_the_nearest(ran: Ran) -> None:
+    code, out, error = ran("stauts")
+    assert (code, out) == (2, "")
+    assert "No such command 'stauts'. Did you mean status?" in error
+    assert "The commands are " in ran("xyz")[2]
+
+
+def test_an_unexpected_error_is_a_sentence_and_debug_says_where(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("eyJhbGciOiJIUzI1NiJ9.secret.token")
+
+    monkeypatch.setattr(token, "call", fail)
+    code, out, error = ran("token")
+    assert (code, out) == (3, "")
+    assert error.startswith("insights failed unexpectedly: KeyError: ")
+    assert "--debug shows where." in error
+    assert "eyJ" not in error
+    assert "Traceback" in ran("token", "--debug")[2]
 
 
 @pytest.mark.parametrize(
@@ -323,7 +395,7 @@ def test_an_export_says_what_follows(more: dict[str, Any], says: list[str]) -> N
 )
 def test_csv_and_json_keep_every_value(rows: list[tuple[str | None, int | None]]) -> None:
     answer = QueryResult(["name", "count"], rows)
-    read_again = list(csv.reader(io.StringIO(query.as_csv_text(answer))))
+    read_again = list(csv.reader(io.StringIO(query.as_csv_text(answer, raw=True))))
     assert read_again[0] == ["name", "count"]
     assert read_again[1:] == [["" if v is None else str(v) for v in row] for row in rows]
     assert [tuple(r.values()) for r in json.loads(json.dumps(answer.records()))] == rows
@@ -345,6 +417,8 @@ def test_an_answer_on_a_terminal() -> None:
 def test_the_time_of_logs() -> None:
     assert logs.ago("90m") == timedelta(hours=1.5)
     assert logs.ago("2d") == timedelta(days=2)
+    with pytest.raises(WrongUsage, match="kept for 1827 days"):
+        logs.ago("999999d")
     for text in ("", "0h", "2", "2w", "h", "-1h"):
         with pytest.raises(WrongUsage, match="is no time"):
             logs.ago(text)
@@ -370,6 +444,32 @@ def test_a_log_line_for_a_reader() -> None:
     assert plain["level"] == "INFO"
 
 
+@pytest.mark.parametrize(
+    "logged",
+    [
+        (
+            '{"message": "failed", "level": "ERROR", "exception_name": "ValueError", "exception":'
+            '"Traceback (most recent call last):\\n  File a.py\\nValueError: no day",'
+            ' "stack_trace": {"frames": []}}'
+        ),
+        (
+            '{"errorType": "ValueError", "errorMessage": "no day", "stackTrace": ["File a.py"],'
+            ' "level": "ERROR"}'
+        ),
+        "[ERROR] ValueError: no day\nTraceback (most recent call last):\n  File a.py, line 1",
+        "Traceback (most recent call last):\n  File a.py, line 1\nValueError: no day\n",
+    ],
+)
+def test_an_exception_is_shown_by_its_own_line(logged: str) -> None:
+    entry = logs.parsed({"timestamp": 0, "message": logged})
+    assert entry
+    assert entry["level"] == "ERROR"
+    shown = logs.line(entry).plain
+    assert shown.endswith("ValueError: no day")
+    assert "a.py" not in shown
+    assert "\n" not in shown
+
+
 def test_the_tables_are_listed_with_their_columns(ran: Ran) -> None:
     code, out, _ = ran("tables")
     assert all(line.endswith(".") for line in out.splitlines())
@@ -380,6 +480,11 @@ def test_the_tables_are_listed_with_their_columns(ran: Ran) -> None:
     (found,) = json.loads(out)
     assert {column["name"]: column["type"] for column in found["columns"]}["api_id"] == "string"
     assert "\napi_id " in ran("tables", "latency")[1]
+    assert "\ntraffic_daily " in ran("tables")[1]
+    code, out, _ = ran("tables", "traffic_daily", "--json")
+    (found,) = json.loads(out)
+    assert {column["name"]: column["type"] for column in found["columns"]}["day"] == "date"
+    assert "Did you mean traffic_daily" in ran("tables", "trafic_daily")[2]
 
 
 def test_saved_queries_are_listed(ran: Ran) -> None:

@@ -142,7 +142,7 @@ def test_checks_that_no_run_makes_again_are_rewritten(place: Place):
 
 
 def test_no_such_table(place: Place):
-    with pytest.raises(WrongUsage, match="There is no table weather"):
+    with pytest.raises(WrongUsage, match="--tables weather: no such table"):
         place.migrate("weather")
 
 

@@ -85,11 +85,11 @@ def test_json_names_the_days_in_the_way(run: Any, tmp_path: Path, fake: FakeS3) 
 
 def test_prices_are_used_from_a_file_or_as_stored(run: Any, tmp_path: Path, fake: FakeS3) -> None:
     file = tmp_path / "prices.toml"
-    file.write_text(PRICES)
+    file.write_text(PRICES, "utf-8")
     arguments = ("--month", "2026-02", "--out", str(tmp_path))
     assert "amounts: 30.00 EUR" in run(*arguments, "--prices", str(file)).output
     bill = tmp_path / "reports/2026-02/acme/bill.csv"
-    with bill.open(newline="") as text:
+    with bill.open(encoding="utf-8", newline="") as text:
         assert next(csv.DictReader(text))["price"] == "30.00"
 
     # Without prices the earlier amounts do not stay beside the new figures.
@@ -104,8 +104,8 @@ def test_prices_are_used_from_a_file_or_as_stored(run: Any, tmp_path: Path, fake
 
 def test_prices_that_are_wrong_are_not_stored(run: Any, tmp_path: Path, fake: FakeS3) -> None:
     good, bad = tmp_path / "targets.toml", tmp_path / "prices.toml"
-    good.write_text("p95_ms = 300")
-    bad.write_text(PRICES.replace("EUR", "Euro"))
+    good.write_text("p95_ms = 300", "utf-8")
+    bad.write_text(PRICES.replace("EUR", "Euro"), "utf-8")
     done = run("--prices", str(bad), "--targets", str(good), "--store")
     assert "currency is 'Euro'" in str(done.exception)
     assert not [key for key in fake.objects if key.startswith("config/")]

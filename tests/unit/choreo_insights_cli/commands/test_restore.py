@@ -530,12 +530,12 @@ def test_wrong_usage(options: dict[str, Any], says: str):
 
 
 def test_no_such_table(place: Place):
-    with pytest.raises(WrongUsage, match="There is no table weather"):
+    with pytest.raises(WrongUsage, match="--tables weather: no such table"):
         place.restore(tables=("weather",))
 
 
 def test_old_versions_are_kept_as_long_as_the_template_says():
-    text = (ROOT / "template.yaml").read_text()
+    text = (ROOT / "template.yaml").read_text("utf-8")
     assert f"NoncurrentVersionExpiration: {{NoncurrentDays: {KEPT_DAYS}}}" in text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -23,9 +24,9 @@ from choreo_insights.dataset.parquet import encode
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.dataset.registry_merge import environments_of
 from choreo_insights_cli.commands.status import reading, show
-from choreo_insights_cli.commands.status.coverage import ExportSettings, TablePlace
+from choreo_insights_cli.commands.status.coverage import ExportSettings, Selection, TablePlace
 from choreo_insights_cli.commands.status.reading import gather, settings
-from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import catalogue
 from tests.unit.choreo_insights.memory import MemoryDataset
 from tests.unit.choreo_insights.older import runs_object
@@ -106,9 +107,21 @@ class Store(MemoryDataset):
         run.flush()
 
     def status(
-        self, given: ExportSettings, now: datetime = NOW, *, everything: bool = False
+        self,
+        given: ExportSettings,
+        now: datetime = NOW,
+        *,
+        everything: bool = False,
+        **selected: Any,
     ) -> reading.Status:
-        return gather("a-stack", given, cast("Dataset", self), now, everything=everything)
+        return gather(
+            "a-stack",
+            given,
+            cast("Dataset", self),
+            now,
+            everything=everything,
+            selection=Selection(**selected),
+        )
 
 
 def tried(partition: Partition, at: datetime, **changes: Any) -> Entry:
@@ -411,11 +424,13 @@ def test_old_checks_are_read_where_all_is_wanted(store: Store) -> None:
     assert "checks since 2025-03-08: 2 made, 2 mismatches" in every
 
 
-def text(status: reading.Status, *, everything: bool = False, terminal: bool = False) -> str:
+def text(
+    status: reading.Status, *, everything: bool = False, terminal: bool = False, width: int = 40
+) -> str:
     """What is printed."""
     output = io.StringIO()
     colours = "standard" if terminal else "auto"
-    console = Console(file=output, force_terminal=terminal, width=40, color_system=colours)
+    console = Console(file=output, force_terminal=terminal, width=width, color_system=colours)
     show.show(status, console, everything=everything)
     return output.getvalue()
 
@@ -432,12 +447,15 @@ def test_what_is_printed(store: Store) -> None:
 
     assert plain.splitlines()[2:] == [
         "table            oldest      newest      final  open  missing  failed   rows    age",
-        "error_summary    -           -               0     0        8       4      0      -",
-        "success_summary  2026-03-11  2026-03-11      0     1       11       0  1,234  0 min",
-        "together         2026-03-11  2026-03-11      0     1       19       4  1,234  0 min",
+        "error_summary    -           -               0     0        8       4      0  never",
+        "success_summary  2026-03-11  2026-03-11      0     1       11       0  1,234  never",
+        "together         2026-03-11  2026-03-11      0     1       19       4  1,234  never",
         "",
         "last errors",
         "5 h ago, error_summary acme Production 2026-03-11 and 3 more: [x] it's no",
+        "",
+        "Needs attention: 4 failed, 19 missing.",
+        "Next: insights logs --errors, or insights doctor --org acme",
     ]
     assert "Hall, Süd" in every
     assert len(every.splitlines()) == len(plain.splitlines()) + 4
@@ -479,6 +497,115 @@ def test_kept_and_unconfirmed_days_are_named(store: Store) -> None:
     heading = lines.index("kept, as Choreo gives less than is stored")
     assert lines[heading + 1] == f"2 h ago, {table} acme Production {kept.day}: {less}"
     assert "closed as unconfirmed, as Choreo never gave as much again" in lines
+
+
+def filled(store: Store, *organizations: str, at: datetime = NOW) -> ExportSettings:
+    """Everything of one table is there, and the settings for it."""
+    for organization in organizations:
+        store.list_environments(organization)
+        for day in days():
+            partitions = [
+                store.partition("success_summary", organization, each, day) for each in ENVIRONMENTS
+            ]
+            for partition in partitions:
+                store.write(partition, at=at)
+            store.tell(*partitions, at=at)
+    return chosen("success_summary", organizations=organizations)
+
+
+def last(status: reading.Status) -> str:
+    return text(status).splitlines()[-1]
+
+
+def test_one_organisation_does_not_hide_behind_another(store: Store) -> None:
+    filled(store, "lotus", at=NOW - timedelta(hours=3, minutes=25))
+    given = filled(store, "acme")
+
+    status = store.status(replace(given, organizations=("acme", "lotus")))
+
+    assert text(status).splitlines()[3].endswith("  3 h")
+    assert text(status).splitlines()[-2] == "Needs attention: lotus stale for 25 min."
+    assert not show.is_whole(status)
+    assert show.as_dict(status)["stale_seconds"] == {"lotus": 25 * 60}
+    frozen = replace(given, organizations=("acme", "lotus"), frozen=True)
+    assert show.is_whole(store.status(frozen))
+    assert last(store.status(given)) == "All is well: complete up to 0 min ago."
+
+
+def test_checks_reassure_only_where_all_is_there(store: Store) -> None:
+    given = filled(store, "acme")
+    checked(store, TODAY, "ok", "mismatch")
+    assert last(store.status(given)) == (
+        "Complete up to 0 min ago, but the checks found 1 mismatch."
+    )
+    checked(store, TODAY, "ok")
+    assert "1 made, no mismatch" in text(store.status(given))
+    partition = store.partition("success_summary", "acme", ENVIRONMENTS[0], TODAY)
+    store.tell(partition, status="failed", rows=None, error="no")
+    assert "no mismatch" not in text(store.status(given))
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+@pytest.mark.parametrize("everything", [False, True])
+def test_it_fits_the_terminal_and_cuts_no_name(store: Store, width: int, everything: bool) -> None:
+    name = "success_apis_usage_by_applications"
+    store.tell(store.partition(name, "acme", None, TODAY), status="failed", rows=None, error="no")
+    error = "a long story of what went wrong and why, " * 4
+    store.tell(
+        store.partition("success_summary", "acme", ENVIRONMENTS[1], TODAY),
+        status="failed", rows=None, error=error,
+    )  # fmt: skip
+    status = store.status(chosen(name, "success_summary"))
+
+    printed = re.sub(
+        "\x1b\\[[0-9;]*m", "", text(status, everything=everything, terminal=True, width=width)
+    )
+
+    assert max(map(len, printed.splitlines())) <= width
+    assert name in printed
+    assert "failed" in printed
+    assert "Hall, Süd" in printed
+    assert everything or ("oldest" in printed) == (width > 80)
+
+
+def test_a_day_is_complete_and_final_table_by_table(store: Store) -> None:
+    given = filled(store, "acme", at=datetime(2026, 3, 11, 0, 16, tzinfo=UTC))
+    early, late, today = (store.status(given, day=day) for day in (days()[0], days()[2], TODAY))
+
+    assert last(early) == "2026-03-08 is complete and final."
+    assert last(late) == (
+        "2026-03-10 is complete so far; it becomes final with the first run after"
+        " 2026-03-12 00:00 UTC."
+    )
+    assert show.is_whole(late)
+    table = [line.split() for line in text(late).splitlines()[2:5]]
+    assert table[0][:3] == ["table", "complete", "final"]
+    assert table[1][:3] == ["success_summary", "yes", "no"]
+    assert show.as_dict(early)["tables"][0]["final"] == 3
+    partition = store.partition("success_summary", "acme", ENVIRONMENTS[0], TODAY)
+    store.tell(partition, at=NOW, status="failed", rows=None, error="no")
+    today = store.status(given, day=TODAY)
+    assert "2026-03-11 needs attention: 1 failed." in text(today)
+    assert show.is_whole(store.status(given, day=days()[0]))
+
+
+def test_what_is_looked_for_alone_is_shown(store: Store) -> None:
+    given = filled(store, "acme", "lotus")
+    partition = store.partition("success_summary", "lotus", ENVIRONMENTS[1], TODAY)
+    store.tell(partition, status="failed", rows=None, error="no")
+
+    def seen(**selected: Any) -> set[tuple[str, str | None]]:
+        found = store.status(given, **selected).standings
+        return {(place.organization, place.environment) for place in found}
+
+    assert len(seen()) == 4
+    assert {organization for organization, _ in seen(organizations=("lotus",))} == {"lotus"}
+    assert {name for _, name in seen(environments=("Hall, Süd",))} == {"Hall, Süd"}
+    assert seen(states=("failed",)) == {("lotus", "Hall, Süd")}
+    assert seen(tables=("success_summary",)) == seen()
+    assert show.is_whole(store.status(given, organizations=("acme",)))
+    with pytest.raises(WrongUsage, match=r"no such environment. Did you mean Production"):
+        store.status(given, environments=("Producton",))
 
 
 def test_many_kinds_of_errors_are_cut_short(store: Store) -> None:

@@ -142,7 +142,7 @@ def test_an_estimate_needs_neither_aws_nor_a_terminal():
         "print([m for m in ('boto3', 'click', 'duckdb', 'rich') if m in sys.modules])"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
         env={"PYTHONPATH": f".:{ROOT / 'layers/insights'}"},
     )  # fmt: skip
     assert told.stdout.strip() == "[]"

@@ -226,7 +226,7 @@ def test_every_price_is_used_and_sourced():
 
 
 def test_the_readme_and_the_page_say_what_the_model_does():
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text("utf-8")
     one = bill(Inputs())
     (whole, after_free) = re.search(
         r"about \*\*(\d+) US dollars\s+a month\*\*.*?about (\d+) where", readme, re.DOTALL
@@ -236,5 +236,5 @@ def test_the_readme_and_the_page_say_what_the_model_does():
     assert int(hundred) == round(bill(Inputs(apis=100)).usd)
     (more,) = re.search(r"a further organisation adds\s+(?:about )?(\d+)", readme).groups()
     assert int(more) == round(bill(Inputs(organizations=2)).usd - one.usd)
-    page = (ROOT / "docs/scaling.md").read_text()
+    page = (ROOT / "docs/scaling.md").read_text("utf-8")
     assert f"**{one.usd:.2f} US dollars**, {one.usd_after_free:.2f} where" in page

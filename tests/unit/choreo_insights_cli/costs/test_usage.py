@@ -119,7 +119,7 @@ def test_glue_and_quicksight_have_what_is_counted():
     made = [
         resource["Type"]
         for name in ("generated/tables.yaml", "generated/views.yaml")
-        for resource in yaml.safe_load((ROOT / name).read_text())["Resources"].values()
+        for resource in yaml.safe_load((ROOT / name).read_text("utf-8"))["Resources"].values()
     ]
     assert made.count("AWS::Glue::Table") == len(CATALOGUE.tables) + VIEWS + OWN_TABLES
     sets = data_sets(SHEETS, all_views().values())

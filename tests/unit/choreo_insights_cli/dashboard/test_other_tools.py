@@ -24,7 +24,7 @@ def test_python_prints_what_the_page_shows(dataset: Dataset, code: str, output: 
         cwd=dataset.folder,
         env={"PATH": os.environ["PATH"], "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stderr

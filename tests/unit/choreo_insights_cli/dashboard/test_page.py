@@ -265,7 +265,7 @@ def test_the_health_sheet_tells_what_failed(opened: Browser) -> None:
     failed = rows["lotus", "top_platforms"]
     # Three environments over six days, and never a success.
     assert failed[0] is None
-    assert failed[4:6] == [18, 18]
+    assert failed[5:7] == [18, 18]
     first = text(opened, "#panel-freshness tbody tr")
     assert "top_platforms" in first
     assert opened.run("document.querySelectorAll('#panel-freshness td.bad').length") == 2
@@ -344,3 +344,62 @@ def test_the_file_needs_no_other(page: Path) -> None:
     assert " src=" not in written.split('<script type="application/json"')[0]
     assert "default-src 'none'" in written
     assert page.stat().st_size < 3_000_000
+
+
+def test_names_that_objects_inherit_are_drawn(
+    chromium: Browser, dataset: Dataset, tmp_path: Path
+) -> None:
+    """Any caller can choose a User-Agent, and any author the name of an API."""
+    names = ["constructor", "__proto__", "toString", "title", "labelExpr", "$names", '"]+alert(1)']
+    agents = "SELECT DISTINCT user_agent FROM top_user_agents ORDER BY 1"
+    apis = "SELECT DISTINCT id FROM registry_names ORDER BY 1"
+    with dataset.database.cursor() as database:
+        database.begin()
+        for sql, table, column, by in (
+            (agents, "top_user_agents", "user_agent", "user_agent"),
+            (apis, "registry_names", "name", "id"),
+        ):
+            found = [value for (value,) in database.execute(sql).fetchall()]
+            for value, name in zip(found, names, strict=False):
+                statement = f'UPDATE {table} SET "{column}" = ? WHERE "{by}" = ?'
+                database.execute(statement, [name, value])
+        page = tmp_path / "page.html"
+        page.write_text(draw(database, About("acme", NOW)), "utf-8")
+        database.rollback()
+    chromium.console.clear()
+    chromium.open(page)
+    for sheet in SHEETS:
+        show(chromium, sheet.id)
+        states = chromium.run(
+            f"[...document.querySelectorAll('#sheet-{sheet.id} article')].map((panel) =>"
+            " [panel.id, panel.dataset.state, panel.querySelector('.plot') !== null,"
+            " panel.querySelectorAll('.plot .role-mark path').length])"
+        )
+        assert [s for s in states if s[1] == "failed" or (s[2] and not s[3])] == [], (
+            chromium.console
+        )
+    show(chromium, "devices")
+    drawn_names = {row["x"] for row in drawn(chromium, "user_agents")["rows"]}
+    assert {"constructor", "__proto__"} <= drawn_names
+    labels = text(chromium, "#panel-user_agents .plot")
+    assert "__proto__" in labels
+    assert "constructor" in labels
+    assert chromium.console == []
+    assert chromium.run("window.dashboard.failures()") == 0
+
+
+def test_a_chart_that_fails_says_so_in_its_panel(opened: Browser) -> None:
+    opened.run("void (window.vegaEmbed = () => Promise.reject(new Error('no canvas')))")
+    show(opened, "latency")
+    opened.console.clear()
+    failed = opened.run(
+        "[...document.querySelectorAll('#sheet-latency article')]"
+        ".filter((panel) => panel.dataset.state === 'failed').map((panel) => panel.innerText)"
+    )
+    assert len(failed) == opened.run("window.dashboard.failures()") > 0
+    assert "This panel could not be drawn" in failed[0]
+    assert "no canvas" in failed[0]
+
+
+def test_the_page_needs_no_eval(page: Path) -> None:
+    assert "unsafe-eval" not in page.read_text("utf-8").split("<body>")[0]

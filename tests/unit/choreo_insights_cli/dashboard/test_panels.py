@@ -140,7 +140,7 @@ def test_colours_are_told_apart(eyes: str) -> None:
 
 
 def test_colours_are_seen_on_either_background() -> None:
-    light, dark = re.findall(r"--card: (#\w+)", (PAGE / "page.css").read_text())[:2]
+    light, dark = re.findall(r"--card: (#\w+)", (PAGE / "page.css").read_text("utf-8"))[:2]
     for colour in (*PALETTE, REST):
         assert sight.contrast(colour, light) > 2, colour
         assert sight.contrast(colour, dark) > 3, colour

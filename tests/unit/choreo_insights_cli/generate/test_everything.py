@@ -40,7 +40,7 @@ def copy(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     (folder / "layers/insights").mkdir(parents=True)
     (folder / "custom").mkdir()
-    (folder / "custom/hits_by_user_agent.graphql").write_text(OWN)
+    (folder / "custom/hits_by_user_agent.graphql").write_text(OWN, "utf-8")
     return folder
 
 
@@ -78,7 +78,7 @@ def test_what_is_shipped_does_not_change_with_it(files: dict[str, str]):
     # An update of the project brings new versions of these, and none of those in `custom`.
     for name, text in files.items():
         if "custom" not in name:
-            assert text == (ROOT / name).read_text(), name
+            assert text == (ROOT / name).read_text("utf-8"), name
 
 
 def test_nothing_comes_from_what_was_compiled_before(
@@ -99,7 +99,7 @@ def test_a_folder_without_the_program_has_the_shipped_documents(
 
 
 def test_a_folder_of_another_release_is_refused(project: Path):
-    (project / "pyproject.toml").write_text('[project]\nversion = "0.0.9"\n')
+    (project / "pyproject.toml").write_text('[project]\nversion = "0.0.9"\n', "utf-8")
     with pytest.raises(WrongUsage, match=r"is version 0\.0\.9 .*pipx install --force"):
         write(project, check=False)
     assert not (project / "generated").exists()
@@ -113,23 +113,25 @@ def test_without_documents_the_folder_has_its_page_and_no_table():
 
 def test_the_function_knows_both(files: dict[str, str], tmp_path: Path):
     (tmp_path / "catalogue.json").write_text(
-        files["layers/insights/choreo_insights/catalogue.json"]
+        files["layers/insights/choreo_insights/catalogue.json"], "utf-8"
     )
-    (tmp_path / "custom_catalogue.json").write_text(files["generated/custom_catalogue.json"])
+    (tmp_path / "custom_catalogue.json").write_text(
+        files["generated/custom_catalogue.json"], "utf-8"
+    )
     names = [table.name for table in load(tmp_path).tables]
     assert "hits_by_user_agent" in names
     assert "success_summary" in names
 
 
 def test_a_document_for_a_shipped_table_is_refused(project: Path):
-    (project / "custom/success_summary.graphql").write_text(OWN)
+    (project / "custom/success_summary.graphql").write_text(OWN, "utf-8")
     with pytest.raises(DocumentError, match=r"custom/success_summary.graphql:1: there is a table"):
         list(generated(project))
 
 
 def test_a_document_with_the_name_of_a_view_is_refused(project: Path):
     # Glue has one list of names for both.
-    (project / "custom/traffic_daily.graphql").write_text(OWN)
+    (project / "custom/traffic_daily.graphql").write_text(OWN, "utf-8")
     says = r"custom/traffic_daily.graphql:1: there is a table or view 'traffic_daily' already"
     with pytest.raises(DocumentError, match=says):
         list(generated(project))
@@ -137,7 +139,7 @@ def test_a_document_with_the_name_of_a_view_is_refused(project: Path):
 
 def test_another_way_must_give_the_same_rows(project: Path):
     other = project / "custom/hits_by_user_agent.top.graphql"
-    other.write_text(OWN.replace("hits: value", "value"))
+    other.write_text(OWN.replace("hits: value", "value"), "utf-8")
     with pytest.raises(DocumentError, match="it has columns that hits_by_user"):
         list(generated(project))
     other.rename(project / "custom/nothing.top.graphql")
@@ -148,13 +150,13 @@ def test_another_way_must_give_the_same_rows(project: Path):
 def test_a_catalogue_that_cannot_be_read_is_refused(tmp_path: Path):
     with pytest.raises(ConfigurationError, match=r"catalogue.json cannot be read.*make tables"):
         load(tmp_path)
-    (tmp_path / "catalogue.json").write_text('{"tables": [{"name": "x"}]}')
+    (tmp_path / "catalogue.json").write_text('{"tables": [{"name": "x"}]}', "utf-8")
     with pytest.raises(ConfigurationError, match=r"catalogue.json cannot be read.*make tables"):
         load(tmp_path)
 
 
 def test_glue_takes_what_is_written():
-    resources = yaml.safe_load((ROOT / "generated/tables.yaml").read_text())["Resources"]
+    resources = yaml.safe_load((ROOT / "generated/tables.yaml").read_text("utf-8"))["Resources"]
     for resource in resources.values():
         described = resource["Properties"]["TableInput"]
         names = [c["Name"] for c in described["StorageDescriptor"]["Columns"]]
@@ -171,7 +173,7 @@ def test_glue_takes_what_is_written():
 
 
 def test_the_registrys_tables_and_the_rules_have_no_partitions():
-    resources = yaml.safe_load((ROOT / "generated/tables.yaml").read_text())["Resources"]
+    resources = yaml.safe_load((ROOT / "generated/tables.yaml").read_text("utf-8"))["Resources"]
     tables = [resource["Properties"]["TableInput"] for resource in resources.values()]
     plain = {table["Name"] for table in tables if not table["PartitionKeys"]}
     assert plain == {"registry_environments", "registry_names", "access_rules"}

@@ -95,7 +95,7 @@ class Literal:
         """What a saved query gives."""
         text = (
             Path(__file__).parents[4] / "choreo_insights_cli/sql/queries" / f"{query}.sql"
-        ).read_text()
+        ).read_text("utf-8")
         result = self.connect(now).execute(translated(text, now))
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

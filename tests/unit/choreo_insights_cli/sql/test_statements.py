@@ -28,7 +28,7 @@ FROM usage GROUP BY day
 
 def views(folder: Path, **texts: str) -> list[statements.View]:
     for name, text in texts.items():
-        (folder / f"{name}.sql").write_text(text)
+        (folder / f"{name}.sql").write_text(text, "utf-8")
     return statements.views(folder, TABLES)
 
 
@@ -96,9 +96,9 @@ def test_views_cannot_read_each_other(tmp_path: Path):
 def test_a_saved_query_names_what_there_is(tmp_path: Path):
     (tmp_path / "views").mkdir()
     made = views(tmp_path / "views", busiest=GOOD)
-    (tmp_path / "ask.sql").write_text("-- How many?\nSELECT day, requests FROM busiest\n")
+    (tmp_path / "ask.sql").write_text("-- How many?\nSELECT day, requests FROM busiest\n", "utf-8")
     assert [query.title for query in statements.queries(tmp_path, TABLES, made)] == ["How many?"]
-    (tmp_path / "ask.sql").write_text("-- How many?\nSELECT hour FROM busiest\n")
+    (tmp_path / "ask.sql").write_text("-- How many?\nSELECT hour FROM busiest\n", "utf-8")
     with pytest.raises(DocumentError, match=r"ask\.sql: .*hour"):
         statements.queries(tmp_path, TABLES, made)
 

@@ -56,7 +56,7 @@ class Runs:
 
     def missing(self) -> list[tuple[Any, ...]]:
         """What the saved query tells."""
-        return self.rows(translated(WHAT_IS_MISSING.read_text(), self.place.now))
+        return self.rows(translated(WHAT_IS_MISSING.read_text("utf-8"), self.place.now))
 
 
 @pytest.fixture

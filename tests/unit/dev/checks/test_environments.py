@@ -33,19 +33,19 @@ class Checkout:
         self._folder = shared / name
         self.lock = self._folder / "dev/requirements/dev.txt"
         self.lock.parent.mkdir(parents=True)
-        self.lock.write_text("pytest==9.2.0\n")
-        (self.lock.parent / "uv.txt").write_text("uv==0.13.9\n")
+        self.lock.write_text("pytest==9.2.0\n", "utf-8")
+        (self.lock.parent / "uv.txt").write_text("uv==0.13.9\n", "utf-8")
         (self._folder / "dev/make").mkdir(parents=True)
         shutil.copy(ROOT / "dev/make/venvs.mk", self._folder / "dev/make")
         for program, text in (("python", PYTHON), ("fake-uv", UV)):
             path = shared / program
-            path.write_text(text)
+            path.write_text(text, "utf-8")
             path.chmod(0o755)
 
     def make(self, **environment: str) -> list[str]:
         """The environments that `make` installs."""
         log = self._shared / "installed"
-        log.write_text("")
+        log.write_text("", "utf-8")
         done = subprocess.run(
             ["make", "-f", "dev/make/venvs.mk", "VENVS=../venvs", "../venvs/dev/.done"],
             cwd=self._folder,
@@ -57,11 +57,11 @@ class Checkout:
                 **environment,
             },
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         assert (done.returncode != 0) == ("FAILS" in environment), done.stderr
-        return log.read_text().split()
+        return log.read_text("utf-8").split()
 
 
 def test_a_second_checkout_with_the_same_locks_installs_nothing(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_second_checkout_with_the_same_locks_installs_nothing(tmp_path: Path) 
 def test_a_changed_lock_is_installed_whatever_its_age(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path, "first")
     checkout.make()
-    checkout.lock.write_text("pytest==9.3.0\n")
+    checkout.lock.write_text("pytest==9.3.0\n", "utf-8")
     os.utime(checkout.lock, (0, 0))
     assert checkout.make() == ["dev"]
     assert checkout.make() == []
@@ -85,11 +85,11 @@ def test_a_changed_lock_is_installed_whatever_its_age(tmp_path: Path) -> None:
 def test_an_installation_that_failed_is_repeated(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path, "first")
     checkout.make()
-    installed = checkout.lock.read_text()
-    checkout.lock.write_text("pytest==9.3.0\n")
+    installed = checkout.lock.read_text("utf-8")
+    checkout.lock.write_text("pytest==9.3.0\n", "utf-8")
     assert checkout.make(FAILS="1") == ["dev"]
     # Half of the other lock is installed, so the earlier one is not either.
-    checkout.lock.write_text(installed)
+    checkout.lock.write_text(installed, "utf-8")
     assert checkout.make() == ["dev"]
 
 
@@ -100,7 +100,7 @@ def distribution(environment: Path, name: str, *files: str) -> None:
     info.mkdir(parents=True)
     (environment / "pyvenv.cfg").touch()
     rows = [*files, f"{info.name}/RECORD"]
-    (info / "RECORD").write_text("".join(f"{row},sha256=abc,12\n" for row in rows))
+    (info / "RECORD").write_text("".join(f"{row},sha256=abc,12\n" for row in rows), "utf-8")
 
 
 def test_two_distributions_that_install_the_same_file_are_found(

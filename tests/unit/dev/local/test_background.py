@@ -44,13 +44,13 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    return not stat.exists() or stat.read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
 def test_stop_ends_what_a_program_started_too(tmp_path: Path) -> None:
     started, log = run(tmp_path, PARENT_AND_CHILD)
-    wait_until_ready(started, lambda: log.read_text().endswith("\n"), "The parent", log)
-    child = int(log.read_text())
+    wait_until_ready(started, lambda: log.read_text("utf-8").endswith("\n"), "The parent", log)
+    child = int(log.read_text("utf-8"))
     assert started.alive
     assert is_running(child)
 
@@ -62,13 +62,13 @@ def test_stop_ends_what_a_program_started_too(tmp_path: Path) -> None:
 
 def test_stop_ends_the_children_of_a_program_that_is_gone(tmp_path: Path) -> None:
     started, log = run(tmp_path, PARENT_AND_CHILD)
-    wait_until_ready(started, lambda: log.read_text().endswith("\n"), "The parent", log)
+    wait_until_ready(started, lambda: log.read_text("utf-8").endswith("\n"), "The parent", log)
     os.kill(started.pid, signal.SIGKILL)
     until(lambda: not started.alive)
 
     started.stop()
 
-    until(lambda: not is_running(int(log.read_text())))
+    until(lambda: not is_running(int(log.read_text("utf-8"))))
 
 
 def test_stop_uses_force_where_asking_does_not_help(
@@ -76,7 +76,7 @@ def test_stop_uses_force_where_asking_does_not_help(
 ) -> None:
     monkeypatch.setattr("dev.local.background._STOP_SECONDS", 0.05)
     started, log = run(tmp_path, DEAF)
-    wait_until_ready(started, lambda: "deaf" in log.read_text(), "The deaf one", log)
+    wait_until_ready(started, lambda: "deaf" in log.read_text("utf-8"), "The deaf one", log)
 
     started.stop()
 
@@ -114,12 +114,12 @@ def test_the_environment_is_not_inherited(tmp_path: Path, monkeypatch: pytest.Mo
     started, log = run(tmp_path, "import os; print(sorted(os.environ), flush=True)")
     until(lambda: not started.alive)
 
-    assert "AWS_PROFILE" not in log.read_text()
-    assert "PROXY" not in log.read_text()
+    assert "AWS_PROFILE" not in log.read_text("utf-8")
+    assert "PROXY" not in log.read_text("utf-8")
 
 
 def test_the_end_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     assert tail(log) == "(empty)"
-    log.write_text("\n".join(map(str, range(50))))
+    log.write_text("\n".join(map(str, range(50))), "utf-8")
     assert tail(log, 3) == "47\n48\n49"

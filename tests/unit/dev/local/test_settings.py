@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import STACK_NAME
 from dev.local import choreo, up
 from dev.local.aws import LocalAws, free_port
@@ -93,6 +93,37 @@ def test_tables_that_there_are_not_are_refused_before_anything_is_deployed(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("ExportSinc=2026-01-01", r"no parameter ExportSinc. Did you mean ExportSince"),
+        ("Nonsense=1", r"no parameter Nonsense. Those are: Organizations, ExportSince"),
+        ("ExportSince=yesterday", r"ExportSince=yesterday is refused. ExportSince: a day as in"),
+        ("ExportSince=2026-02-31", r"ExportSince=2026-02-31 is refused. Day"),
+        ("SettleHours=abc", r"SettleHours: a number, 0 at the least, 8784 at the most"),
+        ("SettleHours=-1", r"SettleHours: a number, 0 at the least"),
+        ("Architecture=vax", r"Architecture: one of arm64, x86_64"),
+        ("ExportSchedule=hourly", r"ExportSchedule: as in rate"),
+        ("ScanLimitBytes=1", r"a number, 10000000 at the least. Nothing was deployed"),
+    ],
+)
+def test_a_parameter_that_the_template_refuses_is_refused_first(
+    given: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMETERS", given)
+    with pytest.raises(WrongUsage, match=says):
+        given_parameters()
+
+
+def test_a_second_deployment_keeps_what_the_first_was_given() -> None:
+    fresh = {"InsightsUrl": "http://127.0.0.1:1", "ExportSince": "2026-03-01", "Scope": "a"}
+    earlier = {**fresh, "ExportSince": "2026-01-01", "Tables": "apis"}
+    assert up.kept(fresh, earlier) == {**fresh, "ExportSince": "2026-01-01"}
+    other = {**earlier, "InsightsUrl": "https://api.example"}
+    assert up.kept(fresh, other) == fresh
+    assert up.kept(fresh, {}) == fresh
+
+
 def test_tables_that_there_are_may_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAMETERS", "Tables='apis, latency'")
     assert given_parameters() == {"Tables": "apis, latency"}
@@ -150,7 +181,7 @@ def test_the_file_for_the_shell(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     up.write_env(folder, LocalAws(GONE, 4566, iam=True))
 
-    lines = folder.env.read_text().splitlines()
+    lines = folder.env.read_text("utf-8").splitlines()
 
     assert all(line.startswith("export ") for line in lines)
     settings = dict(line.removeprefix("export ").split("=", 1) for line in lines)

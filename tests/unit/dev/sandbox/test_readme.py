@@ -26,13 +26,15 @@ def test_it_serves_and_takes_faults() -> None:
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/insights'}"},
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     ) as serving:
         assert serving.stdout
         url = serving.stdout.readline().strip()
         assert ADDRESS in add_fault
         typed = add_fault.replace(ADDRESS, url)
-        done = subprocess.run(["/bin/sh", "-c", typed], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            ["/bin/sh", "-c", typed], capture_output=True, encoding="utf-8", check=True
+        )
         serving.send_signal(signal.SIGTERM)
     assert serving.returncode == 0
     (rule,) = json.loads(done.stdout)

@@ -135,7 +135,7 @@ class TestOperator:
 def test_the_command_says_where_and_stops(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "dev.sandbox", "--port", "0", "--organizations", "solo,acme"]
     command += ["--apis", "3", "--set", "now=2026-03-01", "--set", "one_token=false"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as running:
         assert running.stdout
         url = running.stdout.readline().strip()
         secrets = requests.get(f"{url}/sandbox/secrets", timeout=30).json()

@@ -51,7 +51,7 @@ def doctor(sandbox: SandboxServer, http: Http, tmp_path: Path) -> Doctor:
 
     def ask(secret: Mapping[str, Any] | None = None, **options: Any) -> DoctorReport:
         file = tmp_path / "secret.json"
-        file.write_text(json.dumps({**sandbox.world.secret("acme"), **(secret or {})}))
+        file.write_text(json.dumps({**sandbox.world.secret("acme"), **(secret or {})}), "utf-8")
         wish = DoctorOptions(
             token_url=sandbox.token_url,
             insights_url=sandbox.insights_url,

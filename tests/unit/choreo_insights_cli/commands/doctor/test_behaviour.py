@@ -80,7 +80,7 @@ def test_a_record_makes_another_sandbox_that_behaves_alike(
     sandbox.settings.update(drawn(1))
     file = tmp_path / "record.json"
     save(doctor(probe=True), file)
-    sandbox.settings.update({**asdict(SandboxSettings()), **json.loads(file.read_text())})
+    sandbox.settings.update({**asdict(SandboxSettings()), **json.loads(file.read_text("utf-8"))})
     assert behaviour(doctor(probe=True)) == drawn(1)
 
 

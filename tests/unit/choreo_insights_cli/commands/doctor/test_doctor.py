@@ -196,7 +196,7 @@ def test_the_schema_is_written_for_own_documents(
     sandbox.settings.newer_fields = True
     report = doctor(schema=str(tmp_path / "schema.graphql"))
     assert checks(report)["schema"].status == "ok"
-    assert "displayName" in (tmp_path / "schema.graphql").read_text()
+    assert "displayName" in (tmp_path / "schema.graphql").read_text("utf-8")
     assert "getLatency" in str(for_own_documents(tmp_path).query_type.fields.keys())
     sandbox.settings.introspection = False
     assert checks(doctor(schema=str(tmp_path / "no.graphql")))["schema"].status == "failed"

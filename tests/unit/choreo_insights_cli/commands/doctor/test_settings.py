@@ -37,7 +37,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "synthetic", "AWS_SECRET_ACCESS_KEY": "synthetic"}
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "secret.json"
-    path.write_text(json.dumps(SECRET))
+    path.write_text(json.dumps(SECRET), "utf-8")
     return path
 
 
@@ -288,7 +288,7 @@ def test_a_file_is_asked_with_directly_and_the_cache_left_alone(
     deployed: Deployed, stack: Stack, http: Http, checks: Checks, tmp_path: Path
 ) -> None:
     file = tmp_path / "secret.json"
-    file.write_text(json.dumps(deployed.sandbox.world.secret("acme")))
+    file.write_text(json.dumps(deployed.sandbox.world.secret("acme")), "utf-8")
     report = diagnose(DoctorOptions(secret_file=str(file)), stack, never, http)
     assert report.exit_code == 0
     assert "stored nowhere" in checks(report)["token"].says

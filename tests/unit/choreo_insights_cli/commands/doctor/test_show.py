@@ -116,7 +116,7 @@ def test_the_command(sandbox: SandboxServer, works: bool) -> None:
         env=environment,
         cwd=Path(ROOT),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     report = json.loads(ended.stdout)

@@ -1,0 +1,177 @@
+"""All that the program writes to a terminal or a pipe, so that foreign text stays text.
+
+Names and cells come from whoever calls an API: a User-Agent may hold terminal sequences. Control
+characters are escaped here, nothing is read as markup, and a reader that goes away changes no exit
+code. No other module writes to stdout or stderr.
+"""
+
+import io
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any, TextIO
+
+import click
+from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+# C0, DEL and C1 controls, separators that some programs take for newlines, characters that change
+# the direction of what follows, and halves of surrogate pairs, which no encoding can write.
+_CONTROLS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+_SHORT = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
+
+
+def escaped(text: str, *, keep: str = "") -> str:
+    """The text with control characters visible, such as `\\x1b`; those in `keep` stay."""
+    return _CONTROLS.sub(lambda found: found[0] if found[0] in keep else _escape(found[0]), text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def line(text: str | Text = "", *, error: bool = False) -> None:
+    """Writes a line; it may hold newlines of its own. To the error output if `error`."""
+    if isinstance(text, Text):
+        console(error=error).print(text, soft_wrap=True)
+    else:
+        click.echo(escaped(text, keep="\n"), err=error)
+
+
+def raw(text: str) -> None:
+    """Writes the text as it is, without a newline: for a program that wants each byte."""
+    click.echo(text, nl=False)
+
+
+def as_json(value: Any, *, indent: int | None = 2) -> None:
+    """Writes JSON that every parser reads, and that a terminal only shows."""
+    click.echo(json_text(value, indent=indent))
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """JSON: NaN and infinity are null, and control characters are escaped."""
+    text = json.dumps(_finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    # Outside of ASCII these stand in strings alone, where JSON has an escape for each.
+    return _CONTROLS.sub(
+        lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", text
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
+
+
+class Console(RichConsole):
+    """Rich's console for text of strangers: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **settings)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Rich's segments with escaped text. Its own control codes are marked as such."""
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(escaped(segment.text, keep="\n"), segment.style)
+
+
+def console(*, error: bool = False, width: int | None = None) -> Console:
+    """A console on the output, or on the error output."""
+    return Console(stderr=error, width=width)
+
+
+def is_terminal() -> bool:
+    """Whether a person reads the output."""
+    return sys.stdout.isatty()
+
+
+class _Patient(io.RawIOBase):
+    """A descriptor whose reader may go away: what is written then goes nowhere.
+
+    `insights status | grep -q .` ends with the exit code of `status`.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._gone = False
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, data: Any, /) -> int:
+        if not self._gone:
+            try:
+                return os.write(self._descriptor, data)
+            except BrokenPipeError:
+                self._gone = True
+            except OSError:
+                # Raised once: Python would try again at its end, and complain.
+                self._gone = True
+                raise
+        return len(data)
+
+
+def prepare() -> None:
+    """Makes the standard streams safe to use: UTF-8, there, and patient with their readers.
+
+    A terminal keeps its encoding, and what that lacks is escaped.
+    """
+    # Lowest first: a file that is opened gets the lowest free descriptor.
+    if sys.stdin is None:
+        sys.stdin = _nowhere("r")
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _prepared(sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _prepared(sys.stderr)
+    reconfigure = getattr(sys.stdin, "reconfigure", None)
+    if reconfigure and not sys.stdin.isatty():
+        # The mark that some programs put before UTF-8 is not part of the text.
+        reconfigure(encoding="utf-8-sig")
+
+
+def _prepared(stream: TextIO | None) -> Any:
+    if stream is None:
+        return _nowhere("w")
+    encoding = stream.encoding if stream.isatty() else "utf-8"
+    with suppress(OSError, ValueError):
+        return io.TextIOWrapper(
+            io.BufferedWriter(_Patient(stream.fileno())),
+            encoding,
+            errors="backslashreplace",
+            line_buffering=stream.isatty() or stream is sys.__stderr__,
+        )
+    return stream
+
+
+def _nowhere(mode: str) -> Any:
+    return open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123 - a stream for good
+
+
+def finish() -> None:
+    """Writes out what is buffered. Raises OSError where that fails: a full disk, say."""
+    sys.stdout.flush()
