@@ -134,8 +134,8 @@ def parsed(event: Entry) -> dict[str, Any] | None:
     with suppress(ValueError):
         found = json.loads(text)
         if isinstance(found, dict):
-            # What a run counts has no message.
-            if "_aws" in found or "message" not in found:
+            # What a run counts has no message; Lambda's own errors have another name for it.
+            if "_aws" in found or not found.keys() & {"message", "errorMessage"}:
                 return None
             level = str(found.get("level", "INFO"))
             return {**found, "level": level, "timestamp": at, "message": found.get("message", "")}

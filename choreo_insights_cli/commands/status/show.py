@@ -1,7 +1,7 @@
 """The status for a reader and for a machine."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from rich.cells import cell_len
@@ -39,11 +39,7 @@ def verdict(status: Status) -> str:
         return f"{f'{day} needs' if day else 'Needs'} attention: {', '.join(needs)}."
     total = together(status.standings.values())
     if day:
-        final_at = day_end(day) + timedelta(hours=status.settings.settle_hours)
-        if not total.open:
-            return f"{day} is complete and final."
-        at = f"{final_at:%Y-%m-%d %H:%M} UTC"
-        return f"{day} is complete so far; it becomes final with the first run after {at}."
+        return _of_day(day, total, status.settings.settle_hours)
     if not status.standings:
         return "Nothing is there that is looked for."
     if status.ends:
@@ -54,6 +50,13 @@ def verdict(status: Status) -> str:
         found = _many(mismatches, "mismatch", "mismatches")
         return f"Complete {reaches}, but the checks found {found}."
     return f"All is well: complete {reaches}."
+
+
+def _of_day(day: date, total: Standing, settle_hours: float) -> str:
+    if not total.open:
+        return f"{day} is complete and final."
+    at = f"{day_end(day) + timedelta(hours=settle_hours):%Y-%m-%d %H:%M} UTC"
+    return f"{day} is complete so far; it becomes final with the first run after {at}."
 
 
 def _needs(status: Status) -> Iterator[str]:
