@@ -195,6 +195,7 @@ def made(
     `environments` are the names of those that are meant (None: all).
     """
     found = {}
+    projects = {own_id: name for name, own_id in place.config.projects.items()}
     for handle in place.config.organizations:
         if table.on_prem_key and "on_prem_key" not in place.sandbox.world.secret(handle):
             continue
@@ -208,7 +209,12 @@ def made(
             fitting = [d for d in days if not table.past_only or d < TODAY]
             for day in fitting if table.daily else [TODAY]:
                 key = f"insights/{table.name}/day={day}/{where}.parquet"
-                found[key] = place.expected(table.name, handle, name, day)
+                rows = place.expected(table.name, handle, name, day)
+                # The service knows a project by its id; its name is that of the parameter.
+                found[key] = [
+                    {**row, "project": projects[row["project_id"]]} if table.per_project else row
+                    for row in rows
+                ]
     return found
 
 
