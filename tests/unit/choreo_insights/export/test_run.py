@@ -210,11 +210,14 @@ def made(
             for day in fitting if table.daily else [TODAY]:
                 key = f"insights/{table.name}/day={day}/{where}.parquet"
                 rows = place.expected(table.name, handle, name, day)
-                # The service knows a project by its id; its name is that of the parameter.
-                found[key] = [
-                    {**row, "project": projects[row["project_id"]]} if table.per_project else row
-                    for row in rows
-                ]
+                if table.per_project:
+                    # The parameter names projects by their ids; no other is queried.
+                    rows = [
+                        {**row, "project": projects[row["project_id"]]}
+                        for row in rows
+                        if row["project_id"] in projects
+                    ]
+                found[key] = rows
     return found
 
 
