@@ -16,8 +16,9 @@ PAGES = sorted(
         *(ROOT / "dev/sandbox").glob("*.md"),
     ]
 )
-# A block of commands that starts with this line is not run by a test.
+# A block of commands that starts with one of these lines is not run by a test.
 NEEDS_AWS = "# needs AWS"
+NEEDS_INTERNET = "# needs the Internet"
 _BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.M | re.S)
 _INLINE = re.compile(r"`([^`]+)`", re.S)
 
@@ -33,6 +34,10 @@ class Block:
     @property
     def needs_aws(self) -> bool:
         return self.text.startswith(NEEDS_AWS)
+
+    @property
+    def needs_internet(self) -> bool:
+        return self.text.startswith(NEEDS_INTERNET)
 
     @property
     def commands(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from typing import Any
 
@@ -13,7 +14,11 @@ from tests.integration.conftest import Deployment
 from tests.integration.test_commands import environment, settings
 
 FOLDER = ROOT / "events"
-FUNCTIONS = {"token": "TokenFunctionName", "export": "ExportFunctionName"}
+FUNCTIONS = {
+    "token": "TokenFunctionName",
+    "export": "ExportFunctionName",
+    "report": "ReportFunctionName",
+}
 # Exports of all tables are what most other tests do.
 SENT = sorted(
     path.name for path in FOLDER.glob("*.json") if path.stem not in ("export", "backfill")
@@ -24,12 +29,15 @@ SENT = sorted(
 def test_the_function_takes_it(deployment: Deployment, name: str) -> None:
     event = json.loads((FOLDER / name).read_text("utf-8"))
 
-    reply: dict[str, Any] = deployment.stack.call(FUNCTIONS[name.partition("-")[0]], event)
+    reply: dict[str, Any] = deployment.stack.call(FUNCTIONS[re.split(r"\W", name)[0]], event)
 
     if name.startswith("token"):
         asked = [event.get("organization", "")] if "organization" in event else [*reply]
         assert asked
         assert all(entry["status"] != "failed" for entry in reply["organizations"].values())
+    elif name.startswith("report"):
+        handles = event.get("organizations", [*deployment.world.organizations])
+        assert [entry["organization"] for entry in reply["reports"]] == handles
     else:
         assert reply["failures"] == []
         assert reply["exported"] + reply["settled"] > 0

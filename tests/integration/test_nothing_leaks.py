@@ -156,7 +156,8 @@ def test_no_file_of_the_deployment(troubled: Deployment) -> None:
 def test_no_output_of_a_command(troubled: Deployment) -> None:
     shell = settings(troubled.folder.env)
     for action in ("ensure", "renew", "status", "revoke", "ensure"):
-        done = insights(troubled.folder, "token", action, **shell)
+        unasked = ["--yes"] if action == "revoke" else []
+        done = insights(troubled.folder, "token", action, *unasked, **shell)
         assert done.returncode == 0, done.stderr
         assert all(handle in done.stdout for handle in troubled.world.organizations)
         Search(troubled)(f"insights token {action}", done.stdout + done.stderr)
