@@ -1,7 +1,8 @@
 -- How available each API was, by day: requests that succeeded, that were limited, and that met a
 --   failure
 -- Grain: organisation, environment, API, day.
--- As the console divides requests: down are those answered with 5xx, limited those with 4xx, available
+-- As the console divides requests: down are those answered with 5xx, limited those with 4xx,
+-- available
 -- are all others. Status codes are those that callers were answered with; errors that only the
 -- backend's codes have count by these. Only APIs that were listed when the day was queried.
 -- available: Requests that were answered with neither 4xx nor 5xx.
@@ -45,7 +46,10 @@ lacking AS (
   SELECT
     day, organization, environment_id, environment, api_id, requests, proxy_4xx, proxy_5xx,
     target_4xx, target_5xx,
-    greatest(coalesce(errors, proxy_4xx + proxy_5xx + target_4xx + target_5xx) - proxy_4xx - proxy_5xx, 0)
+    greatest(
+        coalesce(errors, proxy_4xx + proxy_5xx + target_4xx + target_5xx)
+            - proxy_4xx - proxy_5xx, 0
+    )
       AS lacks
   FROM apis
   WHERE requests IS NOT NULL AND (codes > 0 OR errors = 0)

@@ -1,6 +1,7 @@
 -- How the export of each table stands, by day
 -- Grain: organisation, environment, table, day that a run tried.
--- A day is closed once its data was queried after late data had settled, a month likewise. What the source answers
+-- A day is closed once its data was queried after late data had settled, a month likewise. What
+-- the source answers
 -- with less than is stored is kept and queried again; after a week the day is closed unconfirmed.
 -- A list is known for its own day alone, so its past days are closed.
 -- tries: Entries of the ledger: runs that tried it.
@@ -14,8 +15,9 @@
 -- state: missing (no try was stored); open (later runs query it again); kept (open, and the source
 --   now gives less than is stored); closed; unconfirmed (closed, although the source kept giving
 --   less for a week); null where the ledger does not say, as in that of release 0.1.0.
--- covers: What a partition covers: day; past_day (a day, queried only when it has ended); month (the
---   calendar month that begins on the day); list (as it was on the day); null in the ledger of older
+-- covers: What a partition covers: day; past_day (a day, queried only when it has ended); month
+--   (the calendar
+--   month that begins on the day); list (as it was on the day); null in the ledger of older
 --   releases.
 -- is_list: Whether the table is a list of what there is, and not of what happened on the day.
 WITH days AS (
@@ -55,8 +57,8 @@ WITH days AS (
     coalesce(
       max(covers) = 'list',
       "table" IN (
-        'apis', 'applications', 'environments', 'organizations', 'providers', 'subscribers',
-        'tenants'
+        'api_projects', 'apis', 'applications', 'environments', 'organizations', 'providers',
+        'subscribers', 'tenants'
       )
     ) AS is_list
   FROM runs

@@ -8,7 +8,8 @@
 -- data_until: Up to when there is data (UTC).
 -- last_success: When the newest try that was stored or confirmed ended (UTC).
 -- age_hours: Hours since last_success, at the time of the query; null for an environment that is
---   not listed any more, for a table that is not exported any more, and where the dataset has ended.
+--   not listed any more, for a table that is not exported any more, and where the dataset has
+--   ended.
 -- last_try: When the newest try of the table ended (UTC).
 -- last_status: What became of the newest try: exported, unchanged, failed, kept or overtaken.
 -- first_day: The first day that was tried.
@@ -20,8 +21,8 @@
 -- rows_written: Rows of the objects that are there; null where one's are not known.
 -- last_error: Why the newest failed day failed; null where none did.
 -- days_kept: Days that are still queried again, as the source now gives less than is stored.
--- exported_now: Whether runs still try the table: it was tried in the two days before the newest try
---   of any table of the environment.
+-- exported_now: Whether runs still try the table: it was tried in the two days before the newest
+--   try of any table of the environment.
 -- days_unconfirmed: Days that were closed although the source kept giving less than is stored.
 -- dataset_ends: The dataset's last day, where the service has ended (parameter Frozen); else null.
 -- days_final: Days that no run queries again.

@@ -1,6 +1,7 @@
 -- 95th percentile of the response time by hour
 -- Grain: organisation, environment, hour.
--- Over all APIs of the environment. Neither its sum nor its average over hours is a percentile. With
+-- Over all APIs of the environment. Neither its sum nor its average over hours is a percentile.
+-- With
 -- several tenants it is the largest of theirs.
 -- p95_ms: 95th percentile of the response time in the hour, in ms, as given. Not additive.
 WITH hours AS (

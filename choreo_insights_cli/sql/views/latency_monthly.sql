@@ -1,6 +1,7 @@
 -- 95th percentile of the response time by calendar month
 -- Grain: organisation, environment, month; its first day is the day.
--- Of the month that still runs as far as it was queried. Not made from days. With several tenants it
+-- Of the month that still runs as far as it was queried. Not made from days. With several tenants
+-- it
 -- is the largest of theirs.
 -- p95_ms: 95th percentile of the response time over the month, in ms, as given. Not additive.
 -- queried_at: When it was queried (UTC).

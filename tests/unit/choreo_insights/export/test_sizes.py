@@ -21,10 +21,18 @@ from tests.unit.choreo_insights.export.test_run import (
 DAY = TODAY - timedelta(days=1)
 # A request of more root fields is refused: batches are halved until they pass.
 MOST_FIELDS = 11
-DAILY = [t for t in CATALOGUE.chosen(None) if t.daily and not t.environment_types]
+DAILY = [
+    table
+    for table in CATALOGUE.chosen(None)
+    if table.covers in ("day", "past_day") and not table.environment_types
+]
 # A large one takes as long as hundreds of other tests.
 SIZES = (3, 40, 500) if os.environ.get("SOAK") else (3, 40)
-OTHERS = [t for t in CATALOGUE.chosen(None) if t not in DAILY]
+OTHERS = [
+    table
+    for table in CATALOGUE.chosen(None)
+    if table not in DAILY and table.covers != "month" and not table.per_project
+]
 
 
 @pytest.fixture(params=SIZES)
@@ -63,7 +71,8 @@ def test_every_table_equals_the_generator(sized: Place):
     apis = len(sized.sandbox.world.organization("acme").environments[0].listed)
     asked = sized.sandbox.statistics
     assert asked.statuses["query 400"] > 0
-    assert sum(asked.root_fields.values()) > 5 * asked.queries
+    # Few queries of few APIs do not fill requests.
+    assert sum(asked.root_fields.values()) > (5 if apis > 10 else 2) * asked.queries
     assert asked.root_fields["getAPIUsageOverTime"] >= apis
     usage = expected[f"insights/resource_usage/day={DAY}/acme.Production.parquet"]
     assert asked.root_fields["getResourceUsage"] >= ceil(len(usage) / PAGE_SIZE)
