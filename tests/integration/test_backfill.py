@@ -178,7 +178,7 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
 def test_what_cannot_be_done_is_told(history: Deployment) -> None:
     days = ("--from", "2026-01-01", "--to", "2026-01-02")
     for options, code, told in (
-        ((*days, "--org", "hooli"), 2, "hooli is not exported"),
+        ((*days, "--org", "hooli"), 2, "--org hooli: no such organisation"),
         (("--attach", "no-such-name"), 3, "There is no backfill no-such-name"),
     ):
         done = run(history, *options)

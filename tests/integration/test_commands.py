@@ -138,7 +138,7 @@ def test_queries_are_answered_as_by_athena(deployment: Deployment) -> None:
     saved = ask("--saved", "what_is_missing", "--csv")
     assert saved.returncode == 0, saved.stderr
     wrong = ask("SELECT nothing FROM traffic_daily")
-    assert wrong.returncode == 3
+    assert wrong.returncode == 2
     assert "nothing" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 

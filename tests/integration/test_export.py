@@ -20,7 +20,8 @@ from tests.integration.dataset import Place, expected, found, places
 
 REPLY = {
     *("exported", "settled", "failed", "remaining", "kept", "unconfirmed", "mismatches"),
-    *("rows", "bytes", "requests", "retriable", "needs_person", "waiting", "catch_up", "failures"),
+    *("rows", "bytes", "requests", "retriable", "needs_person", "waiting", "catch_up"),
+    *("organizations", "failures"),
 }
 
 
@@ -42,6 +43,8 @@ def test_the_reply_counts_what_was_done(deployment: Deployment, full: dict[str, 
     assert full["failed"] == full["remaining"] == full["kept"] == full["mismatches"] == 0
     assert (full["waiting"], full["catch_up"]) == (False, None)
     assert full["exported"] == len(wanted(deployment))
+    each = Counter(place.organization for place in wanted(deployment))
+    assert full["organizations"] == {name: {"exported": count} for name, count in each.items()}
     objects = deployment.objects()
     data = [objects[place.key] for place in wanted(deployment)]
     assert full["bytes"] == sum(map(len, data))
