@@ -1,9 +1,12 @@
 """The program `insights`: its commands, and how it ends."""
 
+import ast
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 
 import click
 from botocore.exceptions import BotoCoreError, ClientError
@@ -53,6 +56,20 @@ The stack is that of --stack, --region and --profile; for the local AWS run `. .
 """
 
 
+def _summary(module: str) -> str:
+    """The first sentence of a command's help, from its source.
+
+    Importing all commands for a list of them takes seconds.
+    """
+    spec = find_spec(module)
+    source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "command":
+            text = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+            return text.removesuffix(".")
+    return ""
+
+
 class _Lazy(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -62,6 +79,10 @@ class _Lazy(click.Group):
             return None
         command: click.Command = import_module(COMMANDS[cmd_name]).command
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(COMMANDS[name])) for name in sorted(COMMANDS)])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
