@@ -122,7 +122,8 @@ def test_what_fails_stops_no_other_and_is_reported(history: Deployment) -> None:
     resumed = resume(history, name)
 
     assert resumed.returncode == 0, resumed.stderr
-    environments = len(history.world.organization(broken).environments)
+    # Those of the first organisation are done already.
+    environments = sum(len(each.environments) for each in history.world.organizations.values())
     assert f"{environments * 2} of {environments * 2} parts done" in resumed.stdout
     assert there(history, days).keys() == keys[first] | keys[broken]
 

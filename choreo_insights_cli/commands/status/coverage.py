@@ -282,8 +282,10 @@ class ExpectedDataset:
                     standing.kept.append(_failure(place, day, entry))
             else:
                 standing.missing += 1
-        # What is history alone gets no older.
-        standing.reaches = reached if days else None
+        # What is history alone gets no older. What is queried once a day is missing where it lacks,
+        # and says nothing of how current the data are.
+        once_a_day = table is not None and (table.past_only or table.per_project)
+        standing.reaches = reached if days and not once_a_day else None
         standing.never = int(reached is None and standing.missing + standing.failed > 0)
         return standing
 

@@ -532,6 +532,23 @@ def test_one_organisation_does_not_hide_behind_another(store: Store) -> None:
     assert last(store.status(given)) == "All is well: complete up to 0 min ago."
 
 
+@pytest.mark.parametrize("table", ["latency_daily_by_api", "api_projects"])
+def test_what_is_queried_once_a_day_is_not_stale_in_the_afternoon(store: Store, table: str) -> None:
+    """Of ended days alone, or a list of projects."""
+    midnight = datetime(TODAY.year, TODAY.month, TODAY.day, 0, 30, tzinfo=UTC)
+    given = filled(store, "acme")
+    given = replace(given, tables=(*given.tables, CATALOGUE.table(table)))
+    for day in days():
+        for each in ENVIRONMENTS:
+            partition = store.partition(table, "acme", each, day)
+            store.write(partition, at=midnight)
+            store.tell(partition, at=midnight)
+    assert last(store.status(given)) == "All is well: complete up to 0 min ago."
+    store.objects.pop(store.partition(table, "acme", ENVIRONMENTS[0], days()[-1]).key)
+    store.objects.pop(store.partition(table, "acme", ENVIRONMENTS[0], days()[-2]).key)
+    assert not show.is_whole(store.status(given))
+
+
 def test_checks_reassure_only_where_all_is_there(store: Store) -> None:
     given = filled(store, "acme")
     checked(store, TODAY, "ok", "mismatch")
