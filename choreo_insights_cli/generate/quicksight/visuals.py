@@ -99,8 +99,9 @@ def visual(drawing: Drawing) -> Json:
     return {
         name: {
             "VisualId": drawing.id,
-            "Title": {"Visibility": "VISIBLE", "FormatText": {"PlainText": panel.title}},
-            "Subtitle": {"Visibility": "VISIBLE", "FormatText": {"PlainText": said}},
+            # Both are shown by default, and the definition is near its limit of size.
+            "Title": {"FormatText": {"PlainText": panel.title}},
+            "Subtitle": {"FormatText": {"PlainText": said}},
             "ChartConfiguration": draw(drawing),
             "VisualContentAltText": f"{panel.title}. {said}",
         }
