@@ -74,7 +74,7 @@ class Deployed:
 @pytest.fixture
 def functions(deployment: Deployment, station: Station) -> Iterator[Deployed]:
     """The functions for one test at a time: the workers share them."""
-    with (Path(deployment.folder) / "deployed.lock").open("w") as lock:
+    with (Path(deployment.folder) / "deployed.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         deployed = Deployed(deployment.stack, station, deployment.folder)
         yield deployed

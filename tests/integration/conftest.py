@@ -165,7 +165,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Folder:
         base = base.parent / "shared"
     folder = Folder(base / "built")
     folder.path.mkdir(parents=True, exist_ok=True)
-    with (folder.path / "lock").open("w") as lock:
+    with (folder.path / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder.build / "template.yaml").exists():
             deploy.build_locally(folder)

@@ -172,7 +172,7 @@ def _compiles(mutant: Mutant) -> bool:
 
 def _difference(mutant: Mutant) -> str:
     text = (ROOT / mutant.file).read_text("utf-8")
-    with tempfile.NamedTemporaryFile("w") as changed:
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8") as changed:
         changed.write(mutant.of(text))
         changed.flush()
         words = ["git", "diff", "--no-index", "-U1", mutant.file, changed.name]
