@@ -124,7 +124,23 @@ def start(home: Path, folder: Path, aws: LocalAws, schema: str) -> tuple[Trino, 
         if not process.alive:
             raise CommandError(f"Trino did not start:\n{background.tail(log, 60)}")
         time.sleep(0.5)
-    return Trino(url, schema), process
+    trino = Trino(url, schema)
+    # It answers before it counts itself among the nodes that queries may run on.
+    while not _has_nodes(trino):
+        if not process.alive:
+            raise CommandError(f"Trino has no node:\n{background.tail(log, 60)}")
+        time.sleep(0.5)
+    return trino, process
+
+
+def _has_nodes(trino: Trino) -> bool:
+    try:
+        ((count,),) = trino.ask(
+            "SELECT count(*) FROM system.runtime.nodes WHERE state = 'active'"
+        ).rows
+    except QueryError:
+        return False
+    return bool(count)
 
 
 def _ready(url: str) -> bool:
