@@ -1,5 +1,6 @@
 """The program: the list of its commands."""
 
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,11 @@ def test_the_list_of_commands_imports_none_of_them():
         "print(*(m for m in sys.modules if m.startswith('choreo_insights_cli.commands.')), 'end')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, encoding="utf-8"
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
     )
     *lines, imported = done.stdout.splitlines()
     packages = {f"choreo_insights_cli.commands.{n}" for n in ("backfill", "doctor", "restore")}
