@@ -383,7 +383,7 @@ def secrets_manager() -> Iterator[Fault]:
     )
     lasting: tuple[tuple[str, Outcome, str], ...] = (
         ("InternalServiceError", "failed", "reading secret.*InternalService"),
-        ("AccessDeniedException", "person", _DENIED),
+        ("AccessDeniedException", "person", "may not read it.*deploy the stack again"),
         ("ResourceNotFoundException", "person", "no secret.*make secret"),
         ("ThrottlingException", "failed", "reading secret.*Throttling"),
         ("DecryptionFailure", "failed", "reading secret.*DecryptionFailure"),
