@@ -12,8 +12,8 @@ from choreo_insights.credentials import Credentials, Secrets
 from choreo_insights.errors import BadAnswer, InsightsError, PersonMustAct, Unauthenticated
 from choreo_insights.export.decode import Answer, Reader
 from choreo_insights.export.insights_api import Choreo
+from choreo_insights.export.jobs import BatchKey
 from choreo_insights.export.queries import Query
-from choreo_insights.export.scheduler import BatchKey
 from choreo_insights.http import Http
 from choreo_insights.redaction import redact
 from choreo_insights.replies import Reply, parse_object, read_complaint

@@ -22,8 +22,8 @@ from choreo_insights.shapes import Shape
 if TYPE_CHECKING:
     from choreo_insights.credentials import Credentials, Secrets
     from choreo_insights.dataset.partitions import Environment
+    from choreo_insights.export.jobs import BatchKey
     from choreo_insights.export.queries import Query
-    from choreo_insights.export.scheduler import BatchKey
     from choreo_insights.http import Http
     from choreo_insights.replies import Reply
     from choreo_insights.tokens.reader import Tokens

@@ -40,11 +40,12 @@ from choreo_insights.export.capabilities import Capabilities, other_way
 from choreo_insights.export.decode import Answer, Reader
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.insights_api import Choreo, day_values, time_filter
+from choreo_insights.export.jobs import BatchKey, Job
 from choreo_insights.export.partition_file import file_of, records
 from choreo_insights.export.plan import Plan
 from choreo_insights.export.queries import Query, QueryGenerator, Rows, collect
 from choreo_insights.export.report import Report
-from choreo_insights.export.scheduler import BatchKey, Job, Scheduler
+from choreo_insights.export.scheduler import Scheduler
 from choreo_insights.export.scopes import Scope, for_each, scopes
 
 log = logging.getLogger(__name__)

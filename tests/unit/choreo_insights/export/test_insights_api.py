@@ -18,8 +18,8 @@ from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.errors import BadAnswer, InsightsError, Refused, Retriable
 from choreo_insights.export.insights_api import Choreo, day_values, outcomes, request_body
+from choreo_insights.export.jobs import BatchKey
 from choreo_insights.export.queries import Query
-from choreo_insights.export.scheduler import BatchKey
 from choreo_insights.http import Http
 from choreo_insights.tokens.reader import Token
 from choreo_insights_cli.catalogue.compiler import schema

@@ -25,8 +25,9 @@ from choreo_insights.errors import (
     Unauthenticated,
 )
 from choreo_insights.export.decode import Answer
+from choreo_insights.export.jobs import BatchKey, Job
 from choreo_insights.export.queries import Query, QueryGenerator, Rows
-from choreo_insights.export.scheduler import BatchKey, Job, Scheduler
+from choreo_insights.export.scheduler import Scheduler
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 Answering = Callable[[str, Sequence[Query]], list[Answer | InsightsError]]
