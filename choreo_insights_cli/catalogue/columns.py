@@ -18,43 +18,21 @@ from graphql.utilities import value_from_ast_untyped
 
 from choreo_insights.catalogue import (
     ANSWERED,
-    PROJECT,
-    PROJECT_ID,
     RESOLVED,
-    TENANT,
     Column,
     ColumnType,
     FanOut,
     Node,
 )
+from choreo_insights.dataset.common_columns import (
+    ANSWERED_ID,
+    COMMON,
+    PROJECT_COLUMNS,
+    RESOLVED_ID,
+    TENANT_COLUMN,
+)
 from choreo_insights_cli.catalogue.errors import DocumentError
 
-# What the exporter adds to every row.
-COMMON = (
-    Column("organization", "string", "Handle of the organisation."),
-    Column("environment", "string", "Name of the environment."),
-    Column("environment_id", "string", "Id of the environment."),
-    Column("exported_at", "timestamp", "When the row was asked for (UTC)."),
-)
-RESOLVED_ID = Column(
-    RESOLVED,
-    "string",
-    "Id of the API where `api_id` leaves no doubt: it is an id, or a name of one API alone. "
-    "Null else.",
-)
-ANSWERED_ID = Column(
-    ANSWERED,
-    "string",
-    "What the answer names the API: its id, one of its names, or null where it is a sum over all "
-    "that the query matched. Null in rows of earlier releases.",
-)
-TENANT_COLUMN = Column(
-    TENANT, "string", "The tenant that was queried; null where the parameter Tenant names only one."
-)
-PROJECT_COLUMNS = (
-    Column(PROJECT, "string", "Name of the project, as the parameter Projects has it."),
-    Column(PROJECT_ID, "string", "Id of the project."),
-)
 # The partition column, and what the exporter makes of `api_id`.
 NOT_ANSWERED = ("day", RESOLVED, ANSWERED)
 # A page speaks of itself, not of the row.

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import click
 
 from choreo_insights.catalogue import Catalogue
-from choreo_insights.dataset.cross_checks import CHECKS, is_checked
+from choreo_insights.dataset.checks_table import CHECKS
+from choreo_insights.dataset.cross_checks import is_checked
 from choreo_insights.dataset.ledger import Ledger
 from choreo_insights.dataset.partitions import day_of
 from choreo_insights.dataset.store import Dataset

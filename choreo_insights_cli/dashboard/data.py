@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.registry import UNPARTITIONED
 from choreo_insights_cli.dashboard.description import (
     Aggregation,

@@ -13,8 +13,8 @@ from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 
 from choreo_insights.catalogue import Table
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.coverage import closes_at
-from choreo_insights.dataset.cross_checks import CHECKS
 from choreo_insights.dataset.parquet import decode
 from choreo_insights.dataset.partitions import day_end, day_of, day_prefix, last_day, safe_name
 from choreo_insights.dataset.registry import (

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Literal
 
 from choreo_insights.catalogue import Catalogue, Column, Table
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.coverage import is_closed
-from choreo_insights.dataset.cross_checks import CHECKS
 from choreo_insights.dataset.ledger import RUNS, Ledger
 from choreo_insights.dataset.parquet import names, under_todays_names, without
 from choreo_insights.dataset.partitions import day_of, last_day, table_prefix

@@ -8,7 +8,7 @@ from choreo_insights.dataset.access_rules import (
     ACCESS_RULES_COLUMNS,
     ACCESS_RULES_DESCRIPTION,
 )
-from choreo_insights.dataset.cross_checks import CHECKS, CHECKS_COLUMNS, CHECKS_DESCRIPTION
+from choreo_insights.dataset.checks_table import CHECKS, CHECKS_COLUMNS, CHECKS_DESCRIPTION
 from choreo_insights.dataset.ledger import RUNS, RUNS_COLUMNS, RUNS_DESCRIPTION
 from choreo_insights.dataset.registry import (
     REGISTRY_ENVIRONMENTS,

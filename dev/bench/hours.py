@@ -11,7 +11,7 @@ from typing import Any
 
 from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
-from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.store import Dataset
 from choreo_insights.export.event import Bounds

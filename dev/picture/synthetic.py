@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from choreo_insights.catalogue import RESOLVED, Column, Table, load
-from choreo_insights.dataset import cross_checks
+from choreo_insights.dataset import checks_table, day_checks
 from choreo_insights.dataset.coverage import is_closed, wanted_days
 from choreo_insights.dataset.ledger import Entry, encode_entries, object_key
 from choreo_insights.dataset.parquet import decode, encode
@@ -89,16 +89,16 @@ def _check(folder: Path, there: Mapping[str, SyntheticPartition], now: datetime)
 
     made = next(iter(there.values()))
     final = is_closed(now, made.day, _SETTLE_HOURS)
-    found = cross_checks.check_day(
+    found = day_checks.check_day(
         read, [each.table for each in there.values()], made.day, final=final
     )
-    body = cross_checks.file(
+    body = checks_table.file(
         found,
         organization=made.organization,
         environment=_exported(made.environment) if made.environment else None,
         now=now,
     )
-    _save(folder / cross_checks.key(made.day, made.place), body)
+    _save(folder / checks_table.key(made.day, made.place), body)
 
 
 def _register(folder: Path, handle: str, organization: Organization, today: date) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from choreo_insights.catalogue import load
-from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.partitions import day_of, safe_name
 from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS

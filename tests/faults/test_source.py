@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from choreo_insights.catalogue import load
-from choreo_insights.dataset.cross_checks import key_columns
+from choreo_insights.dataset.common_columns import row_key
 from dev.sandbox.changes import delete_api, rename_environment
 from tests.faults.cases import FIVES, HOURS, PAGES
 from tests.faults.fault_rig import Station
@@ -43,9 +43,7 @@ def test_rows_that_arrive_between_the_questions(station: Station, record_propert
     for key, body in station.objects().items():
         table = key.split("/")[1]
         keys = (
-            key_columns(load().table(table))
-            if table in ("success_summary", "resource_usage")
-            else ()
+            row_key(load().table(table)) if table in ("success_summary", "resource_usage") else ()
         )
         rows = [tuple(row[name] for name in keys) for row in found(body)] if keys else []
         assert len(rows) == len(set(rows)), key

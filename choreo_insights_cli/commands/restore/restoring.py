@@ -9,8 +9,8 @@ from itertools import islice
 from typing import Literal
 
 from choreo_insights.catalogue import Table
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.coverage import LONGEST_RUN, closes_at, is_closed
-from choreo_insights.dataset.cross_checks import CHECKS
 from choreo_insights.dataset.ledger import RUNS, Entry, Ledger
 from choreo_insights.dataset.parquet import names
 from choreo_insights.dataset.partitions import day_end, day_of, last_day

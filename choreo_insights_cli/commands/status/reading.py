@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from choreo_insights.catalogue import Catalogue
-from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS, Entry, read_entries
 from choreo_insights.dataset.parquet import decode
 from choreo_insights.dataset.partitions import day_of, safe_name

@@ -54,7 +54,7 @@ class _ExporterJob:
                 rows += file.rows
                 if writing:
                     writing.result()
-                writing = stores.submit(self._write, partition, file.encode(self._table))
+                writing = stores.submit(self._write, partition, file.encode(self._table.columns))
         if writing:
             writing.result()
         return rows

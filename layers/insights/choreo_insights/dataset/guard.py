@@ -12,17 +12,14 @@ from typing import Any
 import msgspec
 
 from choreo_insights.catalogue import ANSWERED, RESOLVED, TENANT, Table
+from choreo_insights.dataset.common_columns import NOT_IN_KEY
 
 Columns = Mapping[str, Sequence[Any]]
 Resolve = Callable[[str | None], str | None]
 
-# Columns that every row has, and that do not identify it.
 # Rows of several tenants are compared together: those of one tenant alone are stored without its
 # name, so that nothing seems lost when a second tenant is added.
-_COMMON = (
-    *("organization", "environment", "environment_id", "exported_at", "granularity"),
-    *(RESOLVED, ANSWERED, TENANT),
-)
+_NOT_IN_KEY = (*NOT_IN_KEY, TENANT)
 # The name of an entity with an id, which may change from one query to the next.
 _CALLED = ("_name", "_owner", "_version")
 API = "api_id"
@@ -85,7 +82,7 @@ def _columns(table: Table, kind: str) -> list[str]:
 def key_columns(table: Table) -> list[str]:
     """The columns that identify a row."""
     texts = (c.name for c in table.columns if c.type in ("string", "timestamp"))
-    return [name for name in texts if name not in _COMMON]
+    return [name for name in texts if name not in _NOT_IN_KEY]
 
 
 def compared_columns(table: Table) -> list[str]:

@@ -5,6 +5,7 @@ from datetime import date
 from io import BytesIO
 from typing import Any, TypeVar, cast
 
+import msgspec
 from arro3.core import (
     Array,
     ChunkedArray,
@@ -41,6 +42,27 @@ class Constant:
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+
+class File(msgspec.Struct):
+    """All columns of a partition before they are encoded.
+
+    `dropped` counts rows that belong to other days.
+    """
+
+    columns: dict[str, Sequence[Any] | Constant]
+    rows: int
+    dropped: int = 0
+
+    def encode(self, columns: Sequence[Column]) -> bytes:
+        return encode(columns, self.columns, self.rows)
+
+    def plain(self) -> dict[str, Sequence[Any]]:
+        """The columns with as many values as there are rows."""
+        return {
+            name: [values.value] * self.rows if isinstance(values, Constant) else list(values)
+            for name, values in self.columns.items()
+        }
 
 
 def encode(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.parquet import decode
 from choreo_insights.dataset.partitions import ROOT, Environment, day_of, safe_name

@@ -7,7 +7,6 @@ from typing import Literal
 import msgspec
 
 from choreo_insights.dataset.coverage import closes_at, gives_up_at, is_closed
-from choreo_insights.dataset.file import File
 from choreo_insights.dataset.guard import (
     Content,
     carried,
@@ -18,7 +17,7 @@ from choreo_insights.dataset.guard import (
     remembering,
     with_queried_ids,
 )
-from choreo_insights.dataset.parquet import decode
+from choreo_insights.dataset.parquet import File, decode
 from choreo_insights.dataset.partitions import Partition
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken, Stored
 from choreo_insights.errors import Retriable
@@ -92,7 +91,7 @@ class Writer(msgspec.Struct, frozen=True):
                 if reason:
                     return self._keep(partition, old, reason)
             etag = old.etag if old else None
-            body = file.encode(partition.table)
+            body = file.encode(partition.table.columns)
             try:
                 self.dataset.replace(partition.key, body, over=etag, asked=asked, run=self.run)
             except Overtaken:

@@ -20,7 +20,7 @@ from choreo_insights.errors import (
     Retriable,
     Unauthenticated,
 )
-from choreo_insights.export.jobs import Item, Job
+from choreo_insights.export.jobs import Job, JobQuery
 from choreo_insights.export.queries import Query, QueryKind
 
 # After so many failures in a row, of one kind of query or of kinds that were answered before, more
@@ -59,9 +59,9 @@ class BatchQueue:
         self.last_sent = 0
         self.broken: InsightsError | None = None
         self._random = random
-        self._fresh: deque[Item] = deque()
+        self._fresh: deque[JobQuery] = deque()
         # Parts of batches that failed, and suspects, which are sent alone: never mixed with others.
-        self._parts: deque[list[Item]] = deque()
+        self._parts: deque[list[JobQuery]] = deque()
         self._suspects: dict[QueryKind, _Suspect] = {}
         # Hashes of the kinds that were answered.
         self._answered: set[int] = set()
@@ -85,7 +85,7 @@ class BatchQueue:
         """Whether fewer queries wait than fill all requests."""
         return self.waiting < self._concurrency * self._limit
 
-    def add(self, items: Iterable[Item]) -> None:
+    def add(self, items: Iterable[JobQuery]) -> None:
         """Takes queries to send."""
         for item in items:
             if item.query.kind in self._suspects:
@@ -94,10 +94,10 @@ class BatchQueue:
                 self._fresh.append(item)
             self.waiting += 1
 
-    def take(self) -> tuple[list[Item], list[tuple[Item, InsightsError]]]:
+    def take(self) -> tuple[list[JobQuery], list[tuple[JobQuery, InsightsError]]]:
         """The next batch, empty where nothing waits, and the queries that are not worth sending."""
-        batch: list[Item] = []
-        given_up: list[tuple[Item, InsightsError]] = []
+        batch: list[JobQuery] = []
+        given_up: list[tuple[JobQuery, InsightsError]] = []
         while not batch and (self._parts or self._fresh):
             items = self._parts.popleft() if self._parts else self._next_fresh()
             self.waiting -= len(items)
@@ -112,10 +112,10 @@ class BatchQueue:
         self._put_back(batch[self._limit :])
         return batch[: self._limit], given_up
 
-    def _next_fresh(self) -> list[Item]:
+    def _next_fresh(self) -> list[JobQuery]:
         return [self._fresh.popleft() for _ in range(min(self._limit, len(self._fresh)))]
 
-    def drain(self) -> list[Item]:
+    def drain(self) -> list[JobQuery]:
         """Removes all that waits."""
         items = [*itertools.chain.from_iterable(self._parts), *self._fresh]
         self._parts.clear()
@@ -123,7 +123,7 @@ class BatchQueue:
         self.waiting = 0
         return items
 
-    def succeeded(self, batch: Sequence[Item], seconds: float, size: int) -> None:
+    def succeeded(self, batch: Sequence[JobQuery], seconds: float, size: int) -> None:
         """Learns from a request that was answered after `seconds` with `size` bytes."""
         self._throttled = self._failed_known = self._failed_unknown = 0
         for item in batch:
@@ -141,7 +141,7 @@ class BatchQueue:
                 self._grown_from = self._limit
                 self._limit = min(self._max_batch_size, 2 * self._limit)
 
-    def failed(self, batch: list[Item], error: InsightsError) -> list[Item]:
+    def failed(self, batch: list[JobQuery], error: InsightsError) -> list[JobQuery]:
         """Learns from a request that failed; gives the queries that failed with it.
 
         The others wait again, in smaller batches. Sets `broken` where no request of this batch
@@ -164,7 +164,7 @@ class BatchQueue:
                 return []
         return batch
 
-    def _put_back(self, items: list[Item], *, last: bool = False) -> None:
+    def _put_back(self, items: list[JobQuery], *, last: bool = False) -> None:
         if items:
             (self._parts.append if last else self._parts.appendleft)(items)
             self.waiting += len(items)
@@ -188,7 +188,7 @@ class BatchQueue:
         text = f"not queried, as {failures} queries failed in a row: {error}"
         return Retriable(text) if isinstance(error, Retriable) else BadAnswer(text)
 
-    def _split(self, batch: list[Item]) -> None:
+    def _split(self, batch: list[JobQuery]) -> None:
         """Puts the batch back in two parts, and makes the next batches smaller.
 
         A table that was to blame before is the first to suspect.

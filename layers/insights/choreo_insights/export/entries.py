@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from choreo_insights.catalogue import ANSWERED, Table
 from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.dataset.columns import Runs, distinct
-from choreo_insights.dataset.cross_checks import key_columns
+from choreo_insights.dataset.common_columns import row_key
 from choreo_insights.errors import BadAnswer
 from choreo_insights.export.decode import Answer
 
@@ -130,7 +130,7 @@ def _without_those_of_others(
 
 
 def _united(table: Table, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    keys = key_columns(table)
+    keys = row_key(table)
     switch = _switch(rows, table.time_column or "")
     kinds = {column.name: column.type for column in table.columns}
     found: dict[tuple[Any, ...], dict[str, Any]] = {}

@@ -43,7 +43,7 @@ class Job(msgspec.Struct):
     over: bool = False
 
 
-class Item(NamedTuple):
+class JobQuery(NamedTuple):
     """One query of a job, and its position among those that the job waits for."""
 
     job: Job

@@ -1,13 +1,13 @@
 """A partition's rows as the file that goes into the dataset."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from choreo_insights.catalogue import RESOLVED
 from choreo_insights.dataset.columns import Memo, mapped
-from choreo_insights.dataset.file import File
-from choreo_insights.dataset.parquet import Constant
+from choreo_insights.dataset.common_columns import common_values
+from choreo_insights.dataset.parquet import File
 from choreo_insights.dataset.partitions import Partition, day_end, day_start
 from choreo_insights.export.decode import within
 from choreo_insights.export.queries import Rows
@@ -24,7 +24,7 @@ def file_of(
     partition: Partition, rows: Rows, resolve: Callable[[str | None], str | None], asked: datetime
 ) -> File:
     """A partition's rows as they are stored. `asked` fills `exported_at`."""
-    table, environment = partition.table, partition.environment
+    table = partition.table
     columns, count, dropped = rows.columns, rows.count, 0
     if table.daily and table.time_column and count:
         start, end = day_start(partition.day), day_end(partition.last_day)
@@ -32,16 +32,7 @@ def file_of(
             columns, table.time_column, microseconds(start), microseconds(end)
         )
         count -= dropped
-    values: dict[str, Sequence[Any] | Constant] = {
-        **columns,
-        "organization": Constant(partition.organization),
-        "exported_at": Constant(microseconds(asked)),
-    }
-    if environment:
-        values["environment"] = Constant(environment.name)
-        values["environment_id"] = Constant(environment.id)
-    elif "environment_name" in columns:
-        values["environment"] = columns["environment_name"]
+    values = {**columns, **common_values(partition, columns, asked)}
     if table.resolves_apis and count:
         values[RESOLVED] = mapped(columns["api_id"], Memo(resolve))
     return File(values, count, dropped)

@@ -9,10 +9,10 @@ from functools import partial
 import msgspec
 
 from choreo_insights.catalogue import Table
+from choreo_insights.dataset.checks_table import CHECKS, doubted_tables
+from choreo_insights.dataset.checks_table import key as checks_key
 from choreo_insights.dataset.coverage import LONGEST_RUN, closes_at, is_closed, is_due, wanted
-from choreo_insights.dataset.cross_checks import CHECKS, is_checked
-from choreo_insights.dataset.cross_checks import key as checks_key
-from choreo_insights.dataset.day_checks import doubted_tables
+from choreo_insights.dataset.cross_checks import is_checked
 from choreo_insights.dataset.ledger import RUNS, Entry, Ledger
 from choreo_insights.dataset.partitions import (
     Environment,

@@ -10,7 +10,7 @@ import msgspec
 from choreo_insights.catalogue import ANSWERED, FanOut, Table
 from choreo_insights.dataset.api_names import ApiNames
 from choreo_insights.dataset.columns import Runs, joined
-from choreo_insights.dataset.cross_checks import key_columns
+from choreo_insights.dataset.common_columns import row_key
 from choreo_insights.errors import BadAnswer
 from choreo_insights.export import entries
 from choreo_insights.export.decode import GROUPS, Answer, Columns
@@ -318,6 +318,6 @@ def _doubt(table: Table, answers: list[Answer], before: list[Answer] | None) -> 
 def _names(table: Table, answers: list[Answer]) -> Counter[tuple[Any, ...]]:
     """How often each row comes, by what tells rows apart."""
     columns = answers[0].columns
-    names = [name for name in key_columns(table) if name in columns] or list(columns)
+    names = [name for name in row_key(table) if name in columns] or list(columns)
     of_pages = [[answer.columns[name] for name in names] for answer in answers]
     return Counter(chain.from_iterable(zip(*of_page, strict=True) for of_page in of_pages))

@@ -19,9 +19,9 @@ import msgspec
 from choreo_insights.catalogue import Catalogue, Table
 from choreo_insights.config import ExportConfig
 from choreo_insights.credentials import Credentials, Secrets
+from choreo_insights.dataset.checks_table import CHECKS, Check, mismatches
 from choreo_insights.dataset.coverage import LONGEST_RUN, closes_at
-from choreo_insights.dataset.cross_checks import CHECKS, Check, mismatches, tenants_check
-from choreo_insights.dataset.day_checks import Audit, PlaceDay
+from choreo_insights.dataset.day_checks import Audit, PlaceDay, tenants_check
 from choreo_insights.dataset.ledger import RUNS, Entry, Ledger, Status
 from choreo_insights.dataset.partitions import Environment, Partition, quarantine_key
 from choreo_insights.dataset.registry import Registry

@@ -24,7 +24,7 @@ from choreo_insights.errors import (
 )
 from choreo_insights.export.batches import BatchQueue, may_pass
 from choreo_insights.export.decode import Answer
-from choreo_insights.export.jobs import BatchKey, Item, Job
+from choreo_insights.export.jobs import BatchKey, Job, JobQuery
 from choreo_insights.export.queries import Query, Rows
 
 log = logging.getLogger(__name__)
@@ -205,7 +205,7 @@ class Scheduler:
             job.answers = [None] * len(queries)
             job.missing = len(queries)
             self._queue(job.batch_key).add(
-                Item(job, position, query) for position, query in enumerate(queries)
+                JobQuery(job, position, query) for position, query in enumerate(queries)
             )
 
     def _send(self) -> bool:
@@ -234,7 +234,7 @@ class Scheduler:
     def _share(self, key: BatchKey) -> tuple[int, int]:
         return self._sending[key.organization], self._queues[key].last_sent
 
-    def _send_batch(self, key: BatchKey, queue: BatchQueue, batch: list[Item]) -> None:
+    def _send_batch(self, key: BatchKey, queue: BatchQueue, batch: list[JobQuery]) -> None:
         now, sent = self._now(), self._clock()
         for job in {id(item.job): item.job for item in batch}.values():
             job.requests += 1
@@ -251,7 +251,7 @@ class Scheduler:
         self._submit(self._senders, received, self._ask, key, queries, self._deadline)
 
     def _received(
-        self, queue: BatchQueue, batch: list[Item], sent: float, future: Future[Any]
+        self, queue: BatchQueue, batch: list[JobQuery], sent: float, future: Future[Any]
     ) -> None:
         if failure := future.exception():
             error = self._in_time(_known(failure))
@@ -272,7 +272,7 @@ class Scheduler:
             return error
         return OutOfTime(f"there was no time left: {error}")
 
-    def _answer(self, item: Item, answer: Answer | InsightsError) -> None:
+    def _answer(self, item: JobQuery, answer: Answer | InsightsError) -> None:
         job = item.job
         if job.over:
             return

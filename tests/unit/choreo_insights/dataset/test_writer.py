@@ -7,8 +7,7 @@ import pytest
 
 from choreo_insights.catalogue import Table, load
 from choreo_insights.dataset.coverage import closes_at, gives_up_at, is_closed
-from choreo_insights.dataset.file import File
-from choreo_insights.dataset.parquet import decode, encode
+from choreo_insights.dataset.parquet import File, decode, encode
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.dataset.store import Stored
 from choreo_insights.dataset.writer import KnownApis, Writer, Written
@@ -59,7 +58,7 @@ class Place:
     def put(self, counts: dict[str, list[int]], asked: datetime, run: str) -> None:
         self.dataset.now = asked
         self.dataset.put(
-            self.partition.key, file_with(counts).encode(self.table), asked=asked, run=run
+            self.partition.key, file_with(counts).encode(self.table.columns), asked=asked, run=run
         )
 
     def write(
@@ -170,7 +169,7 @@ def test_a_name_that_stands_for_no_api_any_more_has_the_same_rows(usage: Table, 
     place = Place(usage, {"Orders - v1": [1, 2]})
     resolved = file_with({"Orders - v1": [1, 2]})
     resolved.columns["api_id_resolved"] = ["x", "x"]
-    body = resolved.encode(usage)
+    body = resolved.encode(usage.columns)
     place.dataset.put(place.partition.key, body, asked=ASKED - timedelta(days=1), run="old")
     place.listed = Stored(place.object.written, place.object.etag)
     unresolved = file_with({"Orders - v1": [1, 3]})

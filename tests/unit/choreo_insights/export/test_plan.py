@@ -10,7 +10,7 @@ import pytest
 
 from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
-from choreo_insights.dataset.cross_checks import key as checks_key
+from choreo_insights.dataset.checks_table import key as checks_key
 from choreo_insights.dataset.ledger import Ledger, encode_entries
 from choreo_insights.dataset.partitions import Environment, Partition
 from choreo_insights.export.event import Bounds

@@ -15,7 +15,7 @@ import requests
 from choreo_insights.catalogue import RESOLVED, Table, load
 from choreo_insights.config import ExportConfig
 from choreo_insights.credentials import Credentials
-from choreo_insights.dataset.cross_checks import CHECKS
+from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.partitions import day_of, safe_name, table_prefix
 from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from choreo_insights.catalogue import Catalogue, load
-from choreo_insights.dataset import cross_checks
+from choreo_insights.dataset import checks_table
 from choreo_insights.dataset.coverage import wanted
 from choreo_insights.dataset.ledger import Entry, Ledger, Status
 from choreo_insights.dataset.parquet import encode
@@ -32,7 +32,7 @@ from tests.unit.choreo_insights.memory import MemoryDataset
 from tests.unit.choreo_insights.older import runs_object
 
 if TYPE_CHECKING:
-    from choreo_insights.dataset.cross_checks import Verdict
+    from choreo_insights.dataset.checks_table import Verdict
     from choreo_insights.dataset.store import Dataset, Kept
 
 NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
@@ -394,10 +394,10 @@ def test_a_year_takes_one_reading_for_each_day(store: Store) -> None:
 def checked(store: Store, day: date, *verdicts: Verdict) -> None:
     """Writes the checks of a day."""
     found = [
-        cross_checks.Check("a = b", ("total_traffic",), verdict, 1200, 1234) for verdict in verdicts
+        checks_table.Check("a = b", ("total_traffic",), verdict, 1200, 1234) for verdict in verdicts
     ]
-    body = cross_checks.file(found, organization="acme", environment=None, now=NOW)
-    store.put(cross_checks.key(day, "acme"), body, asked=NOW, run="a")
+    body = checks_table.file(found, organization="acme", environment=None, now=NOW)
+    store.put(checks_table.key(day, "acme"), body, asked=NOW, run="a")
 
 
 def test_mismatches_of_the_checks_have_a_line(store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from choreo_insights.catalogue import Column, load
-from choreo_insights.dataset.cross_checks import CHECKS_COLUMNS
+from choreo_insights.dataset.checks_table import CHECKS_COLUMNS
 from choreo_insights.dataset.ledger import (
     Entry,
     Ledger,

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from choreo_insights.catalogue import load
-from choreo_insights.dataset.cross_checks import CHECKS, CHECKS_COLUMNS
+from choreo_insights.dataset.checks_table import CHECKS, CHECKS_COLUMNS
 from choreo_insights.dataset.ledger import RUNS, RUNS_COLUMNS
 from choreo_insights.dataset.parquet import encode
 from choreo_insights.dataset.registry import (

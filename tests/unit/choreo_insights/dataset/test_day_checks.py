@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -15,17 +15,10 @@ from hypothesis import strategies as st
 
 import choreo_insights
 from choreo_insights.catalogue import RESOLVED, Catalogue, Table
-from choreo_insights.dataset.cross_checks import (
-    CHECKS_COLUMNS,
-    Check,
-    check_day,
-    file,
-    is_checked,
-    key,
-    key_columns,
-    mismatches,
-    suspicious,
-)
+from choreo_insights.dataset.checks_table import CHECKS_COLUMNS, Check, file, key, mismatches
+from choreo_insights.dataset.common_columns import row_key
+from choreo_insights.dataset.cross_checks import is_checked
+from choreo_insights.dataset.day_checks import check_day
 from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.times import microseconds
@@ -45,6 +38,11 @@ SHIPPED = msgspec.json.decode(
 ).tables
 BY_NAME = {table.name: table for table in SHIPPED}
 TABLES = [table.name for table in SHIPPED if is_checked(table)]
+
+
+def suspicious(checks: Iterable[Check]) -> tuple[str, ...]:
+    """The tables of all mismatches, each once."""
+    return tuple(dict.fromkeys(name for check in mismatches(checks) for name in check.tables))
 
 
 def columns_of(table: Table, rows: Sequence[Mapping[str, Any]]) -> Columns:
@@ -262,7 +260,7 @@ def test_the_sides_are_compared_each_by_itself(true_day: Any, side: str, other: 
     assert now[f"errors_by_status_code {other} {unchanged}"].verdict == "ok"
 
 
-KEYED = sorted(set(TABLES) & {t.name for t in SHIPPED if key_columns(t) and not t.off})
+KEYED = sorted(set(TABLES) & {t.name for t in SHIPPED if row_key(t) and not t.off})
 
 
 @pytest.mark.parametrize("table", KEYED)
