@@ -44,9 +44,9 @@ test-others: $(LOCAL) $(VENVS)/runtime/.done
 
 .PHONY: soak
 soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state machine (SEED= repeats)
-	@SOAK=1 $(PYTEST) -q tests/stateful tests/unit/choreo_insights/export/test_sizes.py
+	@SOAK=1 $(PYTEST) -q -o faulthandler_timeout=0 tests/stateful tests/unit/choreo_insights/export/test_sizes.py
 	@SOAK=1 $(PYTEST) -q -n 2 tests/integration/test_local.py
-	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS)
+	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS) -o faulthandler_timeout=0
 
 .PHONY: reliability
 reliability: $(LOCAL) ## tries every fault, and writes docs/generated/reliability.md

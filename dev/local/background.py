@@ -33,7 +33,8 @@ class Background:
     def alive(self) -> bool:
         """Whether it runs. Another process that has the same id since does not count."""
         _reap(self.pid)
-        return _born(self.pid) == self.born
+        # A program that had ended before its start time could be read has none.
+        return self.born != "" and _born(self.pid) == self.born
 
     def stop(self) -> None:
         """Ends it and every process that it started; after ten seconds by force."""

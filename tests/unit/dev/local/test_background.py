@@ -101,6 +101,13 @@ def test_stop_twice_does_no_harm(tmp_path: Path) -> None:
     assert not started.alive
 
 
+def test_a_program_that_ended_before_it_was_looked_at_does_not_run(tmp_path: Path) -> None:
+    started, _ = run(tmp_path, "")
+    until(lambda: not started.alive)
+
+    assert not replace(started, born="").alive
+
+
 def test_a_program_that_ends_early_is_reported_with_its_last_words(tmp_path: Path) -> None:
     started, log = run(tmp_path, "raise SystemExit('the disk is full')")
 
