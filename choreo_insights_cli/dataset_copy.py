@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from platformdirs import user_cache_path
 
 from choreo_insights.dataset.partitions import day_prefix, table_prefix
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.stack import Stack
 
 try:

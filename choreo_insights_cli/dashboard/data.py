@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from choreo_insights.dataset.checks_table import CHECKS
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.dashboard.description import (
     Aggregation,
     Dimension,

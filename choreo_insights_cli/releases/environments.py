@@ -17,16 +17,16 @@ from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.coverage import closes_at
 from choreo_insights.dataset.parquet import decode
 from choreo_insights.dataset.partitions import day_end, day_of, day_prefix, last_day, safe_name
-from choreo_insights.dataset.registry import (
-    Registry,
+from choreo_insights.dataset.registry import Registry
+from choreo_insights.dataset.registry_build import Builder, Owner, place_of, places
+from choreo_insights.dataset.registry_merge import KnownEnvironment, bound_key
+from choreo_insights.dataset.registry_tables import (
     RegistryObject,
     Row,
     Unreadable,
     environments_object,
     names_object,
 )
-from choreo_insights.dataset.registry_build import Builder, Owner, place_of, places
-from choreo_insights.dataset.registry_merge import KnownEnvironment, bound_key
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken
 from choreo_insights.errors import InsightsError
 from choreo_insights_cli.releases.union import UnionFile, covers, united

@@ -14,7 +14,7 @@ import sqlglot
 from sqlglot import exp
 
 from choreo_insights.catalogue import Column, load
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.sql import shipped
 from choreo_insights_cli.sql.statements import DIALECT, View, views
 

@@ -10,7 +10,7 @@ from choreo_insights.dataset.access_rules import (
 )
 from choreo_insights.dataset.checks_table import CHECKS, CHECKS_COLUMNS, CHECKS_DESCRIPTION
 from choreo_insights.dataset.ledger import RUNS, RUNS_COLUMNS, RUNS_DESCRIPTION
-from choreo_insights.dataset.registry import (
+from choreo_insights.dataset.registry_tables import (
     REGISTRY_ENVIRONMENTS,
     REGISTRY_ENVIRONMENTS_COLUMNS,
     REGISTRY_ENVIRONMENTS_DESCRIPTION,

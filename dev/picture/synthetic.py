@@ -20,7 +20,7 @@ from choreo_insights.dataset.partitions import (
     safe_name,
     table_prefix,
 )
-from choreo_insights.dataset.registry import (
+from choreo_insights.dataset.registry_tables import (
     REGISTRY_ENVIRONMENTS,
     REGISTRY_ENVIRONMENTS_COLUMNS,
     REGISTRY_NAMES,

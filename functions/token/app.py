@@ -13,7 +13,9 @@ from choreo_insights.credentials import Secrets
 from choreo_insights.http import Http, Timeouts
 from choreo_insights.tokens.events import Request, TokenEvents
 from choreo_insights.tokens.lease import Lease
-from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
+from choreo_insights.tokens.minting import Minter
+from choreo_insights.tokens.token_service import TokenService
+from choreo_insights.tokens.vault import TokenVault
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -9,8 +9,10 @@ from choreo_insights.credentials import Secrets
 from choreo_insights.http import Http, Timeouts
 from choreo_insights.tokens.events import Request, TokenEvents
 from choreo_insights.tokens.lease import Lease
-from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
+from choreo_insights.tokens.minting import Minter
 from choreo_insights.tokens.reader import Token, Tokens
+from choreo_insights.tokens.token_service import TokenService
+from choreo_insights.tokens.vault import TokenVault
 from tests.fakes import aws as fake_aws
 from tests.fakes import choreo_tokens
 from tests.fakes.clock import Clock

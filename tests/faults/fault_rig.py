@@ -28,7 +28,7 @@ from choreo_insights.catalogue import load
 from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.partitions import day_of, safe_name
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS
+from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS
 from choreo_insights.dataset.store import VERSION_KEY
 from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.stack import Stack

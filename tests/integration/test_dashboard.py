@@ -6,7 +6,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.dashboard.data import needed_tables
 from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.dataset_copy import Copy

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.sql import shipped
 from choreo_insights_cli.sql.duckdb import translated
 from choreo_insights_cli.sql.statements import TRINO_TYPES, Statement, View

@@ -8,8 +8,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from choreo_insights.credentials import Credentials
 from choreo_insights.errors import InsightsError, Retriable, Unauthenticated, Undecryptable
 from choreo_insights.http import Http
-from choreo_insights.tokens.minting import TokenService
 from choreo_insights.tokens.reader import Token, Tokens, instant
+from choreo_insights.tokens.token_service import TokenService
 from choreo_insights_cli.commands import token
 from choreo_insights_cli.commands.doctor.findings import Diagnosis
 from choreo_insights_cli.commands.doctor.settings import DoctorSettings

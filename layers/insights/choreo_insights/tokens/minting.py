@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import base64
-import math
 import random
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from choreo_insights.aws import aws_failure, error_code
 from choreo_insights.errors import (
-    BadAnswer,
     ConfigurationError,
     InsightsError,
     PersonMustAct,
     Retriable,
     Undecryptable,
 )
-from choreo_insights.redaction import hide, redact
-from choreo_insights.replies import parse_object, read_complaint, sort_failure
 from choreo_insights.tokens.lease import LEASE_SECONDS, Minted, MintFailure
-from choreo_insights.tokens.reader import Token, TokenStore, instant, is_sendable
+from choreo_insights.tokens.reader import Token, instant
+from choreo_insights.tokens.token_service import CredentialsRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mypy_boto3_ssm.client import SSMClient
-
     from choreo_insights.credentials import Credentials, Secrets
-    from choreo_insights.http import Http
-    from choreo_insights.replies import Reply
     from choreo_insights.tokens.lease import HeldLease, Lease, LeaseState
+    from choreo_insights.tokens.token_service import TokenService
+    from choreo_insights.tokens.vault import TokenVault
 
 # With what belongs to it (two SSM calls, one for the secret) a mint stays within its lease.
 MINT_SECONDS = 25.0
@@ -42,13 +33,8 @@ MINT_SECONDS = 25.0
 REFUSED_SECONDS = 60.0
 # A token service that asks for a longer pause is believed for so long.
 _LONGEST_PAUSE = 900.0
-# Where the token service does not say how long a token lives, or says what cannot be.
-_FALLBACK_LIFETIME = 300
-_LONGEST_LIFETIME = 30 * 86_400
 # Parameter Store may show the older value for a moment after a write.
 _READ_BACK_ATTEMPTS = 5
-_MOST_BYTES = 8_192
-_MAX_SCOPE = 2_000
 REVOKED_NOTE = (
     "The cached token is deleted, and the token service was asked to revoke it. A token that is "
     "a JWT may go on working at the gateway until it expires"
@@ -56,175 +42,6 @@ REVOKED_NOTE = (
 
 
 _T = TypeVar("_T")
-
-
-class CredentialsRefusedError(PersonMustAct):
-    """The token service does not take the consumer key or the secret."""
-
-
-class TokenService:
-    """Choreo's token and revoke endpoints."""
-
-    def __init__(
-        self,
-        http: Http,
-        token_url: str,
-        revoke_url: str,
-        scope: str,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._http = http
-        self._token_url = token_url
-        self._revoke_url = revoke_url
-        self._scope = scope
-        self._clock = clock
-
-    def mint(self, credentials: Credentials, seconds: float) -> Token:
-        """A new token, asked for as the documentation's curl call does, within `seconds`.
-
-        Its life counts from before the request, so that it never seems longer than it is.
-
-        Raises CredentialsRefusedError, PersonMustAct, Retriable or BadAnswer.
-        """
-        minted_at = self._clock()
-        reply = self._http.post(
-            self._token_url,
-            data=(
-                ("grant_type", "client_credentials"),
-                ("orgHandle", credentials.org_handle),
-                ("scope", self._scope),
-            ),
-            headers={"Authorization": _basic(credentials)},
-            deadline=time.monotonic() + seconds,
-        )
-        if not reply.ok:
-            raise _refusal(reply, credentials)
-        answer = parse_object(reply.body)
-        access_token = answer.get("access_token")
-        hidden = (*credentials.secrets, _encoded(credentials), str(access_token or ""))
-
-        def shown(value: object) -> str:
-            """What is stored beside the token and shown: without secrets."""
-            return hide(value[:100_000], hidden)[:_MAX_SCOPE] if isinstance(value, str) else ""
-
-        if not isinstance(access_token, str) or not is_sendable(access_token):
-            kind = redact(reply.headers.get("Content-Type", "no content type"), hidden, most=60)
-            msg = (
-                f"{credentials.org_handle}: the token service answered HTTP {reply.status} without "
-                f"an access_token ({kind}, {len(reply.body)} bytes): check the setting TokenUrl"
-            )
-            raise BadAnswer(msg, status=reply.status)
-        return Token(
-            access_token=access_token,
-            expires_at=minted_at + _lifetime(answer.get("expires_in")),
-            minted_at=minted_at,
-            token_type=shown(answer.get("token_type")) or "Bearer",
-            scope=shown(answer.get("scope")) or self._scope,
-        )
-
-    def scope_note(self, token: Token) -> str:
-        """A warning where the token has not the scope that was asked for; else empty."""
-        lacking = set(self._scope.split()) - set(token.scope.split())
-        if not lacking:
-            return ""
-        return (
-            f"the token service granted the scope {token.scope!r}, without {' '.join(lacking)!r}: "
-            f"the API may refuse the token"
-        )
-
-    def revoke(self, credentials: Credentials, token: Token, seconds: float) -> None:
-        """Asks for the token to be revoked (RFC 7009). Success does not prove that it was.
-
-        Raises as `mint` does.
-        """
-        reply = self._http.post(
-            self._revoke_url,
-            data=(("token", token.access_token), ("token_type_hint", "access_token")),
-            headers={"Authorization": _basic(credentials)},
-            deadline=time.monotonic() + seconds,
-        )
-        if not reply.ok:
-            raise _refusal(reply, credentials, token.access_token)
-
-
-def _basic(credentials: Credentials) -> str:
-    return f"Basic {_encoded(credentials)}"
-
-
-def _encoded(credentials: Credentials) -> str:
-    pair = f"{credentials.consumer_key}:{credentials.consumer_secret}"
-    return base64.b64encode(pair.encode()).decode()
-
-
-def _lifetime(expires_in: object) -> float:
-    """The seconds that a token lives, from `expires_in`, which RFC 6749 only recommends."""
-    try:
-        seconds = float(expires_in) if isinstance(expires_in, int | float | str) else math.nan
-    except (ValueError, OverflowError):
-        seconds = math.nan
-    if isinstance(expires_in, bool) or not 0 < seconds < math.inf:
-        return _FALLBACK_LIFETIME
-    return min(seconds, _LONGEST_LIFETIME)
-
-
-def _refusal(reply: Reply, credentials: Credentials, *more_secrets: str) -> InsightsError:
-    handle = credentials.org_handle
-    hidden = (*credentials.secrets, _encoded(credentials), *more_secrets)
-    complaint = read_complaint(reply.body, hidden)
-    if reply.status == 401 or (reply.status == 400 and complaint.code == "invalid_client"):
-        msg = (
-            f"the token service refused the consumer key and secret of {handle!r} (HTTP "
-            f"{reply.status} {complaint.code}): store the application's Production credentials "
-            f"with `make secret ORG={handle}`"
-        )
-        return CredentialsRefusedError(msg, status=reply.status)
-    error = sort_failure(reply, hidden, "the token service")
-    if isinstance(error, Retriable):
-        return error
-    msg = f"{error}. Check the settings TokenUrl, RevokeUrl and Scope, and the handle {handle!r}"
-    return PersonMustAct(msg, status=reply.status)
-
-
-class TokenVault(TokenStore):
-    """The shared cache for the one who fills it."""
-
-    def __init__(self, ssm: SSMClient, prefix: str, key_id: str) -> None:
-        super().__init__(ssm, prefix)
-        self._client = ssm
-        self._key_id = key_id
-
-    def write(self, organization: str, token: Token) -> None:
-        """Stores a token, never under a label. Raises PersonMustAct or what `aws_failure` gives."""
-        text = token.to_json()
-        if (size := len(text.encode())) > _MOST_BYTES:
-            msg = (
-                f"the token of {organization!r} takes {size} bytes with what belongs to it, and "
-                f"Parameter Store holds {_MOST_BYTES} at the most, so it was not stored: make "
-                f"tokens smaller, by fewer subscriptions or scopes of the application"
-            )
-            raise PersonMustAct(msg)
-        try:
-            self._client.put_parameter(
-                Name=self.name(organization),
-                Value=text,
-                Type="SecureString",
-                KeyId=self._key_id,
-                Tier="Intelligent-Tiering",
-                Overwrite=True,
-            )
-        except (ClientError, BotoCoreError) as error:
-            what = f"storing the token {self.name(organization)!r}"
-            # Without its cause: AWS quotes values that it does not like.
-            raise aws_failure(error, what) from None
-
-    def delete(self, organization: str) -> None:
-        """Deletes the stored token, if there is one. Raises what `aws_failure` gives."""
-        name = self.name(organization)
-        try:
-            self._client.delete_parameter(Name=name)
-        except (ClientError, BotoCoreError) as error:
-            if not isinstance(error, ClientError) or error_code(error) != "ParameterNotFound":
-                raise aws_failure(error, f"deleting the token {name!r}") from error
 
 
 # Whether the secret that is stored now minted the token: `current` that very version did.

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from choreo_insights.catalogue import Column
 from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import Environment
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS_COLUMNS, Environments, Registry
-from choreo_insights.dataset.registry_merge import Names
+from choreo_insights.dataset.registry import Registry
+from choreo_insights.dataset.registry_merge import Environments, Names
+from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS_COLUMNS
 from choreo_insights.errors import PersonMustAct, Retriable
 from tests.unit.choreo_insights.memory import MemoryDataset
 

@@ -18,7 +18,7 @@ from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.partitions import day_of, safe_name, table_prefix
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES
+from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES
 from choreo_insights.errors import ConfigurationError, PersonMustAct, Unauthenticated
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.insights_api import Choreo

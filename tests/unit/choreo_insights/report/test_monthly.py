@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights.errors import InsightsError, PersonMustAct
 from choreo_insights.report import prices, targets
 from choreo_insights.report.figures import ReportSettings

@@ -21,8 +21,8 @@ from choreo_insights.errors import (
     Retriable,
 )
 from choreo_insights.tokens.lease import LEASE_SECONDS, SKEW_SECONDS, Lease, MintFailure
-from choreo_insights.tokens.minting import CredentialsRefusedError, _lifetime
 from choreo_insights.tokens.reader import Token
+from choreo_insights.tokens.token_service import CredentialsRefusedError, _lifetime
 from tests.fakes import stack as stacks
 from tests.fakes.aws import Refused
 from tests.fakes.choreo_tokens import KEY, SECRET

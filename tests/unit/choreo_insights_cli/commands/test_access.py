@@ -14,8 +14,8 @@ from choreo_insights.dataset.access_rules import (
     decode_rules,
     encode_rules,
 )
-from choreo_insights.dataset.registry import environments_object
 from choreo_insights.dataset.registry_merge import KnownEnvironment
+from choreo_insights.dataset.registry_tables import environments_object
 from choreo_insights_cli.commands import access
 from choreo_insights_cli.errors import BadNews, CommandError, WrongUsage
 from choreo_insights_cli.main import program

@@ -15,7 +15,7 @@ from choreo_insights.catalogue import Column
 from choreo_insights.dataset.ledger import Entry, object_key, read_entries
 from choreo_insights.dataset.parquet import decode, encode
 from choreo_insights.dataset.partitions import day_end
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS_COLUMNS
+from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS_COLUMNS
 from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli import main
 from choreo_insights_cli.commands.restore import command

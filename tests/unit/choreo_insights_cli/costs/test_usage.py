@@ -9,7 +9,11 @@ import yaml
 from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
 from choreo_insights.dataset.partitions import safe_name
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS, REGISTRY_NAMES, UNPARTITIONED
+from choreo_insights.dataset.registry_tables import (
+    REGISTRY_ENVIRONMENTS,
+    REGISTRY_NAMES,
+    UNPARTITIONED,
+)
 from choreo_insights.export.insights_api import request_body
 from choreo_insights.export.queries import Query
 from choreo_insights_cli.costs import quantities

@@ -9,7 +9,7 @@ import yaml
 
 from choreo_insights import catalogue
 from choreo_insights.catalogue import load
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights.errors import ConfigurationError
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.errors import WrongUsage

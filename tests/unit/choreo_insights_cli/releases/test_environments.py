@@ -14,7 +14,8 @@ from choreo_insights.catalogue import load
 from choreo_insights.dataset.coverage import closes_at
 from choreo_insights.dataset.parquet import encode
 from choreo_insights.dataset.partitions import day_end, day_of, day_start, safe_name
-from choreo_insights.dataset.registry import Registry, Unreadable
+from choreo_insights.dataset.registry import Registry
+from choreo_insights.dataset.registry_tables import Unreadable
 from choreo_insights.errors import InsightsError, PersonMustAct
 from choreo_insights_cli.releases.environments import Merge, MergeCounts, as_dict, lines
 from tests.unit.choreo_insights.dataset.test_registry import entry

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from choreo_insights.catalogue import load
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS
+from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS
 from choreo_insights.export.report import Report
 from choreo_insights_cli.sql.duckdb import connect
 from dev.sandbox import SandboxServer, SandboxSettings, World

@@ -11,7 +11,7 @@ from choreo_insights.catalogue import load
 from choreo_insights.dataset.checks_table import CHECKS, CHECKS_COLUMNS
 from choreo_insights.dataset.ledger import RUNS, RUNS_COLUMNS
 from choreo_insights.dataset.parquet import encode
-from choreo_insights.dataset.registry import (
+from choreo_insights.dataset.registry_tables import (
     REGISTRY_ENVIRONMENTS,
     REGISTRY_ENVIRONMENTS_COLUMNS,
     REGISTRY_NAMES,

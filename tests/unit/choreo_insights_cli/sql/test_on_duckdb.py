@@ -9,7 +9,8 @@ import duckdb
 import pytest
 from sqlglot import exp
 
-from choreo_insights.dataset.registry import REGISTRY_ENVIRONMENTS_COLUMNS, Registry
+from choreo_insights.dataset.registry import Registry
+from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS_COLUMNS
 from choreo_insights_cli.sql import shipped
 from choreo_insights_cli.sql.duckdb import connect, translated
 from choreo_insights_cli.sql.statements import Statement, View

@@ -12,8 +12,10 @@ from choreo_insights.errors import ConfigurationError
 from choreo_insights.http import Http
 from choreo_insights.tokens.events import Request, TokenEvents
 from choreo_insights.tokens.lease import Lease
-from choreo_insights.tokens.minting import Minter, TokenService, TokenVault
+from choreo_insights.tokens.minting import Minter
 from choreo_insights.tokens.reader import Token
+from choreo_insights.tokens.token_service import TokenService
+from choreo_insights.tokens.vault import TokenVault
 from choreo_insights_cli.commands.doctor.command import diagnose
 from choreo_insights_cli.commands.doctor.findings import DoctorReport, Finding
 from choreo_insights_cli.commands.doctor.settings import DoctorOptions, resolve
