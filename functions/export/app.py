@@ -18,12 +18,13 @@ from choreo_insights.credentials import Secrets
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.store import Dataset
 from choreo_insights.errors import InsightsError, Retriable
-from choreo_insights.export.budget import BucketSlots, Budget
+from choreo_insights.export.budget import Budget
 from choreo_insights.export.catchup import CatchUps
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.insights_api import Choreo
 from choreo_insights.export.report import Report
 from choreo_insights.export.run import Export, utc_now
+from choreo_insights.export.slots import BucketSlots
 from choreo_insights.http import Http, Timeouts
 from choreo_insights.metrics import emit
 from choreo_insights.tokens.reader import Tokens

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from choreo_insights.dataset.store import Overtaken
-from choreo_insights.export.budget import Budget, Seen, State
+from choreo_insights.export.budget import Budget
+from choreo_insights.export.slots import Seen, State
 from tests.fakes.timeline import Timeline
 
 

@@ -14,10 +14,11 @@ from choreo_insights.catalogue import load
 from choreo_insights.config import ExportConfig
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.errors import BadAnswer, ConfigurationError, PersonMustAct, Retriable
-from choreo_insights.export.budget import Budget, Share, State
+from choreo_insights.export.budget import Budget, Share
 from choreo_insights.export.catchup import CatchUps, key
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.report import Report
+from choreo_insights.export.slots import State
 from choreo_insights_cli.template import Template
 from tests.fakes import states as fake
 from tests.fakes.slots import MemorySlots

@@ -11,7 +11,7 @@ import pytest
 
 from choreo_insights.config import ExportConfig, ReportConfig, TokenConfig
 from choreo_insights.dataset.store import VERSION_KEY
-from choreo_insights.export.budget import PREFIX
+from choreo_insights.export.slots import PREFIX
 from choreo_insights.metrics import NAMESPACE
 from choreo_insights_cli.template import Policy, Template
 from tests import alarms

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from choreo_insights.dataset.store import Overtaken
 from choreo_insights.errors import InsightsError, OutOfTime, Retriable
 from choreo_insights.export import budget
-from choreo_insights.export.budget import EXPIRES, PREFIX, BucketSlots, Rates, State
+from choreo_insights.export.budget import Rates
+from choreo_insights.export.slots import EXPIRES, PREFIX, BucketSlots, State
 from tests.fakes import s3 as fake
 from tests.fakes import slots as fakes
 from tests.fakes.slots import MemorySlots
