@@ -9,6 +9,7 @@ RUN = PYTHONPATH=.:layers/insights $(VENVS)/dev/bin/python
 # The operator's commands; the targets below give them what is said as NAME=value.
 INSIGHTS = INSIGHTS_CALLED_BY=make $(RUN) -m choreo_insights_cli
 KEPT = $${LOCAL_DIR:-.local}
+given = $${$(1):+--$(2) "$$$(1)"}
 flag = $(if $(filter-out 0,$($(1))),--$(2))
 PYTEST = $(VENVS)/dev/bin/python -X warn_default_encoding -m pytest
 WORKERS ?= auto
@@ -58,7 +59,7 @@ test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
 
 .PHONY: local
 local: $(LOCAL) tables ## deploys to a local AWS and leaves it running (PARAMETERS= IAM= TOKEN_URL= ...)
-	@$(RUN) -m dev.local up
+	@INSIGHTS_CALLED_BY=make $(RUN) -m dev.local up
 
 .PHONY: local-down
 local-down: $(DEV) ## stops what `make local` left running
@@ -66,12 +67,12 @@ local-down: $(DEV) ## stops what `make local` left running
 
 .PHONY: deploy
 deploy: $(DEV) $(VENVS)/sam/.done $(VENVS)/uv/.done tables ## builds and deploys to AWS (PARAMETERS="Name=value ...")
-	@$(RUN) -m dev.local deploy
+	@INSIGHTS_CALLED_BY=make $(RUN) -m dev.local deploy
 
 .PHONY: secret
-secret: $(DEV) ## stores an organisation's credentials (ORG=handle)
+secret: $(DEV) ## stores an organisation's credentials (ORG=handle JSON=1)
 	@$(INSIGHTS) secret "$${ORG:?is missing: make secret ORG=handle}" \
-	  $${SECRET_PREFIX:+--prefix "$$SECRET_PREFIX"}
+	  $(call given,SECRET_PREFIX,prefix) $(call flag,JSON,json)
 
 .PHONY: token
 token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG= YES=1 JSON=1)
@@ -79,21 +80,23 @@ token: $(DEV) ## calls the token function (ACTION=ensure|renew|revoke|status ORG
 	  $(call flag,JSON,json)
 
 .PHONY: export
-export: $(DEV) ## calls the export function (EVENT='{"tables": ["apis"]}' JSON=1)
-	@$(INSIGHTS) export $${EVENT:+--event "$$EVENT"} $(call flag,JSON,json)
+export: $(DEV) ## calls the export function (TABLES= ORG= FROM= TO= AGAIN=1 FORCE=1 | EVENT='{...}', JSON=1)
+	@$(INSIGHTS) export $(call given,TABLES,tables) $(call given,ORG,org) \
+	  $(call given,FROM,from) $(call given,TO,to) $(call flag,AGAIN,again) \
+	  $(call flag,FORCE,force) $(call given,EVENT,event) $(call flag,JSON,json)
 
 .PHONY: backfill
-backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=days AGAIN=1 | ATTACH= | STOP= | RESUME=)
+backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=days AGAIN=1 | LIST=1 | ATTACH= | STOP= | RESUME=)
 	@$(INSIGHTS) backfill $${FROM:+--from "$$FROM"} $${TO:+--to "$$TO"} \
 	  $${TABLES:+--tables "$$TABLES"} $${ORG:+--org "$$ORG"} $${SPAN:+--span "$$SPAN"} \
-	  $(call flag,AGAIN,again) \
+	  $(call flag,AGAIN,again) $(call flag,LIST,list) $(call flag,JSON,json) \
 	  $${ATTACH:+--attach "$${ATTACH#1}"} $${STOP:+--stop "$${STOP#1}"} \
 	  $${RESUME:+--resume "$${RESUME#1}"}
 
 .PHONY: migrate
-migrate: $(DEV) ## gives older objects today's names of columns, and lists missing ones (TABLES= DRY=1 JSON=1)
+migrate: $(DEV) ## gives older objects today's names of columns, and lists missing ones (TABLES= DRY=1 REBUILD_REGISTRY=1 JSON=1)
 	@$(INSIGHTS) migrate $${TABLES:+--tables "$$TABLES"} $(call flag,DRY,dry-run) \
-	  $(call flag,JSON,json)
+	  $(call flag,REBUILD_REGISTRY,rebuild-registry) $(call flag,JSON,json)
 
 .PHONY: restore
 restore: $(DEV) ## brings objects back as they were, or from a copy (BEFORE=time | FROM_BUCKET= REPLACE=1, TABLES= DRY=1 JSON=1)
@@ -102,49 +105,56 @@ restore: $(DEV) ## brings objects back as they were, or from a copy (BEFORE=time
 	  $(call flag,JSON,json)
 
 .PHONY: status
-status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 JSON=1)
-	@$(INSIGHTS) status $(call flag,ALL,all) $(call flag,JSON,json)
+status: $(DEV) ## how each table stands: days, missing, failed, rows, errors (ALL=1 TABLES= ORG= ENVIRONMENT= DAY= STATE= JSON=1)
+	@$(INSIGHTS) status $(call flag,ALL,all) $(call given,TABLES,tables) $(call given,ORG,org) \
+	  $(call given,ENVIRONMENT,environment) $(call given,DAY,day) $(call given,STATE,state) \
+	  $(call flag,JSON,json)
 
 .PHONY: query
-query: $(DEV) ## queries the dataset (SQL='SELECT ...' | SAVED=name)
-	@$(INSIGHTS) query $${SAVED:+--saved "$$SAVED"} $${SQL:+"$$SQL"}
+query: $(DEV) ## queries the dataset (SQL='SELECT ...' | SAVED=name, CSV=1 RAW=1 NO_PAGER=1 JSON=1)
+	@$(INSIGHTS) query $(call given,SAVED,saved) $${SQL:+"$$SQL"} $(call flag,CSV,csv) \
+	  $(call flag,RAW,raw) $(call flag,NO_PAGER,no-pager) $(call flag,JSON,json)
 
 .PHONY: logs
-logs: $(DEV) ## shows the functions' logs (FUNCTION=export|token SINCE=1h ERRORS=1)
-	@$(INSIGHTS) logs $${FUNCTION:-export} $${SINCE:+--since "$$SINCE"} $(call flag,ERRORS,errors)
+logs: $(DEV) ## shows the functions' logs (FUNCTION=export|token|report SINCE=1h ERRORS=1 FOLLOW=1 JSON=1)
+	@$(INSIGHTS) logs $${FUNCTION:-export} $(call given,SINCE,since) $(call flag,ERRORS,errors) \
+	  $(call flag,FOLLOW,follow) $(call flag,JSON,json)
 
 .PHONY: cost
 cost: $(DEV) ## estimates the cost of a month (GROWTH=1 JSON=1)
 	@$(INSIGHTS) cost $(call flag,GROWTH,growth) $(call flag,JSON,json)
 
 .PHONY: dashboard
-dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=366)
+dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=366 FOR=group JSON=1)
 	@$(INSIGHTS) dashboard --out "$${OUT:-$(KEPT)/dashboard.html}" --cache "$(KEPT)/dataset" \
-	  $${DAYS:+--days "$$DAYS"}
+	  $(call given,DAYS,days) $(call given,FOR,for) $(call flag,JSON,json)
 
 .PHONY: picture
 picture: $(DEV) ## draws docs/generated/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
 	@$(RUN) -m dev.picture
 
 .PHONY: access
-access: $(DEV) ## stores who may see what in QuickSight and in drawn dashboards (FILE=rules.csv CHECK=1)
-	@$(INSIGHTS) access "$${FILE:?is missing: make access FILE=rules.csv}" $(call flag,CHECK,check)
+access: $(DEV) ## stores who may see what in QuickSight and in drawn dashboards (FILE=rules.csv CHECK=1 JSON=1)
+	@$(INSIGHTS) access "$${FILE:?is missing: make access FILE=rules.csv}" $(call flag,CHECK,check) \
+	  $(call flag,JSON,json)
 
 .PHONY: report
-report: $(DEV) ## writes a month's report as a page and CSV files (ORG= MONTH=2026-11 OUT= PRICES=file)
-	@$(INSIGHTS) report --out "$${OUT:-$(KEPT)}" $${ORG:+--org "$$ORG"} $${MONTH:+--month "$$MONTH"} \
-	  $${PRICES:+--prices "$$PRICES"}
+report: $(DEV) ## writes a month's report as a page and CSV files (ORG= MONTH=2026-11 OUT= PRICES=file TARGETS=file STORE=1 JSON=1)
+	@$(INSIGHTS) report --out "$${OUT:-$(KEPT)}" $(call given,ORG,org) $(call given,MONTH,month) \
+	  $(call given,PRICES,prices) $(call given,TARGETS,targets) $(call flag,STORE,store) \
+	  $(call flag,JSON,json)
 
 .PHONY: doctor
 doctor: $(DEV) ## checks the real endpoints, and compares their schema (ORG= SECRET_FILE= TOKEN_URL= JSON=1 ...)
 	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \
 	  $${TOKEN_URL:+--token-url "$$TOKEN_URL"} $${INSIGHTS_URL:+--insights-url "$$INSIGHTS_URL"} \
 	  $${SCOPE:+--scope "$$SCOPE"} $${TENANT:+--tenant "$$TENANT"} \
-	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) $(call flag,JSON,json)
+	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) \
+	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call flag,JSON,json)
 
 .PHONY: tables
-tables: $(DEV) ## compiles the catalogue's documents
-	@$(INSIGHTS) tables --compile
+tables: $(DEV) ## compiles the catalogue's documents (LIST=1 lists tables and views, TABLE=name the columns of one)
+	@$(INSIGHTS) tables $(if $(LIST)$(TABLE),$(if $(TABLE),"$$TABLE"),--compile)
 
 .PHONY: released
 released: $(DEV) ## keeps the tables as those of the last release; part of making one

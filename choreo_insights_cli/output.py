@@ -21,6 +21,8 @@ from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from choreo_insights_cli.called import as_called
+
 # C0, DEL and C1 controls, separators that some programs take for newlines, characters that change
 # the direction of what follows, and halves of surrogate pairs, which no encoding can write.
 _CONTROLS = re.compile(
@@ -40,11 +42,14 @@ def _escape(character: str) -> str:
 
 
 def line(text: str | Text = "", *, error: bool = False) -> None:
-    """Writes a line; it may hold newlines of its own. To the error output if `error`."""
+    """Writes a line; it may hold newlines of its own. To the error output if `error`.
+
+    Commands in backticks are named as the person calls them.
+    """
     if isinstance(text, Text):
         console(error=error).print(text, soft_wrap=True)
     else:
-        click.echo(escaped(text, keep="\n"), err=error)
+        click.echo(escaped(as_called(text), keep="\n"), err=error)
 
 
 def raw(text: str) -> None:
@@ -101,6 +106,11 @@ def console(*, error: bool = False, width: int | None = None) -> Console:
 def is_terminal() -> bool:
     """Whether a person reads the output."""
     return sys.stdout.isatty()
+
+
+def is_watched() -> bool:
+    """Whether a person sees what is said meanwhile, on the error output."""
+    return sys.stderr.isatty()
 
 
 class _Patient(io.RawIOBase):

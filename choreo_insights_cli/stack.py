@@ -53,6 +53,20 @@ def _keep_alive() -> Iterator[tuple[int, int, int]]:
             yield socket.IPPROTO_TCP, option, seconds
 
 
+class _Named(dict[str, str]):
+    """Outputs or parameters. Raises CommandError for one that there is not."""
+
+    def __init__(self, lack: str, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self._lack = lack
+
+    def __missing__(self, name: str) -> str:
+        raise CommandError(
+            f"{self._lack} {name}: it is another project's, or deployed by another release than"
+            " this program. Name another by --stack, or deploy it again."
+        )
+
+
 class Stack:
     """A deployed stack. `environment` holds AWS settings, as a terminal's environment does.
 
@@ -101,18 +115,21 @@ class Stack:
     def outputs(self) -> dict[str, str]:
         """The stack's outputs. Raises CommandError where the stack does not exist."""
         described = self._describe()
-        return {
-            output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])
-        }
+        outputs = described.get("Outputs", [])
+        return _Named(
+            f"The stack {self.name} has no output",
+            {output["OutputKey"]: output["OutputValue"] for output in outputs},
+        )
 
     @cached_property
     def parameters(self) -> dict[str, str]:
         """The stack's parameters. Raises CommandError where the stack does not exist."""
         described = self._describe()
-        return {
-            parameter["ParameterKey"]: parameter["ParameterValue"]
-            for parameter in described.get("Parameters", [])
-        }
+        parameters = described.get("Parameters", [])
+        return _Named(
+            f"The stack {self.name} has no parameter",
+            {each["ParameterKey"]: each["ParameterValue"] for each in parameters},
+        )
 
     def call(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Calls the function that an output names, and returns its reply.

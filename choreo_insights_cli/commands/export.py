@@ -10,6 +10,7 @@ import click
 
 from choreo_insights_cli import names, options, output, spinner
 from choreo_insights_cli.called import called
+from choreo_insights_cli.commands.export_progress import watched
 from choreo_insights_cli.errors import BadNews, WrongUsage
 from choreo_insights_cli.stack import Stack
 
@@ -62,8 +63,7 @@ def command(
         raise WrongUsage(f"--event is the whole event: {', '.join(chosen)} cannot be given too.")
     given = event(text) if text else chosen
     check(given, stack.parameters)
-    with spinner.shown("the export function runs, for 15 minutes at the most"):
-        reply = stack.call("ExportFunctionName", given)
+    reply = _run(stack, given, first)
     if as_json:
         output.as_json(reply)
     else:
@@ -73,6 +73,24 @@ def command(
         raise BadNews(failed(reply))
     if reply.get("waiting"):
         raise BadNews("Not everything was exported: other runs have the request budget.")
+
+
+def _run(stack: Stack, given: Mapping[str, Any], first: date | None) -> dict[str, Any]:
+    """The reply of the function, with what it does meanwhile on a terminal."""
+    text = "the export function runs, for 15 minutes at the most"
+    with spinner.shown(text) as say:
+        if not output.is_watched():
+            return stack.call("ExportFunctionName", given)
+        with watched(stack, first, lambda more: say(f"{text}: {more}")):
+            try:
+                return stack.call("ExportFunctionName", given)
+            except KeyboardInterrupt:
+                output.line(
+                    "The run goes on on AWS, for 15 minutes at the most: `insights status` and"
+                    " `insights logs` show what it does.",
+                    error=True,
+                )
+                raise
 
 
 def event(text: str) -> dict[str, Any]:

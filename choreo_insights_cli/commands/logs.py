@@ -16,14 +16,18 @@ import click
 from rich.text import Text
 
 from choreo_insights_cli import options, output, spinner
-from choreo_insights_cli.errors import WrongUsage
+from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.stack import Stack
 
 # Fields that are shown as the exception's own line.
 _TRACES = frozenset(
     ("exception", "exception_name", "stack_trace", "stackTrace", "errorMessage", "errorType")
 )
-_FUNCTIONS = {"export": "ExportFunctionName", "token": "TokenFunctionName"}
+_FUNCTIONS = {
+    "export": "ExportFunctionName",
+    "token": "TokenFunctionName",
+    "report": "ReportFunctionName",
+}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 # Fields of every line, which tell a reader nothing new.
@@ -44,6 +48,7 @@ Examples:
   insights logs                           the export function's last hour
   insights logs token --since 2d
   insights logs --errors --since 1d
+  insights logs report --since 31d        the monthly report's last run
   insights logs --follow                  until Ctrl-C
 """
 # Lambda's own lines about each invocation, and those that tell of a broken one.
@@ -104,6 +109,11 @@ def ago(text: str) -> timedelta:
 
 def group_of(stack: Stack, output: str) -> str:
     """The log group of the function which an output of the stack names."""
+    if output == _FUNCTIONS["report"] and output not in stack.outputs:
+        raise CommandError(
+            f"The stack {stack.name} has no report function: the parameter ReportSchedule, which"
+            " adds it, is empty."
+        )
     name = stack.outputs[output]
     described = stack.functions.get_function_configuration(FunctionName=name)
     return described.get("LoggingConfig", {}).get("LogGroup") or f"/aws/lambda/{name}"

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from choreo_insights_cli import names, options, output, spinner
+from choreo_insights_cli.called import called
 from choreo_insights_cli.dataset_copy import CACHE, Copy
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import catalogue
@@ -33,6 +34,7 @@ _USERS_FAULT = re.compile(
 _QUOTED = re.compile(r'[",\r\n]')
 # A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_EXAMPLE = "query 'SELECT * FROM traffic_daily LIMIT 5'"
 _EXAMPLES = """\b
 Examples:
   insights query "SELECT day, sum(requests) FROM traffic_daily GROUP BY 1 ORDER BY 1"
@@ -137,9 +139,7 @@ def _text(sql: str | None, saved: str | None) -> str:
         return known[saved][1]
     text = sys.stdin.read() if sql == "-" else sql or ""
     if not text.strip():
-        raise WrongUsage(
-            'Give a query, as in: insights query "SELECT * FROM traffic_daily LIMIT 5"'
-        )
+        raise WrongUsage(f"Give a query, as in: {called(_EXAMPLE)}")
     return text.removeprefix("\ufeff")
 
 

@@ -1,10 +1,12 @@
 """`insights token`: calls the token function and shows what it says."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from choreo_insights_cli import options, output, spinner
+from choreo_insights_cli.called import called
 from choreo_insights_cli.errors import BadNews
 from choreo_insights_cli.stack import Stack
 
@@ -48,6 +50,8 @@ def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool
     else:
         for line in lines(organizations, revoking=action == "revoke"):
             output.line(line)
+        if following := following_command(action, organizations):
+            output.line(f"Next: {called(following)}")
     failed = [name for name, entry in organizations.items() if entry["status"] == "failed"]
     if failed and action == "revoke":
         raise BadNews(
@@ -57,6 +61,20 @@ def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool
         )
     if failed:
         raise BadNews(f"No token for {', '.join(failed)}: the reason stands beside each name.")
+
+
+def following_command(action: str, organizations: Mapping[str, Mapping[str, Any]]) -> str:
+    """The command that helps, where one is obvious."""
+    for name, entry in organizations.items():
+        if entry["status"] == "failed":
+            # What to do about a token that lives on is more than a command.
+            return "" if action == "revoke" else f"doctor --org {name}"
+    for name, entry in organizations.items():
+        if entry.get("secret") == "other":
+            return f"token renew --org {name}"
+        if action == "status" and entry["status"] == "absent":
+            return f"token ensure --org {name}"
+    return ""
 
 
 def _confirm(stack: Stack) -> None:

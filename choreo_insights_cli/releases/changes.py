@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from choreo_insights.catalogue import Column
+from choreo_insights_cli.called import called
 from choreo_insights_cli.sql.statements import ViewColumn
 
 # The type of each column, as Glue or QuickSight names it.
@@ -149,4 +150,4 @@ def of_views(changes: Changes) -> Iterator[str]:
 def backfill(first: date, last: date, tables: Iterable[str]) -> str:
     """The command that exports final days again."""
     names = ",".join(sorted(tables))
-    return f"insights backfill --from {first} --to {last} --tables {names} --again"
+    return called(f"backfill --from {first} --to {last} --tables {names} --again")

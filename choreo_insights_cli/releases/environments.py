@@ -29,6 +29,7 @@ from choreo_insights.dataset.registry_tables import (
 )
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken
 from choreo_insights.errors import InsightsError
+from choreo_insights_cli.called import called
 from choreo_insights_cli.releases.union import UnionFile, covers, united
 
 # Requests to S3 under way at a time.
@@ -81,8 +82,8 @@ def lines(outcomes: MergeResult, *, dry: bool) -> Iterator[str]:
             "Days of these that no run has completed are left, and count twice until then:"
             f" {len(left)}, from {left[0]} to {left[-1]}. Export them, and migrate again:"
         )
-        yield f"  insights export --from {left[0]} --to {left[-1]}"
-        yield "  insights migrate"
+        yield f"  {called(f'export --from {left[0]} --to {left[-1]}')}"
+        yield f"  {called('migrate')}"
     if not dry and outcomes.environments:
         yield "Deleted and replaced objects can be restored for 30 days."
 

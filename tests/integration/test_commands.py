@@ -182,6 +182,7 @@ def test_secret_is_stored_from_a_pipe(deployment: Deployment) -> None:
 
 
 def test_secret_is_asked_for_without_echo(deployment: Deployment) -> None:
+    uuid = "11111111-2222-4333-8444-555555555555"
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "choreo_insights_cli", "secret", "umbrella"],
@@ -193,15 +194,17 @@ def test_secret_is_asked_for_without_echo(deployment: Deployment) -> None:
         start_new_session=True,
     ) as asking:
         os.close(theirs)
-        shown = ""
+        shown, answered = "", 0
         for question, answer in (
-            ("key", "hush-key"),
-            ("secret", "hush-secret"),
-            ("UUID", "hush-id"),
+            ("Consumer key of", "hush-key"),
+            ("Consumer secret of", "hush-secret"),
+            ("UUID of", "hush-id"),
+            ("UUID of", uuid),
             ("On-prem", ""),
         ):
-            while question not in shown.rpartition("\n")[2]:
+            while question not in shown[answered:]:
                 shown += os.read(ours, 1024).decode()
+            answered = len(shown)
             os.write(ours, f"{answer}\n".encode())
         while "Stored as choreo-insights/umbrella" not in shown:
             shown += os.read(ours, 1024).decode()
@@ -209,11 +212,14 @@ def test_secret_is_asked_for_without_echo(deployment: Deployment) -> None:
 
     assert asking.returncode == 0
     assert "hush" not in shown
+    assert uuid not in shown
+    assert "does not export umbrella" in shown
+    assert "It is not a UUID" in shown
     stored = deployment.stack.secrets.get_secret_value(SecretId="choreo-insights/umbrella")
     assert json.loads(stored["SecretString"]) == {
         "consumer_key": "hush-key",
         "consumer_secret": "hush-secret",
-        "org_id": "hush-id",
+        "org_id": uuid,
         "org_handle": "umbrella",
     }
 

@@ -67,7 +67,7 @@ class BackfillOptions:
         if first is None or last is None:
             raise WrongUsage(
                 "Say from which day to which, in UTC:"
-                " insights backfill --from 2026-01-01 --to 2026-01-31"
+                f" {called('backfill --from 2026-01-01 --to 2026-01-31')}"
             )
         options.check_span(first, last, today)
         chosen = options.names(tables or "")

@@ -37,6 +37,7 @@ from choreo_insights_cli.commands.doctor.secret import from_given, from_stack
 from choreo_insights_cli.commands.doctor.settings import DoctorOptions, DoctorSettings, resolve
 from choreo_insights_cli.commands.doctor.show import show
 from choreo_insights_cli.commands.doctor.token import obtain
+from choreo_insights_cli.commands.secret import FIELDS, problems
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import shipped
 from choreo_insights_cli.stack import Stack
@@ -234,6 +235,10 @@ class _Round:
         self._found.hidden.update(found.secrets, {base64.b64encode(pair.encode()).decode()})
         more = "" if found.on_prem_key else "; without an on_prem_key, which few need"
         self._found.check("secret", "ok", says + more)
+        values = {name: getattr(found, name) or "" for name in FIELDS}
+        for problem in problems(values):
+            change = f"Store it again with `insights secret {handle}`, if that is a mistake"
+            self._found.check("secret", "note", problem, change)
         return found
 
     def _endpoint(self, live: Live, org_id: str) -> Reply | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from choreo_insights.redaction import hide
+from choreo_insights_cli.called import as_called
 from choreo_insights_cli.errors import BAD_NEWS, DONE, NOT_DONE
 
 # `note` is worth reading and harms nothing. `skipped` was not asked, for a reason that is no fault.
@@ -62,8 +64,8 @@ class Diagnosis:
         return Finding(
             self._hide(finding.what),
             finding.status,
-            self._hide(finding.says),
-            self._hide(self._by_option(finding.change)),
+            as_called(self._hide(finding.says)),
+            as_called(self._hide(self._by_option(finding.change))),
         )
 
     def _by_option(self, text: str) -> str:
@@ -72,8 +74,7 @@ class Diagnosis:
         return text
 
     def _hide(self, text: str) -> str:
-        for secret in self.hidden:
-            text = text.replace(secret, "***")
+        text = hide(text, self.hidden)
         return "".join(c if c.isprintable() else " " for c in text)
 
 

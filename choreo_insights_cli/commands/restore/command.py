@@ -14,6 +14,7 @@ from choreo_insights.dataset.partitions import ROOT, table_prefix
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.store import Dataset
 from choreo_insights_cli import options, output, paths, spinner
+from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.backfill.machine import Machine
 from choreo_insights_cli.commands.restore.restoring import (
     Restore,
@@ -212,7 +213,7 @@ def lines(outcomes: Iterable[RestoreCounts], again: Sequence[str], *, dry: bool)
             f"{moved:,} of these lie under a former key of their environment, and their rows count"
             " twice until this is run:"
         )
-        yield "  insights migrate"
+        yield f"  {called('migrate')}"
     if again:
         yield (
             "Some of these days are restored as they were before they had settled. They are closed"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from choreo_insights.dataset.partitions import day_end
-from choreo_insights_cli.called import called
+from choreo_insights_cli.called import as_called, called
 from choreo_insights_cli.commands.status.coverage import (
     FailedPartition,
     Standing,
@@ -181,9 +181,9 @@ def lines(status: Status, *, everything: bool, width: int | None = None) -> Iter
         yield Text()
         yield _checks(status.checks, whole=is_whole(status))
     yield Text()
-    yield Text(verdict(status), style="green" if is_whole(status) else "red")
-    if advice := _next(status, total):
-        yield Text(advice)
+    advice = _next(status, total)
+    verdict_line = Text(verdict(status), style="green" if is_whole(status) else "red")
+    yield verdict_line.append(f" {advice}", style="default") if advice else verdict_line
 
 
 def _grouped(
@@ -300,7 +300,7 @@ def _errors(
         where = " ".join(filter(None, (table, organization, newest.place.environment)))
         others = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
         head = f"{age(now, newest.at)} ago, {where} {newest.day}{others}: "
-        yield Text.assemble((head, "red"), error)
+        yield Text.assemble((head, "red"), as_called(error))
     if most is not None and len(kinds) > most:
         yield Text(f"and {len(kinds) - most} other kinds: --all shows them")
 

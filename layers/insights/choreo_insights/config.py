@@ -177,7 +177,7 @@ class _Settings:
         if not handles:
             raise _wrong("ORGANIZATIONS", "names no organisation", "list handles, e.g. acme,globex")
         for handle in handles:
-            if not _HANDLE.fullmatch(handle):
+            if not is_handle(handle):
                 raise _wrong(
                     "ORGANIZATIONS",
                     f"holds {handle!r}, which is not an organisation handle",
@@ -282,6 +282,11 @@ class _Settings:
         if not names:
             raise _wrong(name, "names no table", "write `all`, or names separated by commas")
         return names
+
+
+def is_handle(text: str) -> bool:
+    """Whether a text can be an organisation's handle."""
+    return _HANDLE.fullmatch(text) is not None
 
 
 def _number(text: str) -> float:

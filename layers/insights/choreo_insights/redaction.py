@@ -15,6 +15,10 @@ _HIDDEN = "***"
 _MAX_LOOKED_AT = 2_000
 # A shorter secret is too likely to be a word of the body.
 _MIN_IN_BODY = 8
+# A shorter one is hidden as a word of its own only, and a single character not at all: a
+# placeholder such as `x` would turn the whole text into asterisks.
+_MIN_ANYWHERE = 4
+_MIN_HIDDEN = 2
 # The longest spelling of a character that is looked for: &#x0000ff; or more backslashes.
 _SPELLING = 12
 
@@ -30,10 +34,11 @@ def redact(text: str, secrets: Iterable[str] = (), most: int = 300) -> str:
     What looks like a token is hidden too. Secrets are found also where characters of them are
     escaped as in JSON, HTML or a URL.
     """
-    secrets = [secret for secret in secrets if secret]
+    secrets = [secret for secret in secrets if len(secret) >= _MIN_HIDDEN]
     for secret in secrets:
         # The whole text, quickly: most secrets are repeated as they are.
-        text = text.replace(secret, _HIDDEN)
+        if len(secret) >= _MIN_ANYWHERE:
+            text = text.replace(secret, _HIDDEN)
     margin = _SPELLING * max(map(len, secrets), default=0)
     cut = len(text) > _MAX_LOOKED_AT + margin
     text = hide(text[: _MAX_LOOKED_AT + margin], secrets)
@@ -47,7 +52,9 @@ def redact(text: str, secrets: Iterable[str] = (), most: int = 300) -> str:
 
 def hide(text: str, secrets: Iterable[str]) -> str:
     """A text without these secrets, however their characters are escaped."""
-    for secret in filter(None, secrets):
+    for secret in secrets:
+        if len(secret) < _MIN_HIDDEN:
+            continue
         text = _any_spelling(secret).sub(_HIDDEN, text)
     return text
 
@@ -64,7 +71,10 @@ def redact_body(body: bytes, secrets: Iterable[str]) -> bytes:
 
 @lru_cache(maxsize=64)
 def _any_spelling(secret: str) -> re.Pattern[str]:
-    return re.compile("".join(map(_spellings, secret)), re.IGNORECASE)
+    pattern = "".join(map(_spellings, secret))
+    if len(secret) < _MIN_ANYWHERE:
+        pattern = rf"(?<!\w){pattern}(?!\w)"
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _spellings(character: str) -> str:

@@ -99,6 +99,21 @@ def test_a_redacted_text_is_one_short_line(text: str) -> None:
     assert shown == "" or shown.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("secret", "shown"),
+    [
+        ("a", "a token of abc was bad: 'ab' is no key"),
+        ("ab", "a token of abc was bad: '***' is no key"),
+        ("abc", "a token of *** was bad: 'ab' is no key"),
+        ("toke", "a ***n of abc was bad: 'ab' is no key"),
+    ],
+)
+def test_a_very_short_secret_does_not_destroy_a_text(secret: str, shown: str) -> None:
+    text = "a token of abc was bad: 'ab' is no key"
+    assert redact(text, [secret]) == shown
+    assert hide(text, [secret]) == shown
+
+
 def test_plain_words_pass() -> None:
     text = "Invalid Credentials: make sure your API invocation call has a header, code 900901"
     assert redact(text) == text

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,15 @@ from rich.console import Console
 from choreo_insights.errors import PersonMustAct
 from choreo_insights.export.report import Report
 from choreo_insights_cli import main, options
+from choreo_insights_cli.called import called
 from choreo_insights_cli.commands import export, logs, query, token
+from choreo_insights_cli.commands import secret as secret_command
 from choreo_insights_cli.commands.query import QueryResult
+from choreo_insights_cli.commands.secret import ask as ask_for_secret
 from choreo_insights_cli.commands.secret import read
 from choreo_insights_cli.errors import BadNews, CommandError, WrongUsage
 from choreo_insights_cli.paths import ROOT
+from choreo_insights_cli.stack import Stack
 
 Ran = Callable[..., tuple[int, str, str]]
 
@@ -178,6 +183,7 @@ def test_the_exit_code_tells_how_it_ended(
             ["doctor", "--org", "acme", "--secret-file", "-", "--probe"],
         ),
         ("tables", ["tables", "--compile"]),
+        ("tables LIST=1", ["tables"]),
     ],
 )
 def test_a_target_of_make_is_a_thin_caller(call: str, given: list[str]) -> None:
@@ -186,7 +192,189 @@ def test_a_target_of_make_is_a_thin_caller(call: str, given: list[str]) -> None:
     assert done.stdout.split("\n")[:-1] == given
 
 
+@pytest.mark.parametrize("name", [name for name in main.COMMANDS if name != "tables"])
+def test_make_has_every_option_under_the_name_that_messages_use(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = import_module(main.COMMANDS[name]).command
+    # Where the stack is, the makefile's users say by variables; these are the whole of an event.
+    left = {"stack", "region", "profile", *(("event",) if name == "export" else ("list",))}
+    left |= {"model", *usage_options()} if name == "cost" else set()
+    words = [name]
+    for parameter in command.params:
+        option = parameter.opts[-1]
+        if isinstance(parameter, click.Argument):
+            values = getattr(parameter.type, "choices", ["a b"])
+            words.append(shlex.quote(values[-1]))
+        elif option.removeprefix("--") not in left:
+            words += [option] if parameter.is_flag else [option, "'c d'"]
+    line = f"insights {' '.join(words)}"
+    assert called(" ".join(words)) == line
+    monkeypatch.setenv("INSIGHTS_CALLED_BY", "make")
+    make = shlex.split(called(" ".join(words)))
+    assert make[:2] == ["make", name]
+
+    shown = subprocess.run(
+        ["make", "-s", "INSIGHTS=printf '%s\\n'", "DEV=", "LOCAL_DIR=here", *make[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    ).stdout.split("\n")[:-1]
+
+    if name == "dashboard":
+        del shown[shown.index("--cache") : shown.index("--cache") + 2]
+        words = [*words[: words.index("--cache")], *words[words.index("--cache") + 2 :]]
+    assert sorted(shown) == sorted(shlex.split(" ".join(words)))
+
+
+def usage_options() -> set[str]:
+    """The sizes of a stack to come, for the installed program alone."""
+    names = ("organizations", "environments", "apis", "applications", "history-days")
+    return {*names, "queries-a-day", "authors", "readers"}
+
+
 # Single commands
+
+
+class Typed:
+    """Answers prompts, one after the other."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = [*answers]
+        self.questions: list[str] = []
+
+    def __call__(self, question: str) -> str:
+        self.questions.append(question.partition(" ")[0])
+        return self.answers.pop(0)
+
+
+GOOD = ("consumer-key", "consumer-secret", "00000000-0000-4000-8000-000000000000")
+
+
+def test_a_prompt_is_asked_again_until_its_value_can_be_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    key, secret, uuid = GOOD
+    typed = Typed(
+        "", key, "x", "hush hush", f"  {secret} ", uuid[:-1], uuid.upper(), "y" * 4001, ""
+    )
+    assert secret_command.ask(typed) == {
+        "consumer_key": key,
+        "consumer_secret": secret,
+        "org_id": uuid.upper(),
+    }
+    assert typed.questions == [*["Consumer"] * 5, "UUID", "UUID", "On-prem", "On-prem"]
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "It cannot be empty. Once more:",
+        "It has 1 character, too few for a credential. Once more:",
+        "It has spaces or characters that no credential has: copy it again. Once more:",
+        "It is not a UUID (8-4-4-4-12 hex digits). Once more:",
+        "It has 4,001 characters, too many for a credential. Once more:",
+    ]
+
+
+def test_what_was_typed_is_kept_where_it_cannot_be_stored(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expired AWS credentials, say: they are renewed in another terminal."""
+    stored: list[Any] = []
+
+    def store(*given: Any) -> str:
+        stored.append(given[2:])
+        if len(stored) == 1:
+            raise NoCredentialsError
+        return "choreo-insights/acme"
+
+    typed = Typed(*GOOD, "")
+    monkeypatch.setattr(secret_command, "store", store)
+    monkeypatch.setattr(secret_command, "ask", lambda: ask_for_secret(typed))
+    monkeypatch.setattr(secret_command, "is_asked", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda *_, **__: True)
+    code, out, error = ran("secret", "acme", "--prefix", "choreo-insights")
+    assert code == 0
+    assert out == "Stored as choreo-insights/acme.\nNext: insights doctor --org acme\n"
+    assert "Not stored. AWS refused: Unable to locate credentials" in error
+    assert len(typed.questions) == 4
+    assert stored[0] == stored[1] == ("acme", dict(zip(FIELDS, GOOD, strict=True)))
+
+
+FIELDS = ("consumer_key", "consumer_secret", "org_id")
+
+
+@pytest.mark.parametrize(
+    ("handle", "says"),
+    [
+        ("acme", []),
+        ("acne", ["does not export acne, only acme, lotus. Did you mean acme?"]),
+        ("zzz", ["does not export zzz", "Add it to the parameter Organizations"]),
+    ],
+)
+def test_a_handle_that_the_stack_does_not_export_is_warned_about(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch, handle: str, says: list[str]
+) -> None:
+    monkeypatch.setattr(Stack, "parameters", {"Organizations": "acme, lotus", "SecretPrefix": "p"})
+    monkeypatch.setattr(secret_command, "store", lambda _, prefix, handle, __: f"{prefix}/{handle}")
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(dict(zip(FIELDS, "abc", strict=True)))))
+    code, out, error = ran("secret", handle)
+    assert (code, out) == (0, f"Stored as p/{handle}.\nNext: insights doctor --org {handle}\n")
+    assert all(text in error for text in says)
+    assert ("does not export" in error) == bool(says)
+    # What is piped in is for scripts: it is stored, and what looks wrong is said.
+    assert "Warning: consumer_key (Consumer key of the application): It has 1 character" in error
+    assert "Warning: org_id (UUID of the organisation): It is not a UUID" in error
+
+
+def test_what_is_no_handle_is_refused_before_anything_is_asked(ran: Ran) -> None:
+    code, _, error = ran("secret", "acme/../lotus")
+    assert code == 2
+    assert "acme/../lotus is not a handle" in error
+
+
+def test_ctrl_d_at_a_prompt_is_an_interruption(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(*_: Any) -> str:
+        raise EOFError
+
+    monkeypatch.setattr(secret_command, "ask", end)
+    monkeypatch.setattr(secret_command, "is_asked", lambda: True)
+    code, _, error = ran("secret", "acme", "--prefix", "p")
+    assert (code, error.strip()) == (130, "Interrupted.")
+
+
+@pytest.mark.parametrize(
+    ("action", "entry", "following"),
+    [
+        ("status", {"status": "cached", "secret": "current"}, ""),
+        ("status", {"status": "cached", "secret": "other"}, "token renew --org acme"),
+        ("status", {"status": "absent"}, "token ensure --org acme"),
+        ("renew", {"status": "failed", "error": "HTTP 401"}, "doctor --org acme"),
+        ("revoke", {"status": "failed", "error": "HTTP 401"}, ""),
+        ("revoke", {"status": "absent"}, ""),
+    ],
+)
+def test_token_names_the_next_command(action: str, entry: dict[str, Any], following: str) -> None:
+    assert token.following_command(action, {"lotus": {"status": "minted"}, "acme": entry}) == (
+        following
+    )
+
+
+def test_a_stack_of_another_kind_is_named(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Stack, "_describe", lambda _: {})
+    for name in ("token", "export", "status", "logs", "dashboard"):
+        code, _, error = ran(name)
+        assert code == 3
+        assert "The stack choreo-insights has no" in error
+        assert "another project's" in error
+
+
+def test_without_a_report_function_its_logs_are_refused(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stack, "outputs", {})
+    code, _, error = ran("logs", "report")
+    assert code == 3
+    assert "no report function: the parameter ReportSchedule" in error
 
 
 def test_days_and_names() -> None:

@@ -454,8 +454,10 @@ def test_what_is_printed(store: Store) -> None:
         "last errors",
         "5 h ago, error_summary acme Production 2026-03-11 and 3 more: [x] it's no",
         "",
-        "Needs attention: 4 failed, 19 missing.",
-        "Next: insights logs --errors, or insights doctor --org acme",
+        (
+            "Needs attention: 4 failed, 19 missing."
+            " Next: insights logs --errors, or insights doctor --org acme"
+        ),
     ]
     assert "Hall, Süd" in every
     assert len(every.splitlines()) == len(plain.splitlines()) + 4
@@ -524,7 +526,9 @@ def test_one_organisation_does_not_hide_behind_another(store: Store) -> None:
     status = store.status(replace(given, organizations=("acme", "lotus")))
 
     assert text(status).splitlines()[3].endswith("  3 h")
-    assert text(status).splitlines()[-2] == "Needs attention: lotus stale for 25 min."
+    assert text(status).splitlines()[-1] == (
+        "Needs attention: lotus stale for 25 min. Next: insights logs --errors"
+    )
     assert not show.is_whole(status)
     assert show.as_dict(status)["stale_seconds"] == {"lotus": 25 * 60}
     frozen = replace(given, organizations=("acme", "lotus"), frozen=True)

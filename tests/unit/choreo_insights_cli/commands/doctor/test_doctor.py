@@ -48,6 +48,19 @@ def test_all_is_well(doctor: Doctor, checks: Checks, sandbox: SandboxServer) -> 
     assert sandbox.statistics.mints_by_organization == {"acme": 1}
 
 
+def test_a_one_letter_secret_is_noted_and_leaves_the_words_whole(doctor: Doctor) -> None:
+    report = doctor({"consumer_secret": "e", "org_id": "acme"})
+    said = [finding for finding in report.diagnoses[0].checks if finding.status != "ok"]
+    assert [finding.says for finding in said if finding.what == "secret"] == [
+        (
+            "consumer_secret (Consumer secret of the application): It has 1 character, too few for"
+            " a credential."
+        ),
+        "org_id (UUID of the organisation): It is not a UUID (8-4-4-4-12 hex digits).",
+    ]
+    assert "***" not in json.dumps(report.as_dict())
+
+
 def test_without_introspection_each_document_is_asked(
     doctor: Doctor, checks: Checks, sandbox: SandboxServer
 ) -> None:
