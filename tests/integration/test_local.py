@@ -66,7 +66,7 @@ def test_local_with_a_server_of_ones_own(sandbox: SandboxServer, stopped: Folder
     assert stack.parameters["ExportSchedule"] == "rate(2 hours)"
     without = insights(stopped, "token", "ensure", **shell)
     assert without.returncode == 1
-    assert "make secret ORG=acme" in without.stdout
+    assert "`insights secret acme`" in without.stdout
     secret = json.dumps(sandbox.world.secret("acme"))
     assert insights(stopped, "secret", "acme", stdin=secret, **shell).returncode == 0
     export = insights(stopped, "export", "--tables", "environments", **shell)

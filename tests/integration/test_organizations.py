@@ -76,7 +76,7 @@ def test_the_status_names_them_and_what_to_do(
     assert (code, shown_code) == (1, 1)
     assert {error["organization"] for error in machine["errors"]} == {"globex", "lotus"}
     assert machine["organizations_without_data"] == ["globex", "lotus"]
-    for said in ("globex", "make secret ORG=globex", "lotus", "subscribe"):
+    for said in ("globex", "`insights secret globex`", "lotus", "subscribe"):
         assert said in shown
 
 

@@ -35,7 +35,7 @@ class Terminal:
                 "make",
                 "-s",
                 "DEV=",
-                f"INSIGHTS={sys.executable} -m choreo_insights_cli",
+                f"INSIGHTS=INSIGHTS_CALLED_BY=make {sys.executable} -m choreo_insights_cli",
                 name,
                 *given,
             ],
