@@ -187,7 +187,7 @@ def store(
     """
     dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
     now = datetime.now(UTC)
-    dataset.put(ACCESS_RULES_KEY, encode_rules(rules), asked=now, run="access")
+    dataset.put(ACCESS_RULES_KEY, encode_rules(rules), queried_at=now, run="access")
     owner = stack.parameters.get("QuickSightPrincipalArn", "")
     if not owner or stack.parameters.get("QuickSightRules") != "true":
         return described(rules, None)

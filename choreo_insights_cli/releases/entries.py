@@ -12,13 +12,13 @@ _PLACE = ("organization", "environment", "environment_id")
 def entry_of(
     key: str,
     body: bytes,
-    asked: datetime,
+    queried_at: datetime,
     status: Status,
     *,
     final: bool,
     error: str | None = None,
 ) -> Entry:
-    """The entry of an object of a table, requested at `asked`, with its rows and size.
+    """The entry of an object of a table, requested at `queried_at`, with its rows and size.
 
     Reads organisation and environment from the rows, or from the key where there are none. Raises
     ValueError where the body is not a Parquet file.
@@ -36,7 +36,7 @@ def entry_of(
         environment_id=place.get("environment_id"),
         day=day_of(key),
         status=status,
-        started=asked,
+        started=queried_at,
         seconds=0.0,
         rows=rows if status == "exported" else None,
         bytes=len(body) if status == "exported" else None,

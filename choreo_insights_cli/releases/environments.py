@@ -202,7 +202,7 @@ class _Organization:
 
     def _put(self, key: str, body: bytes) -> None:
         if not self._all.dry:
-            self._dataset.put(key, body, asked=self._all.now, run=_RUN)
+            self._dataset.put(key, body, queried_at=self._all.now, run=_RUN)
 
     # Whose objects are where
 
@@ -388,7 +388,11 @@ class _Group:
                 if not self._all.dry:
                     over = target.etag if target else None
                     self._dataset.replace(
-                        self._key(part), file.body, over=over, asked=file.asked, run=file.run
+                        self._key(part),
+                        file.body,
+                        over=over,
+                        queried_at=file.queried_at,
+                        run=file.run,
                     )
             except Overtaken:
                 kind = "left"
@@ -406,14 +410,14 @@ class _Group:
         if not sources:
             return "spare"
         table = self._all.tables.get(self._table)
-        newest = max(file.asked for file in (*sources, *([own] if own else [])))
+        newest = max(file.queried_at for file in (*sources, *([own] if own else [])))
         ends = last_day(table, self._day)
         settled = day_end(ends) + timedelta(hours=self._all.settle_hours)
         # A write closes a day that has settled. That is right only if its rows were requested
         # late enough; else an export must confirm them first.
         early = table is not None and table.daily and newest < settled
         closes = early and self._all.now >= closes_at(ends, self._all.settle_hours)
-        enough = own is not None and (closes or own.asked >= newest)
+        enough = own is not None and (closes or own.queried_at >= newest)
         if own and enough and all(covers(table, own, file) for file in sources):
             return "spare"
         if closes:
@@ -429,14 +433,14 @@ class _Group:
         self._at[aside] = own_id, former
         kept = self._read(part)
         if kept and not self._all.dry:
-            self._dataset.put(self._key(aside), kept.body, asked=kept.asked, run=kept.run)
+            self._dataset.put(self._key(aside), kept.body, queried_at=kept.queried_at, run=kept.run)
             self._dataset.delete(self._key(part))
 
     def _read(self, part: str) -> Kept | None:
         return self._dataset.read(self._key(part))
 
     def _file(self, part: str, kept: Kept) -> UnionFile:
-        return UnionFile(self._key(part), kept.body, kept.asked, kept.run)
+        return UnionFile(self._key(part), kept.body, kept.queried_at, kept.run)
 
     def _key(self, part: str) -> str:
         return f"{day_prefix(self._table, self._day)}{self._start}.{part}.parquet"

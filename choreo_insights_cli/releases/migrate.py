@@ -206,13 +206,13 @@ class Migration:
             except Overtaken:
                 return _Inspected(inspected.day, (), "left")
             if not confirmed:
-                entry = entry_of(key, body, kept.asked, "kept", final=True, error=_UNCONFIRMED)
+                entry = entry_of(key, body, kept.queried_at, "kept", final=True, error=_UNCONFIRMED)
                 self.ledger.add(entry)
         return replace(inspected, became="rewritten" if confirmed else "unconfirmed")
 
     def _replace(self, key: str, kept: Kept, body: bytes, *, confirmed: bool) -> None:
         self.dataset.replace(
-            key, body, over=kept.etag, asked=kept.asked, run=kept.run, confirmed=confirmed
+            key, body, over=kept.etag, queried_at=kept.queried_at, run=kept.run, confirmed=confirmed
         )
 
     def _newest_ledgers(self, of: Collection[date]) -> Iterable[str]:

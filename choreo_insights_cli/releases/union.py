@@ -18,7 +18,7 @@ class UnionFile(msgspec.Struct, frozen=True):
 
     key: str
     body: bytes
-    asked: datetime
+    queried_at: datetime
     run: str
 
 
@@ -30,7 +30,7 @@ def united(table: Table | None, files: Sequence[UnionFile]) -> UnionFile:
 
     Raises InsightsError for a file that cannot be read.
     """
-    older, *rest = sorted(files, key=lambda file: file.asked)
+    older, *rest = sorted(files, key=lambda file: file.queried_at)
     for newer in rest:
         older = _pair(table, older, newer)
     return older
@@ -44,7 +44,7 @@ def _pair(table: Table | None, older: UnionFile, newer: UnionFile) -> UnionFile:
     if not better:
         return newer
     if better.issuperset(new.keys):
-        return msgspec.structs.replace(older, asked=newer.asked)
+        return msgspec.structs.replace(older, queried_at=newer.queried_at)
     return _mixed(table, older, newer, (old, new), better)
 
 
@@ -53,7 +53,7 @@ def covers(table: Table | None, file: UnionFile, other: UnionFile) -> bool:
     if file.body == other.body or not _rows(other):
         return True
     if table is None or not table.daily or table.ranked:
-        return file.asked >= other.asked and _rows(file) > 0
+        return file.queried_at >= other.queried_at and _rows(file) > 0
     return not _better(_content(table, other), _content(table, file))
 
 

@@ -103,7 +103,7 @@ def _resolver(function: Callable[[QueryContext, Args], Any]) -> Callable[..., An
 
 @lru_cache(maxsize=512)
 def prepared(text: str, *, introspection: bool, newer_fields: bool) -> DocumentNode:
-    """A parsed and valid document; the ones asked last are remembered.
+    """A parsed and valid document; the most recent ones are cached.
 
     Raises InvalidDocumentError.
     """
@@ -132,18 +132,18 @@ def root_fields(document: DocumentNode) -> dict[str, str]:
 
 def run(
     document: DocumentNode,
-    asked: QueryContext,
+    context: QueryContext,
     variables: dict[str, Any] | None,
     operation: str | None,
 ) -> tuple[dict[str, Any], list[BaseException]]:
     """The reply, and what the resolvers raised."""
     result = execute_sync(
         schema(
-            newer_fields=asked.settings.newer_fields,
-            usage_as_object=asked.settings.usage_as_object,
+            newer_fields=context.settings.newer_fields,
+            usage_as_object=context.settings.usage_as_object,
         ),
         document,
-        context_value=asked,
+        context_value=context,
         variable_values=variables,
         operation_name=operation,
         field_resolver=_value,

@@ -20,7 +20,7 @@ def _listed(sources: list[TrafficSource]) -> list[Api]:
     )
 
 
-def list_all_api(asked: QueryContext, args: Args) -> list[Row]:
+def list_all_api(context: QueryContext, args: Args) -> list[Row]:
     """`listAllAPI`."""
     provider = args.get("provider")
     return [
@@ -31,17 +31,17 @@ def list_all_api(asked: QueryContext, args: Args) -> list[Row]:
             "provider": api.provider,
             "displayName": api.display_name,
         }
-        for api in _listed(asked.sources(args))
+        for api in _listed(context.sources(args))
         if provider in (None, api.provider)
     ]
 
 
-def list_applications(asked: QueryContext, args: Args) -> list[Row]:
+def list_applications(context: QueryContext, args: Args) -> list[Row]:
     """`listApplications`."""
     given = args.get("applicationFilter") or {}
-    owner, apis = given.get("owner"), asked.ids(given.get("apiIds"))
+    owner, apis = given.get("owner"), context.ids(given.get("apiIds"))
     found = {}
-    for source in asked.sources(args):
+    for source in context.sources(args):
         environment = source.environment
         callers = None
         if apis is not None:
@@ -52,32 +52,32 @@ def list_applications(asked: QueryContext, args: Args) -> list[Row]:
     return [{"id": a.id, "name": a.name, "owner": a.owner} for a in found.values()]
 
 
-def list_providers(asked: QueryContext, args: Args) -> list[Row]:
+def list_providers(context: QueryContext, args: Args) -> list[Row]:
     """`listProviders`."""
-    return [{"name": name} for name in sorted({a.provider for a in _listed(asked.sources(args))})]
+    return [{"name": name} for name in sorted({a.provider for a in _listed(context.sources(args))})]
 
 
-def list_subscribers(asked: QueryContext, args: Args) -> list[Row]:
+def list_subscribers(context: QueryContext, args: Args) -> list[Row]:
     """`listSubscribers`."""
-    apis = asked.ids((args.get("subscriberFilter") or {}).get("apiIds"))
-    sources = asked.sources(args)
+    apis = context.ids((args.get("subscriberFilter") or {}).get("apiIds"))
+    sources = context.sources(args)
     filtered = {"dataFilter": args["dataFilter"]}
     if apis is not None:
         filtered["applicationFilter"] = {"apiIds": list(apis)}
-    owners = {a["owner"] for a in list_applications(asked, filtered)} if sources else set()
+    owners = {a["owner"] for a in list_applications(context, filtered)} if sources else set()
     return [{"name": name} for name in sorted(owners)]
 
 
-def list_organizations(asked: QueryContext, _args: Args) -> list[Row]:
+def list_organizations(context: QueryContext, _args: Args) -> list[Row]:
     """`listOrganizations`."""
-    own = asked.organization
+    own = context.organization
     return [{"id": own.number, "uuid": own.uuid, "handle": own.handle, "name": own.name}]
 
 
-def list_environments(asked: QueryContext, args: Args) -> list[Row]:
+def list_environments(context: QueryContext, args: Args) -> list[Row]:
     """`listEnvironments`."""
-    asked.check_organization(args["org"]["orgId"])
-    if asked.on_prem and args.get("projectId"):
+    context.check_organization(args["org"]["orgId"])
+    if context.on_prem and args.get("projectId"):
         raise QueryError("projectId must not be given together with an on-prem key")
     return [
         {
@@ -89,15 +89,15 @@ def list_environments(asked: QueryContext, args: Args) -> list[Row]:
             "type": e.type,
             "region": "US",
         }
-        for e in asked.organization.environments
-        if asked.on_prem in (None, e)
+        for e in context.organization.environments
+        if context.on_prem in (None, e)
     ]
 
 
-def list_tenants(asked: QueryContext, args: Args) -> list[str]:
+def list_tenants(context: QueryContext, args: Args) -> list[str]:
     """`listTenants`."""
     given = args["tenantDataFilter"]
-    asked.check_organization(given["orgId"])
+    context.check_organization(given["orgId"])
     ids: list[Any] = given.get("environmentIds") or []
-    sources = asked.of_ids([given.get("envId"), *ids])
+    sources = context.of_ids([given.get("envId"), *ids])
     return list(dict.fromkeys(t for source in sources for t in source.environment.tenants))

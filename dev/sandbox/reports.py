@@ -47,36 +47,36 @@ def _fields(args: Args) -> tuple[list[str], tuple[str, ...]]:
     return fields, values
 
 
-def _series(asked: QueryContext, args: Args) -> tuple[str, list[tuple[str, list[Cell]]]]:
+def _series(context: QueryContext, args: Args) -> tuple[str, list[tuple[str, list[Cell]]]]:
     """Granularity, and for each time the split cells that have the given values."""
     fields, values = _fields(args)
-    span = span_of(args["timeFilter"], asked.now)
-    granularity = asked.granularity(args["granularity"], span)
-    sources = asked.sources(args)
-    series = asked.groups.series(
-        (tuple(sources), span, granularity, asked.state(span, granularity)),
+    span = span_of(args["timeFilter"], context.now)
+    granularity = context.granularity(args["granularity"], span)
+    sources = context.sources(args)
+    series = context.groups.series(
+        (tuple(sources), span, granularity, context.state(span, granularity)),
         fields[: len(values)],
         values,
-        lambda: asked.series(sources, span, granularity, ALL),
+        lambda: context.series(sources, span, granularity, ALL),
     )
     return granularity, [(span.text(start), cells) for start, cells in series]
 
 
-def report(asked: QueryContext, args: Args) -> Row:
+def report(context: QueryContext, args: Args) -> Row:
     """`getCustomReportOvertime`."""
-    granularity, series = _series(asked, args)
+    granularity, series = _series(context, args)
     usage = [
         {"timeSpan": time, "value": measured(args["metric"], cells)}
         for time, cells in series
-        if cells or asked.settings.zero_buckets
+        if cells or context.settings.zero_buckets
     ]
     return {"granularity": granularity, "usage": usage}
 
 
-def top_report(asked: QueryContext, args: Args) -> Row:
+def top_report(context: QueryContext, args: Args) -> Row:
     """`getCustomReportTopOvertime`."""
     fields, values = _fields(args)
-    granularity, series = _series(asked, args)
+    granularity, series = _series(context, args)
     free = fields[len(values) :] or fields[-1:]
     return {"granularity": granularity, "usage": top_series(series, free, args["metric"])}
 
@@ -106,10 +106,10 @@ def top_series(
     ]
 
 
-def group_by_values(asked: QueryContext, args: Args) -> list[list[str]]:
+def group_by_values(context: QueryContext, args: Args) -> list[list[str]]:
     """`getGroupByValues`: the combinations, of what was seen within the last week."""
     fields, values = _fields(args)
-    end = int(asked.now.timestamp()) // 60
-    cells = asked.cells(asked.sources(args), TimeSpan(end - 7 * 1440, end, UTC), ALL)
+    end = int(context.now.timestamp()) // 60
+    cells = context.cells(context.sources(args), TimeSpan(end - 7 * 1440, end, UTC), ALL)
     found = {values_of(cell, fields) for cell in different(cells)}
     return sorted([*each] for each in found if each[: len(values)] == values)

@@ -33,50 +33,50 @@ CATEGORIES = ("auth", "targetConnectivity", "throttled", "other")
 
 
 def _series(
-    asked: QueryContext, args: Args, given: str | None, pick: Pick = ALL
+    context: QueryContext, args: Args, given: str | None, pick: Pick = ALL
 ) -> tuple[str, TimeSpan, Buckets]:
     """The granularity to echo, the span, and the cells by bucket."""
-    span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
-    granularity = asked.granularity(given, span)
-    return granularity, span, asked.series(asked.sources(args), span, granularity, pick)
+    span = span_of(args.get("filter") or args.get("timeFilter"), context.now)
+    granularity = context.granularity(given, span)
+    return granularity, span, context.series(context.sources(args), span, granularity, pick)
 
 
 def _filter(args: Args, name: str) -> Args:
     return args.get(name) or {}
 
 
-def success_summary(asked: QueryContext, args: Args) -> Row:
+def success_summary(context: QueryContext, args: Args) -> Row:
     """`getSuccessSummary`."""
-    granularity, span, buckets = _series(asked, args, args.get("granularity"))
+    granularity, span, buckets = _series(context, args, args.get("granularity"))
     summary = [
         {"timeSpan": span.text(start), "requestCount": sum(cell.ok for cell in cells)}
         for start, cells in buckets.items()
     ]
-    return {"granularity": granularity, "summary": _kept(asked, summary, "requestCount")}
+    return {"granularity": granularity, "summary": _kept(context, summary, "requestCount")}
 
 
-def error_summary(asked: QueryContext, args: Args) -> Row:
+def error_summary(context: QueryContext, args: Args) -> Row:
     """`getErrorSummary`."""
-    granularity, span, buckets = _series(asked, args, args.get("granularity"))
+    granularity, span, buckets = _series(context, args, args.get("granularity"))
     summary = [
         {"timeSpan": span.text(start), "errorCount": sum(cell.errors for cell in cells)}
         for start, cells in buckets.items()
     ]
-    return {"granularity": granularity, "summary": _kept(asked, summary, "errorCount")}
+    return {"granularity": granularity, "summary": _kept(context, summary, "errorCount")}
 
 
-def _kept(asked: QueryContext, rows: list[Row], *counts: str) -> list[Row]:
+def _kept(context: QueryContext, rows: list[Row], *counts: str) -> list[Row]:
     """Without those that count nothing, unless buckets without traffic are given as 0."""
-    if asked.settings.zero_buckets:
+    if context.settings.zero_buckets:
         return rows
     return [row for row in rows if any(row[name] for name in counts)]
 
 
-def latency_summary(asked: QueryContext, args: Args) -> Row:
+def latency_summary(context: QueryContext, args: Args) -> Row:
     """`getLatencySummary`. A bucket without traffic has no percentile and is left out."""
     given = _filter(args, "latencySummaryFilter")
     pick = one_api(given.get("apiId"))
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
     summary = [
         {"timeSpan": span.text(start), "latencyTime": float(p95)}
         for start, cells in buckets.items()
@@ -90,18 +90,18 @@ def overall_latency(cells: Iterable[Cell]) -> int | None:
     return percentile(((cell.response, cell.total) for cell in cells), 95)
 
 
-def errors_by_category(asked: QueryContext, args: Args) -> Row:
-    """`getErrorsByCategory`. Categories that were not asked for are null."""
+def errors_by_category(context: QueryContext, args: Args) -> Row:
+    """`getErrorsByCategory`. Categories that were not requested are null."""
     given = _filter(args, "errorsByCategoryFilter")
     wanted = given.get("categories") or CATEGORIES
     pick = one_api(given.get("apiId"))
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
     rows = []
     for start, cells in buckets.items():
         counts = _errors(cells, lambda kind: kind.category)
         row = {name: counts[name] if name in wanted else None for name in CATEGORIES}
         rows.append({"timeSpan": span.text(start), **row})
-    return {"granularity": granularity, "errors": _kept(asked, rows, *CATEGORIES)}
+    return {"granularity": granularity, "errors": _kept(context, rows, *CATEGORIES)}
 
 
 def _errors(cells: Iterable[Cell], key: Callable[[ErrorKind], Any]) -> Counter[Any]:
@@ -112,17 +112,17 @@ def _errors(cells: Iterable[Cell], key: Callable[[ErrorKind], Any]) -> Counter[A
     return counts
 
 
-def proxy_target_errors(asked: QueryContext, args: Args) -> list[Row]:
+def proxy_target_errors(context: QueryContext, args: Args) -> list[Row]:
     """`getProxyTargetErrorsOverTime`. A side without errors is null."""
     given = _filter(args, "errorsByStatusCodeFilter")
     pick = one_api(given.get("apiId"))
-    _, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    _, span, buckets = _series(context, args, given.get("granularity"), pick)
     rows = []
     for start, cells in buckets.items():
         counts = _errors(cells, lambda kind: (kind.target, kind.status // 100))
         proxy, target = (_sides(counts, target=side) for side in (False, True))
         rows.append({"timeSpan": span.text(start), "proxy": proxy, "target": target})
-    return _kept(asked, rows, "proxy", "target")
+    return _kept(context, rows, "proxy", "target")
 
 
 def _sides(counts: Counter[tuple[bool, int]], *, target: bool) -> Row | None:
@@ -130,12 +130,12 @@ def _sides(counts: Counter[tuple[bool, int]], *, target: bool) -> Row | None:
     return {"_4xx": low, "_5xx": high, "total": low + high} if low + high else None
 
 
-def usage_over_time(asked: QueryContext, args: Args) -> list[Row] | Row:
+def usage_over_time(context: QueryContext, args: Args) -> list[Row] | Row:
     """`getAPIUsageOverTime`: a series for each key of the index, or (by setting) one without."""
     given = _filter(args, "apiUsageOvertimeFilter")
-    apis = asked.ids(given.get("apiIds"))
-    apps = asked.ids(given.get("appIds"))
-    settings = asked.settings
+    apis = context.ids(given.get("apiIds"))
+    apps = context.ids(given.get("appIds"))
+    settings = context.settings
     whole = settings.aggregate_without_ids if apis is None else settings.aggregate_with_ids
     # One object has no place for a second series.
     whole = whole or (settings.usage_as_object and (apis is None or len(keys_of(settings)) > 1))
@@ -144,18 +144,18 @@ def usage_over_time(asked: QueryContext, args: Args) -> list[Row] | Row:
         picks = picks[1:]
     entries: list[Row] = []
     for pick in picks:
-        granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
-        for api, found in _entries(asked, buckets, None if whole else pick.key):
-            usage = _usage(asked, span, found)
+        granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+        for api, found in _entries(context, buckets, None if whole else pick.key):
+            usage = _usage(context, span, found)
             entries.append({"apiId": api, "granularity": granularity, "usage": usage})
-    entries += _foreign(asked, args, apis)
+    entries += _foreign(context, args, apis)
     if not settings.usage_as_object:
         return entries
     return entries[0] if len(entries) == 1 else _sum(entries, granularity)
 
 
 def _entries(
-    asked: QueryContext, buckets: Buckets, key: Key | None
+    context: QueryContext, buckets: Buckets, key: Key | None
 ) -> Iterable[tuple[str | None, Buckets]]:
     """The series of an answer by the name that it gives an API; without a key they are one."""
     if key is None:
@@ -163,23 +163,23 @@ def _entries(
 
     def name(cell: Cell) -> str:
         api = cell.stream.api
-        return asked.shown(api, 0) if key == "any" else api.id if key == "id" else api.named
+        return context.shown(api, 0) if key == "any" else api.id if key == "id" else api.named
 
     return sorted(_split(buckets, name).items())
 
 
-def _foreign(asked: QueryContext, args: Args, apis: frozenset[str] | None) -> list[Row]:
-    """The entry of an API that was not asked for."""
-    when = asked.settings.foreign_entries
+def _foreign(context: QueryContext, args: Args, apis: frozenset[str] | None) -> list[Row]:
+    """The entry of an API that was not requested."""
+    when = context.settings.foreign_entries
     if apis is None or when == "none" or (when == "by_name" and len(apis) == 1):
         return []
     given = _filter(args, "apiUsageOvertimeFilter")
-    every = [api for source in asked.sources(args) for api in source.environment.listed]
+    every = [api for source in context.sources(args) for api in source.environment.listed]
     other = next(api for api in every if apis.isdisjoint((api.id, api.shown, api.named)))
     pick = one_api(other.id)
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
-    usage = _usage(asked, span, buckets)
-    return [{"apiId": asked.shown(other, span.start), "granularity": granularity, "usage": usage}]
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    usage = _usage(context, span, buckets)
+    return [{"apiId": context.shown(other, span.start), "granularity": granularity, "usage": usage}]
 
 
 def _sum(entries: Iterable[Row], granularity: str) -> Row:
@@ -203,50 +203,50 @@ def _split(buckets: Buckets, key: Callable[[Cell], Any]) -> dict[Any, Buckets]:
     return series
 
 
-def _usage(asked: QueryContext, span: TimeSpan, buckets: Buckets) -> list[Row]:
+def _usage(context: QueryContext, span: TimeSpan, buckets: Buckets) -> list[Row]:
     usage = [
         {"timeSpan": span.text(start), "count": sum(cell.total for cell in cells)}
         for start, cells in buckets.items()
     ]
-    return _kept(asked, usage, "count")
+    return _kept(context, usage, "count")
 
 
-def usage_by_app(asked: QueryContext, args: Args) -> Row:
+def usage_by_app(context: QueryContext, args: Args) -> Row:
     """`getAPIUsageByAppOverTime`."""
     given = _filter(args, "apiUsageOvertimeFilter")
-    pick = Pick(asked.ids(given.get("apiIds")), asked.ids(given.get("appIds")))
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    pick = Pick(context.ids(given.get("apiIds")), context.ids(given.get("appIds")))
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
     series = _split(buckets, lambda cell: cell.stream.application)
     usage = [
         {
             "applicationId": app.id,
             "applicationName": app.name,
             "applicationOwner": app.owner,
-            "usage": _usage(asked, span, found),
+            "usage": _usage(context, span, found),
         }
         for app, found in sorted(series.items(), key=lambda item: item[0].id)
     ]
     return {"granularity": granularity, "usage": usage}
 
 
-def usage_by_backend(asked: QueryContext, args: Args) -> Row:
+def usage_by_backend(context: QueryContext, args: Args) -> Row:
     """`getAPIUsageByBackendOverTime`."""
     given = _filter(args, "apiUsageByBackendOverTimeFilter")
-    pick = Pick(asked.ids(given.get("apiIds")))
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    pick = Pick(context.ids(given.get("apiIds")))
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
     series = _split(buckets, lambda cell: cell.stream.api.backend)
     usage = [
-        {"backend": backend, "usage": _usage(asked, span, found)}
+        {"backend": backend, "usage": _usage(context, span, found)}
         for backend, found in sorted(series.items())
     ]
     return {"granularity": granularity, "usage": usage}
 
 
-def latency(asked: QueryContext, args: Args) -> Row:
+def latency(context: QueryContext, args: Args) -> Row:
     """`getLatency`. Buckets without traffic, where they are given, hold nulls."""
     given = args["latencyFilter"]
     pick = one_api(given["apiId"])
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
     summary = [
         {"timeSpan": span.text(start), **latencies(cells)} for start, cells in buckets.items()
     ]
@@ -262,18 +262,18 @@ def latencies(cells: Iterable[Cell]) -> Row:
     }
 
 
-def cache(asked: QueryContext, args: Args) -> Row:
+def cache(context: QueryContext, args: Args) -> Row:
     """`getCacheHitsAndMisses`, of the streams that are cached at all."""
     given = _filter(args, "cacheFilter")
     pick = one_api(given.get("apiId"))
-    granularity, span, buckets = _series(asked, args, given.get("granularity"), pick)
+    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
     rows = []
     for start, cells in buckets.items():
         hits, misses = cache_counts(cells)
         rate = hit_percentage(hits, misses)
         row = {"hits": hits, "misses": misses, "hitPercentage": rate}
         rows.append({"timeSpan": span.text(start), **row})
-    return {"granularity": granularity, "summary": _kept(asked, rows, "hits", "misses")}
+    return {"granularity": granularity, "summary": _kept(context, rows, "hits", "misses")}
 
 
 def cache_counts(cells: Iterable[Cell]) -> tuple[int, int]:

@@ -189,7 +189,7 @@ class Service:
     def _executed(
         self, question: ParsedQuery, caller: Caller, settings: SandboxSettings, faults: list[Fault]
     ) -> SandboxReply:
-        asked = QueryContext(
+        context = QueryContext(
             self.world,
             self.traffic,
             settings,
@@ -200,7 +200,9 @@ class Service:
             self.groups,
             self.lapses,
         )
-        reply, raised = engine.run(question.document, asked, question.variables, question.operation)
+        reply, raised = engine.run(
+            question.document, context, question.variables, question.operation
+        )
         refused = next((e for e in raised if isinstance(e, BadRequestError)), None)
         if refused:
             return replies.gateway_error(400, settings.error_shape, None, str(refused))

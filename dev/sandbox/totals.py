@@ -15,41 +15,41 @@ from dev.sandbox.world import Api
 TOP = 9
 
 
-def _cells(asked: QueryContext, args: Args, pick: Pick = ALL) -> list[Cell]:
-    span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
-    return asked.cells(asked.sources(args), span, pick)
+def _cells(context: QueryContext, args: Args, pick: Pick = ALL) -> list[Cell]:
+    span = span_of(args.get("filter") or args.get("timeFilter"), context.now)
+    return context.cells(context.sources(args), span, pick)
 
 
-def _shown(asked: QueryContext, args: Args) -> Callable[[Cell], str]:
+def _shown(context: QueryContext, args: Args) -> Callable[[Cell], str]:
     """How the answer names the API of a cell: as at the beginning of the time range."""
-    span = span_of(args.get("filter") or args.get("timeFilter"), asked.now)
-    return lambda cell: asked.shown(cell.stream.api, span.start)
+    span = span_of(args.get("filter") or args.get("timeFilter"), context.now)
+    return lambda cell: context.shown(cell.stream.api, span.start)
 
 
-def total_traffic(asked: QueryContext, args: Args) -> int:
+def total_traffic(context: QueryContext, args: Args) -> int:
     """`getTotalTraffic`."""
-    return sum(cell.total for cell in _cells(asked, args))
+    return sum(cell.total for cell in _cells(context, args))
 
 
-def total_errors(asked: QueryContext, args: Args) -> int:
+def total_errors(context: QueryContext, args: Args) -> int:
     """`getTotalErrors`."""
-    return sum(cell.errors for cell in _cells(asked, args))
+    return sum(cell.errors for cell in _cells(context, args))
 
 
-def overall_latency_of_all(asked: QueryContext, args: Args) -> float | None:
+def overall_latency_of_all(context: QueryContext, args: Args) -> float | None:
     """`getOverallLatency`; null without traffic."""
-    p95 = overall_latency(_cells(asked, args))
+    p95 = overall_latency(_cells(context, args))
     return None if p95 is None else float(p95)
 
 
-def total_traffic_by_api(asked: QueryContext, args: Args) -> int:
+def total_traffic_by_api(context: QueryContext, args: Args) -> int:
     """`getTotalTrafficByAPI`."""
-    return sum(cell.total for cell in _cells(asked, args, one_api(args["apiId"])))
+    return sum(cell.total for cell in _cells(context, args, one_api(args["apiId"])))
 
 
-def total_errors_by_api(asked: QueryContext, args: Args) -> Row:
+def total_errors_by_api(context: QueryContext, args: Args) -> Row:
     """`getTotalErrorsByAPI`: all failed requests, whoever answered them."""
-    return {"proxy": sum(cell.errors for cell in _cells(asked, args, one_api(args["apiId"])))}
+    return {"proxy": sum(cell.errors for cell in _cells(context, args, one_api(args["apiId"])))}
 
 
 def overall_latency_by_api(_asked: QueryContext, _args: Args) -> Row:
@@ -57,9 +57,9 @@ def overall_latency_by_api(_asked: QueryContext, _args: Args) -> Row:
     raise QueryError("internal system error")
 
 
-def top_slowest_apis(asked: QueryContext, args: Args) -> list[Row]:
+def top_slowest_apis(context: QueryContext, args: Args) -> list[Row]:
     """`topSlowestAPIs`."""
-    by_api = grouped(_cells(asked, args), _shown(asked, args))
+    by_api = grouped(_cells(context, args), _shown(context, args))
     return slowest(by_api)[: max(args["limit"], 0)]
 
 
@@ -91,14 +91,14 @@ def _paged(given: str, by: str, name: str = "usage") -> Callable[[_Rows], Callab
     """Pages for a query field: the argument with the `paginationFilter`, the usual sort field."""
 
     def wrap(make: _Rows) -> Callable[[QueryContext, Args], Row]:
-        def resolve(asked: QueryContext, args: Args) -> Row:
+        def resolve(context: QueryContext, args: Args) -> Row:
             wanted = (args.get(given) or {}).get("paginationFilter")
             # The wall's clock goes on between two pages: what it changes in a second is let be.
-            now = asked.now.replace(microsecond=0)
-            about = (by, given, _without_page(args), asked.settings, now, asked.world_seen)
-            place = asked.on_prem.id if asked.on_prem else asked.organization.uuid
-            rows, pagination = asked.pages.page(
-                repr((place, *about)), wanted, asked.settings, by, lambda: make(asked, args)
+            now = context.now.replace(microsecond=0)
+            about = (by, given, _without_page(args), context.settings, now, context.world_seen)
+            place = context.on_prem.id if context.on_prem else context.organization.uuid
+            rows, pagination = context.pages.page(
+                repr((place, *about)), wanted, context.settings, by, lambda: make(context, args)
             )
             return {name: rows, "pagination": pagination}
 
@@ -116,20 +116,20 @@ def _without_page(args: Args) -> Row:
 
 
 @_paged("errorsDetailsFilter", by="timeSpan")
-def errors_details(asked: QueryContext, args: Args) -> list[Row]:
+def errors_details(context: QueryContext, args: Args) -> list[Row]:
     """`getErrorsDetails`."""
     given = args.get("errorsDetailsFilter") or {}
-    span = span_of(args["timeFilter"], asked.now)
-    granularity = asked.granularity(given.get("granularity"), span)
+    span = span_of(args["timeFilter"], context.now)
+    granularity = context.granularity(given.get("granularity"), span)
     pick = Pick(one_api(given.get("apiId")).apis, _one(given.get("appId")))
     search = given.get("searchFilter") or {}
-    apis = asked.ids(search.get("apiIds"))
+    apis = context.ids(search.get("apiIds"))
     counts: Counter[tuple[Any, ...]] = Counter()
-    buckets = asked.series(asked.sources(args), span, granularity, pick)
+    buckets = context.series(context.sources(args), span, granularity, pick)
     for start, cells in buckets.items():
         for cell in cells:
             if cell.errors and _wanted(cell, given.get("category"), apis):
-                shown = asked.shown(cell.stream.api, start)
+                shown = context.shown(cell.stream.api, start)
                 counts[(span.text(start), *detail(cell, shown))] += cell.errors
     names = ("timeSpan", "apiId", "applicationId", "applicationName", "applicationOwner", "reason")
     rows = [dict(zip(names, key, strict=True)) | {"count": count} for key, count in counts.items()]
@@ -163,13 +163,13 @@ def _found(rows: list[Row], search: Args, name: str) -> list[Row]:
 
 
 @_paged("errorCountByStatusCodeFilter", by="apiId", name="errors")
-def errors_by_status_code(asked: QueryContext, args: Args) -> list[Row]:
+def errors_by_status_code(context: QueryContext, args: Args) -> list[Row]:
     """`getErrorsByStatusCode`. Pages count APIs."""
     given = args["errorCountByStatusCodeFilter"]
     target, codes = given["errorType"] == "TARGET", given.get("errorCodeType")
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
-    shown = _shown(asked, args)
-    for cell in _cells(asked, args, one_api(given.get("apiId"))):
+    shown = _shown(context, args)
+    for cell in _cells(context, args, one_api(given.get("apiId"))):
         kind = cell.kind
         if cell.errors and kind.target == target and codes in (None, f"_{kind.status // 100}XX"):
             counts[shown(cell)][kind.status] += cell.errors
@@ -186,12 +186,12 @@ def errors_by_status_code(asked: QueryContext, args: Args) -> list[Row]:
 
 
 @_paged("resourceUsageFilter", by="count")
-def resource_usage(asked: QueryContext, args: Args) -> list[Row]:
+def resource_usage(context: QueryContext, args: Args) -> list[Row]:
     """`getResourceUsage`."""
     given = args.get("resourceUsageFilter") or {}
     search = given.get("searchFilter") or {}
-    cells = _cells(asked, args, Pick(asked.ids(search.get("apiIds"))))
-    shown = _shown(asked, args)
+    cells = _cells(context, args, Pick(context.ids(search.get("apiIds"))))
+    shown = _shown(context, args)
     counts = counted(cells, lambda c: (shown(c), c.stream.template, c.stream.method))
     rows = [
         {"apiId": api, "apiResourceTemplate": template, "apiMethod": method, "count": count}
@@ -200,19 +200,19 @@ def resource_usage(asked: QueryContext, args: Args) -> list[Row]:
     return _found(rows, search, "apiResourceTemplate")
 
 
-def _device_cells(asked: QueryContext, args: Args, name: str = "deviceFilter") -> list[Cell]:
-    return _cells(asked, args, Pick(asked.ids((args.get(name) or {}).get("apiIds"))))
+def _device_cells(context: QueryContext, args: Args, name: str = "deviceFilter") -> list[Cell]:
+    return _cells(context, args, Pick(context.ids((args.get(name) or {}).get("apiIds"))))
 
 
-def top_platforms(asked: QueryContext, args: Args) -> list[Row]:
+def top_platforms(context: QueryContext, args: Args) -> list[Row]:
     """`getTopPlatforms`."""
-    counts = counted(_device_cells(asked, args), lambda cell: cell.stream.platform)
+    counts = counted(_device_cells(context, args), lambda cell: cell.stream.platform)
     return [{"platform": name, "count": count} for name, count in top_and_other(counts)]
 
 
-def top_user_agents(asked: QueryContext, args: Args) -> list[Row]:
+def top_user_agents(context: QueryContext, args: Args) -> list[Row]:
     """`getTopUserAgents`."""
-    counts = counted(_device_cells(asked, args), lambda cell: cell.stream.user_agent)
+    counts = counted(_device_cells(context, args), lambda cell: cell.stream.user_agent)
     return [{"userAgent": name, "count": count} for name, count in top_and_other(counts)]
 
 
@@ -223,23 +223,25 @@ def top_and_other(counts: Counter[str]) -> list[tuple[str, int]]:
     return ordered[:TOP] + ([("Other", other)] if other else [])
 
 
-def usage_by_geo_location(asked: QueryContext, args: Args) -> list[Row]:
+def usage_by_geo_location(context: QueryContext, args: Args) -> list[Row]:
     """`getAPIUsageByGeoLocation`: on-premise environments only."""
     given = args.get("geoLocationFilter") or {}
-    sources = [s for s in asked.sources(args) if s.environment.type == "ON_PREM"]
-    span = span_of(args["timeFilter"], asked.now)
-    cells = asked.cells(sources, span, Pick(asked.ids(given.get("apiIds"))))
+    sources = [s for s in context.sources(args) if s.environment.type == "ON_PREM"]
+    span = span_of(args["timeFilter"], context.now)
+    cells = context.cells(sources, span, Pick(context.ids(given.get("apiIds"))))
     counts = counted(cells, lambda cell: cell.stream.country)
     return [{"country": name, "count": count} for name, count in sorted(counts.items())]
 
 
-def usage_by_applications(asked: QueryContext, args: Args) -> list[Row]:
+def usage_by_applications(context: QueryContext, args: Args) -> list[Row]:
     """`getAPIsUsageByApplications`."""
     given = args.get("apiUsageByAppFilter") or {}
-    pick = Pick(asked.ids(given.get("apiIds")), asked.ids(given.get("appIds")))
-    owners = asked.ids(given.get("subscribers"))
-    shown = _shown(asked, args)
-    counts = counted(_cells(asked, args, pick), lambda cell: (shown(cell), cell.stream.application))
+    pick = Pick(context.ids(given.get("apiIds")), context.ids(given.get("appIds")))
+    owners = context.ids(given.get("subscribers"))
+    shown = _shown(context, args)
+    counts = counted(
+        _cells(context, args, pick), lambda cell: (shown(cell), cell.stream.application)
+    )
     return [
         {
             "apiId": api,
@@ -254,25 +256,25 @@ def usage_by_applications(asked: QueryContext, args: Args) -> list[Row]:
 
 
 @_paged("topAPIsByAlertCountFilter", by="count")
-def top_apis_by_alert_count(asked: QueryContext, args: Args) -> list[Row]:
+def top_apis_by_alert_count(context: QueryContext, args: Args) -> list[Row]:
     """`getTopAPIsByAlertCount`."""
     given = args.get("topAPIsByAlertCountFilter") or {}
     search = given.get("searchFilter") or {}
-    span = span_of(args["timeFilter"], asked.now)
-    counts = Counter(alert.api for alert in asked.alerts(asked.sources(args), span))
+    span = span_of(args["timeFilter"], context.now)
+    counts = Counter(alert.api for alert in context.alerts(context.sources(args), span))
     rows = [{"apiId": api, "count": count} for api, count in counts.items()]
-    apis = asked.ids(search.get("apiIds"))
+    apis = context.ids(search.get("apiIds"))
     rows = [row for row in rows if apis is None or row["apiId"] in apis]
     return _found(rows, search, "apiId")
 
 
 @_paged("alertSummaryFilter", by="timestamp")
-def alert_summary(asked: QueryContext, args: Args) -> list[Row]:
+def alert_summary(context: QueryContext, args: Args) -> list[Row]:
     """`getAlertSummary`."""
     given = args.get("alertSummaryFilter") or {}
     search = given.get("searchFilter") or {}
-    span = span_of(args["timeFilter"], asked.now)
-    apis = asked.ids(given.get("apiIds") or search.get("apiIds"))
+    span = span_of(args["timeFilter"], context.now)
+    apis = context.ids(given.get("apiIds") or search.get("apiIds"))
     rows = [
         {
             "timestamp": span.text(alert.minute),
@@ -282,36 +284,36 @@ def alert_summary(asked: QueryContext, args: Args) -> list[Row]:
             "severity": alert.severity,
             "message": alert.message,
         }
-        for alert in asked.alerts(asked.sources(args), span)
+        for alert in context.alerts(context.sources(args), span)
         if given.get("category") in (None, alert.category) and (apis is None or alert.api in apis)
     ]
     return _found(rows, search, "message")
 
 
-def success_usage(asked: QueryContext, args: Args) -> list[Row]:
-    """`getSuccessAPIsUsageByApplications`: asked with an on-prem key in place of the token."""
-    if asked.on_prem is None:
+def success_usage(context: QueryContext, args: Args) -> list[Row]:
+    """`getSuccessAPIsUsageByApplications`: queried with an on-prem key in place of the token."""
+    if context.on_prem is None:
         raise QueryError("An on-prem key is needed in place of the access token")
-    return _success(asked, args, asked.on_prem.name)
+    return _success(context, args, context.on_prem.name)
 
 
-def success_usage_with_key(asked: QueryContext, args: Args) -> list[Row]:
+def success_usage_with_key(context: QueryContext, args: Args) -> list[Row]:
     """`getSuccessAPIsUsageByApplicationsWithOnPremKey`."""
-    own = asked.organization.on_prem
-    if own is None or args["onPremKey"] != asked.organization.on_prem_key:
+    own = context.organization.on_prem
+    if own is None or args["onPremKey"] != context.organization.on_prem_key:
         raise QueryError("Invalid on-prem key")
-    return _success(asked, args, own.name)
+    return _success(context, args, own.name)
 
 
-def _success(asked: QueryContext, args: Args, environment: str) -> list[Row]:
+def _success(context: QueryContext, args: Args, environment: str) -> list[Row]:
     given = args.get("successAPIUsageByAppFilter") or {}
-    domains = asked.ids(given.get("tenantDomains"))
+    domains = context.ids(given.get("tenantDomains"))
     if domains is not None and "carbon.super" not in domains:
         return []
-    span = span_of(args["timeFilter"], asked.now)
-    sources = asked.of_ids(asked.organization.environment(environment).ids)
-    cells = asked.cells(sources, span, Pick(asked.ids(given.get("apiIds"))))
-    return success_rows(cells, lambda api: asked.shown(api, span.start))
+    span = span_of(args["timeFilter"], context.now)
+    sources = context.of_ids(context.organization.environment(environment).ids)
+    cells = context.cells(sources, span, Pick(context.ids(given.get("apiIds"))))
+    return success_rows(cells, lambda api: context.shown(api, span.start))
 
 
 def success_rows(cells: Iterable[Cell], shown: Callable[[Api], str]) -> list[Row]:

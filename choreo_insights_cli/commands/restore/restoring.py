@@ -117,7 +117,7 @@ class Restore:
                 found.key,
                 kept.body,
                 over=found.etag,
-                asked=kept.asked,
+                queried_at=kept.queried_at,
                 run=kept.run,
                 confirmed=confirmed,
             )
@@ -131,7 +131,7 @@ class Restore:
         if not is_partition(key) or table_of(key) in _OWN:
             names(kept.body)
             return []
-        of_object = partial(entry_of, key, kept.body, kept.asked)
+        of_object = partial(entry_of, key, kept.body, kept.queried_at)
         entries = [of_object("exported", final=closes and confirmed)]
         if not confirmed:
             entries.append(of_object("kept", final=closes, error=_UNCONFIRMED))
@@ -161,10 +161,10 @@ class Restore:
     def _was_closed(self, found: RestoreTask, kept: Kept) -> bool:
         """Whether the object was requested after its day had settled."""
         day = self._last_day(found.key)
-        if kept.asked == kept.written:
+        if kept.queried_at == kept.written:
             # No export wrote it: its age is all that is known, and a copy's age is none.
             return not self.from_copy and is_closed(kept.written, day, self.settle_hours)
-        return kept.asked >= day_end(day) + timedelta(hours=self.settle_hours)
+        return kept.queried_at >= day_end(day) + timedelta(hours=self.settle_hours)
 
 
 def counted(restored: Iterable[Restored]) -> list[RestoreCounts]:

@@ -63,7 +63,7 @@ class _ExporterJob:
         return answered if answered in self._listed else None
 
     def _write(self, partition: Partition, body: bytes) -> None:
-        self._dataset.replace(partition.key, body, over=None, asked=ASKED, run="bench")
+        self._dataset.replace(partition.key, body, over=None, queried_at=ASKED, run="bench")
 
     def _rows(self, path: Path) -> Rows:
         values: dict[str, Any] = {"time": {}, "data": {}}

@@ -20,7 +20,7 @@ class Object:
 
     written: datetime
     body: bytes
-    asked: datetime
+    queried_at: datetime
     run: str
     etag: str
     confirmed: bool = True
@@ -60,16 +60,21 @@ class MemoryDataset:
         if not found:
             return None
         return Kept(
-            found.etag, found.written, found.asked, found.run, found.body, confirmed=found.confirmed
+            found.etag,
+            found.written,
+            found.queried_at,
+            found.run,
+            found.body,
+            confirmed=found.confirmed,
         )
 
     def put(
-        self, key: str, body: bytes, *, asked: datetime, run: str, confirmed: bool = True
+        self, key: str, body: bytes, *, queried_at: datetime, run: str, confirmed: bool = True
     ) -> None:
         if any(key.startswith(prefix) for prefix in self.broken):
             raise Retriable("no space")
         etag = f'"{next(self._etags)}"'
-        self.objects[key] = Object(self.now, body, asked, run, etag, confirmed)
+        self.objects[key] = Object(self.now, body, queried_at, run, etag, confirmed)
 
     def replace(
         self,
@@ -77,7 +82,7 @@ class MemoryDataset:
         body: bytes,
         *,
         over: str | None,
-        asked: datetime,
+        queried_at: datetime,
         run: str,
         confirmed: bool = True,
     ) -> None:
@@ -85,7 +90,7 @@ class MemoryDataset:
         found = self.objects.get(key)
         if (found.etag if found else None) != over:
             raise Overtaken(key)
-        self.put(key, body, asked=asked, run=run, confirmed=confirmed)
+        self.put(key, body, queried_at=queried_at, run=run, confirmed=confirmed)
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)

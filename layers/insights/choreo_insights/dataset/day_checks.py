@@ -96,7 +96,7 @@ class Audit(msgspec.Struct, frozen=True):
         )
         any_table = place.partition(self.catalogue.tables[0])
         self.dataset.put(
-            checks_table.key(place.day, any_table.place), body, asked=now, run=self.run
+            checks_table.key(place.day, any_table.place), body, queried_at=now, run=self.run
         )
 
 

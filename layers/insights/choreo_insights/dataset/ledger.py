@@ -163,7 +163,9 @@ class Ledger:
                 return
             over = stored.etag if stored else None
             try:
-                self._dataset.replace(key, body, over=over, asked=self._now(), run=self._run_id)
+                self._dataset.replace(
+                    key, body, over=over, queried_at=self._now(), run=self._run_id
+                )
             except Overtaken:
                 continue
             return

@@ -237,7 +237,11 @@ class Registry:
                 continue
             try:
                 self._dataset.replace(
-                    kind.key, kind.body(after), over=held.etag, asked=self._now(), run=self._run
+                    kind.key,
+                    kind.body(after),
+                    over=held.etag,
+                    queried_at=self._now(),
+                    run=self._run,
                 )
             except Overtaken:
                 continue

@@ -49,13 +49,13 @@ class Stored(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """An object of the dataset, read.
 
-    `written` is LastModified, `asked` when its rows were requested, by the run `run`. `confirmed`
-    is False where its day was closed although its source never confirmed it.
+    `written` is LastModified, `queried_at` when the run `run` queried its rows. `confirmed` is False
+    where its day was closed although its source never confirmed it.
     """
 
     etag: str
     written: datetime
-    asked: datetime
+    queried_at: datetime
     run: str
     body: bytes
     confirmed: bool = True
@@ -138,9 +138,10 @@ class Dataset:
                 answer, body = self._whole(key, version)
             except self._s3.exceptions.NoSuchKey:
                 return None
-        asked = answer["Metadata"].get("asked", "")
+        # The name that release 0.1.0 gave it; objects keep theirs for years.
+        text = answer["Metadata"].get("asked", "")
         try:
-            moment = datetime.fromisoformat(asked)
+            moment = datetime.fromisoformat(text)
         except ValueError:
             # Not written by an export: its age is all that is known.
             moment = answer["LastModified"]
@@ -165,9 +166,9 @@ class Dataset:
                     raise
         raise AssertionError
 
-    def put(self, key: str, body: bytes, *, asked: datetime, run: str) -> None:
+    def put(self, key: str, body: bytes, *, queried_at: datetime, run: str) -> None:
         """Replaces an object whole, whatever is there."""
-        self._put(key, body, asked, run, {})
+        self._put(key, body, queried_at, run, {})
 
     def replace(
         self,
@@ -175,7 +176,7 @@ class Dataset:
         body: bytes,
         *,
         over: str | None,
-        asked: datetime,
+        queried_at: datetime,
         run: str,
         confirmed: bool = True,
     ) -> None:
@@ -185,19 +186,19 @@ class Dataset:
         one is there by now.
         """
         condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
-        self._put(key, body, asked, run, condition, confirmed=confirmed)
+        self._put(key, body, queried_at, run, condition, confirmed=confirmed)
 
     def _put(
         self,
         key: str,
         body: bytes,
-        asked: datetime,
+        queried_at: datetime,
         run: str,
         condition: dict[str, Any],
         *,
         confirmed: bool = True,
     ) -> None:
-        metadata = {"asked": asked.isoformat(), "run": run}
+        metadata = {"asked": queried_at.isoformat(), "run": run}
         if not confirmed:
             metadata["confirmed"] = "no"
         with _told(f"writing {key}"):

@@ -67,13 +67,13 @@ class Writer(msgspec.Struct, frozen=True):
         file: File,
         *,
         over: Stored | None,
-        asked: datetime,
+        queried_at: datetime,
         apis: KnownApis,
     ) -> Written:
         """Replaces the object that was listed as `over` before the run began.
 
         A response that was requested before another run's that is there by now is dropped. One
-        that holds less than the object is refused. `asked` is when it was requested.
+        that holds less than the object is refused. `queried_at` is when it was requested.
 
         Raises what `Dataset` does, and Retriable where others write the object again and again.
         """
@@ -81,10 +81,10 @@ class Writer(msgspec.Struct, frozen=True):
         for attempt in range(_ATTEMPTS):
             old = self.dataset.read(partition.key) if over or attempt else None
             changed = old is not None and old.etag != (over.etag if over else None)
-            if old and changed and (old.run, old.asked) == (self.run, asked):
+            if old and changed and (old.run, old.queried_at) == (self.run, queried_at):
                 # The response to an earlier PUT was lost, and the SDK has repeated it.
                 return self._exported(partition, file, len(old.body))
-            if old and changed and old.asked >= asked:
+            if old and changed and old.queried_at >= queried_at:
                 return Written("overtaken", "another run has written a newer response")
             if old and partition.table.daily:
                 file, reason = self._guarded(partition, file, old, apis)
@@ -93,7 +93,9 @@ class Writer(msgspec.Struct, frozen=True):
             etag = old.etag if old else None
             body = file.encode(partition.table.columns)
             try:
-                self.dataset.replace(partition.key, body, over=etag, asked=asked, run=self.run)
+                self.dataset.replace(
+                    partition.key, body, over=etag, queried_at=queried_at, run=self.run
+                )
             except Overtaken:
                 continue
             return self._exported(partition, file, len(body))
@@ -144,7 +146,7 @@ class Writer(msgspec.Struct, frozen=True):
                 partition.key,
                 old.body,
                 over=old.etag,
-                asked=old.asked,
+                queried_at=old.queried_at,
                 run=old.run,
                 confirmed=False,
             )

@@ -21,9 +21,12 @@ def records(rows: Rows) -> Iterator[Mapping[str, Any]]:
 
 
 def file_of(
-    partition: Partition, rows: Rows, resolve: Callable[[str | None], str | None], asked: datetime
+    partition: Partition,
+    rows: Rows,
+    resolve: Callable[[str | None], str | None],
+    queried_at: datetime,
 ) -> File:
-    """A partition's rows as they are stored. `asked` fills `exported_at`."""
+    """A partition's rows as they are stored. `queried_at` fills `exported_at`."""
     table = partition.table
     columns, count, dropped = rows.columns, rows.count, 0
     if table.daily and table.time_column and count:
@@ -32,7 +35,7 @@ def file_of(
             columns, table.time_column, microseconds(start), microseconds(end)
         )
         count -= dropped
-    values = {**columns, **common_values(partition, columns, asked)}
+    values = {**columns, **common_values(partition, columns, queried_at)}
     if table.resolves_apis and count:
         values[RESOLVED] = mapped(columns["api_id"], Memo(resolve))
     return File(values, count, dropped)

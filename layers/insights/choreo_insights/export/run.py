@@ -263,7 +263,7 @@ class Export:
         file = file_of(partition, rows, names.resolve, queried_at)
         apis = KnownApis(names.listed, frozenset(rows.unanswered), names.resolve)
         over = self._plan.stored(partition)
-        written = self._writer.write(partition, file, over=over, asked=queried_at, apis=apis)
+        written = self._writer.write(partition, file, over=over, queried_at=queried_at, apis=apis)
         return StoredResponse(
             written, dropped=file.dropped, unknown_fields=rows.answers_with_unknown_fields
         )

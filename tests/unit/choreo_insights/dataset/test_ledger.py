@@ -151,7 +151,7 @@ class Interfered(MemoryDataset):
         body: bytes,
         *,
         over: str | None,
-        asked: datetime,
+        queried_at: datetime,
         run: str,
         confirmed: bool = True,
     ) -> None:
@@ -162,7 +162,7 @@ class Interfered(MemoryDataset):
             raise Retriable("SlowDown")
         if outcome == "other":
             self._append_of_another_run()
-        super().replace(key, body, over=over, asked=asked, run=run, confirmed=confirmed)
+        super().replace(key, body, over=over, queried_at=queried_at, run=run, confirmed=confirmed)
         if outcome == "lost":
             raise Retriable("the response did not arrive")
         if outcome == "repeated":
@@ -288,7 +288,7 @@ def test_who_is_always_overtaken_gives_up_and_keeps_its_entries() -> None:
 
 def test_an_object_that_cannot_be_read_is_named_and_not_overwritten() -> None:
     dataset = Interfered()
-    dataset.put(KEY, b"no Parquet", asked=NOW, run="x")
+    dataset.put(KEY, b"no Parquet", queried_at=NOW, run="x")
     ledger = Ledger(cast("Dataset", dataset), "run-1", Clock())
     add(ledger, "a")
     with pytest.raises(InsightsError, match=f"{KEY} in the dataset bucket cannot be read"):
@@ -310,7 +310,7 @@ def test_the_text_of_an_error_is_bounded(s3, dataset, size: int, stored: int):
 def put_old(dataset: Dataset, run: str, at: datetime, *tables: str, **changes: Any) -> None:
     """Writes an object of 0.1.0."""
     made = [entry(table, run=run, exported_at=at, **changes) for table in tables]
-    dataset.put(*runs_object(made), asked=at, run=run)
+    dataset.put(*runs_object(made), queried_at=at, run=run)
 
 
 def test_the_newest_entry_of_each_partition_of_old_and_new_objects(dataset):
@@ -368,7 +368,7 @@ def test_days_far_apart_are_listed_each_by_itself(s3, dataset):
     ledger.flush()
     # Would be read if it were listed.
     between = object_key(far + timedelta(days=100), DAY)
-    dataset.put(between, b"no Parquet", asked=NOW, run="x")
+    dataset.put(between, b"no Parquet", queried_at=NOW, run="x")
     listings: list[str] = []
 
     def note(received: Any) -> None:
@@ -388,7 +388,7 @@ def test_an_unreadable_object_is_logged_and_the_rest_is_read(dataset, caplog):
     ledger.flush()
     for name in ("broken", "foreign"):
         body = b"no" if name == "broken" else encode([Column("run", "string")], {"run": ["x"]}, 1)
-        dataset.put(f"insights/runs/day={DAY}/{name}.parquet", body, asked=NOW, run="x")
+        dataset.put(f"insights/runs/day={DAY}/{name}.parquet", body, queried_at=NOW, run="x")
     with caplog.at_level(logging.ERROR):
         assert [key[0] for key in ledger.newest([DAY])] == ["a"]
     assert "broken.parquet" in caplog.text

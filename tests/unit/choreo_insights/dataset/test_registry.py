@@ -65,7 +65,7 @@ class Runs:
         columns = [Column(name, "string") for name in names]
         body = encode(columns, {n: [row.get(n) for row in rows] for n in names}, len(rows))
         key = f"insights/{table}/day={day}/{place}.parquet"
-        self.dataset.put(key, body, asked=NOW, run="old")
+        self.dataset.put(key, body, queried_at=NOW, run="old")
 
     def data(self, day: date, place: str, own_id: str, name: str = "E") -> None:
         self.store("total_traffic", day, place, [{"environment_id": own_id, "environment": name}])
@@ -286,11 +286,11 @@ def test_a_run_that_is_always_overtaken_can_be_repeated(runs: Runs):
 
 
 def test_a_damaged_object_names_the_command_that_makes_it_anew(runs: Runs):
-    runs.dataset.put(ENVIRONMENTS, b"PAR1", asked=NOW, run="x")
+    runs.dataset.put(ENVIRONMENTS, b"PAR1", queried_at=NOW, run="x")
     with pytest.raises(PersonMustAct, match=f"{ENVIRONMENTS} .*--rebuild-registry"):
         runs.list(entry("a", "Dev"))
     body = encode([Column("environment_id", "string")], {"environment_id": ["a"]}, 1)
-    runs.dataset.put(ENVIRONMENTS, body, asked=NOW, run="x")
+    runs.dataset.put(ENVIRONMENTS, body, queried_at=NOW, run="x")
     with pytest.raises(PersonMustAct, match=f"{ENVIRONMENTS} .*--rebuild-registry"):
         runs.registry().known("acme")
 
@@ -299,7 +299,7 @@ def test_an_object_of_a_newer_release_stays_as_it_is(runs: Runs):
     runs.list(entry("a", "Dev"))
     columns = [*REGISTRY_ENVIRONMENTS_COLUMNS, Column("region", "string")]
     values = {**decode(runs.dataset.objects[ENVIRONMENTS].body), "region": ["eu"]}
-    runs.dataset.put(ENVIRONMENTS, encode(columns, values, 1), asked=NOW, run="x")
+    runs.dataset.put(ENVIRONMENTS, encode(columns, values, 1), queried_at=NOW, run="x")
     with pytest.raises(
         PersonMustAct, match=r"columns of a newer release .region.*--rebuild-registry"
     ):
@@ -312,7 +312,7 @@ def test_a_column_that_an_older_object_lacks_is_null(runs: Runs):
     del columns["display_name"]
     kinds = {"first_listed": "date", "last_listed": "date", "listed": "boolean"}
     of = [Column(name, kinds.get(name, "string")) for name in columns]  # type: ignore[arg-type]
-    runs.dataset.put(NAMES, encode(of, columns, 1), asked=NOW, run="x")
+    runs.dataset.put(NAMES, encode(of, columns, 1), queried_at=NOW, run="x")
     assert runs.apis(api("1", "Pay")).known[0].display_name is None
 
 

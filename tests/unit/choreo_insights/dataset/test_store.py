@@ -37,14 +37,14 @@ def either(request: pytest.FixtureRequest) -> Any:
 
 
 def replace(dataset: Any, body: bytes, over: str | None, key: str = KEY) -> None:
-    dataset.replace(key, body, over=over, asked=ASKED, run="run-1")
+    dataset.replace(key, body, over=over, queried_at=ASKED, run="run-1")
 
 
 def test_what_was_written_is_read_with_its_moment_and_run(either: Any):
     assert either.read(KEY) is None
     replace(either, b"first", None)
     kept = either.read(KEY)
-    assert (kept.body, kept.asked, kept.run) == (b"first", ASKED, "run-1")
+    assert (kept.body, kept.queried_at, kept.run) == (b"first", ASKED, "run-1")
     replace(either, b"second", kept.etag)
     assert either.read(KEY).body == b"second"
     assert either.read(KEY).etag != kept.etag
@@ -82,9 +82,9 @@ def test_two_writers_at_once_are_no_failure(store: FakeS3, dataset: Dataset):
 
 def test_put_replaces_whatever_is_there(either: Any):
     replace(either, b"old", None)
-    either.put(KEY, b"new", asked=ASKED + timedelta(hours=1), run="run-2")
+    either.put(KEY, b"new", queried_at=ASKED + timedelta(hours=1), run="run-2")
     kept = either.read(KEY)
-    assert (kept.body, kept.asked, kept.run) == (b"new", ASKED + timedelta(hours=1), "run-2")
+    assert (kept.body, kept.queried_at, kept.run) == (b"new", ASKED + timedelta(hours=1), "run-2")
 
 
 def test_a_listing_is_of_one_table_and_of_its_days_alone(either: Any):
@@ -111,7 +111,7 @@ def test_an_object_that_no_export_wrote_is_as_old_as_it_is(store: FakeS3, datase
     found.headers = {"x-amz-meta-asked": "yesterday"}
     kept = dataset.read(KEY)
     assert kept
-    assert (kept.asked, kept.run) == (found.written.replace(microsecond=0), "")
+    assert (kept.queried_at, kept.run) == (found.written.replace(microsecond=0), "")
 
 
 def test_a_body_that_is_cut_off_is_read_again(store: FakeS3, dataset: Dataset):

@@ -55,10 +55,13 @@ class Place:
         self.put(counts, ASKED - timedelta(days=1), "old")
         self.listed = Stored(self.object.written, self.object.etag)
 
-    def put(self, counts: dict[str, list[int]], asked: datetime, run: str) -> None:
-        self.dataset.now = asked
+    def put(self, counts: dict[str, list[int]], queried_at: datetime, run: str) -> None:
+        self.dataset.now = queried_at
         self.dataset.put(
-            self.partition.key, file_with(counts).encode(self.table.columns), asked=asked, run=run
+            self.partition.key,
+            file_with(counts).encode(self.table.columns),
+            queried_at=queried_at,
+            run=run,
         )
 
     def write(
@@ -67,7 +70,7 @@ class Place:
         *,
         force: bool = False,
         now: datetime = ASKED,
-        asked: datetime | None = None,
+        queried_at: datetime | None = None,
         unanswered: frozenset[str] = frozenset(),
     ) -> Written:
         self.dataset.now = now
@@ -75,7 +78,7 @@ class Place:
             self.partition,
             file_with(counts),
             over=self.listed,
-            asked=asked or now,
+            queried_at=queried_at or now,
             apis=KnownApis({"a", "b"}, unanswered),
         )
 
@@ -116,7 +119,7 @@ def test_after_a_week_the_day_is_closed_as_unconfirmed(usage: Table):
     written = place.write({}, now=GIVES_UP)
     assert (written.verdict, written.closed) == ("kept", True)
     after = place.object
-    assert (after.body, after.asked, after.run) == (before.body, before.asked, before.run)
+    assert (after.body, after.queried_at, after.run) == (before.body, before.queried_at, before.run)
     assert (after.confirmed, after.written) == (False, GIVES_UP)
     assert is_closed(after.written, DAY, SETTLE_HOURS)
 
@@ -170,12 +173,12 @@ def test_a_name_that_stands_for_no_api_any_more_has_the_same_rows(usage: Table, 
     resolved = file_with({"Orders - v1": [1, 2]})
     resolved.columns["api_id_resolved"] = ["x", "x"]
     body = resolved.encode(usage.columns)
-    place.dataset.put(place.partition.key, body, asked=ASKED - timedelta(days=1), run="old")
+    place.dataset.put(place.partition.key, body, queried_at=ASKED - timedelta(days=1), run="old")
     place.listed = Stored(place.object.written, place.object.etag)
     unresolved = file_with({"Orders - v1": [1, 3]})
     unresolved.columns["api_id_resolved"] = [None, None]
     written = Writer(place.dataset, "new", False, SETTLE_HOURS, lambda: ASKED).write(
-        place.partition, unresolved, over=place.listed, asked=ASKED, apis=KnownApis(listed)
+        place.partition, unresolved, over=place.listed, queried_at=ASKED, apis=KnownApis(listed)
     )
     assert (written.verdict, place.counts) == ("exported", {"Orders - v1": [1, 3]})
 
@@ -183,7 +186,7 @@ def test_a_name_that_stands_for_no_api_any_more_has_the_same_rows(usage: Table, 
 def test_an_older_response_never_overwrites_a_newer_forced_one(usage: Table):
     place = Place(usage, {"a": [5, 5]})
     place.put({"a": [5, 4]}, ASKED + timedelta(minutes=4), "forced")
-    written = place.write({"a": [5, 9]}, asked=ASKED, now=ASKED + timedelta(minutes=9))
+    written = place.write({"a": [5, 9]}, queried_at=ASKED, now=ASKED + timedelta(minutes=9))
     assert written.verdict == "overtaken"
     assert (place.object.run, place.counts) == ("forced", {"a": [5, 4]})
 
@@ -191,8 +194,10 @@ def test_an_older_response_never_overwrites_a_newer_forced_one(usage: Table):
 def test_a_newer_response_is_compared_with_what_another_run_wrote(usage: Table):
     place = Place(usage, {"a": [5, 5]})
     place.put({"a": [5, 9]}, ASKED, "other")
-    assert place.write({"a": [5, 6]}, asked=ASKED + timedelta(minutes=1)).verdict == "kept"
-    assert place.write({"a": [5, 10]}, asked=ASKED + timedelta(minutes=1)).verdict == "exported"
+    assert place.write({"a": [5, 6]}, queried_at=ASKED + timedelta(minutes=1)).verdict == "kept"
+    assert (
+        place.write({"a": [5, 10]}, queried_at=ASKED + timedelta(minutes=1)).verdict == "exported"
+    )
 
 
 def test_an_object_that_appears_meanwhile_is_compared(usage: Table):
@@ -200,7 +205,7 @@ def test_an_object_that_appears_meanwhile_is_compared(usage: Table):
     place.listed = None
     assert place.write({"a": [5]}).verdict == "kept"
     assert place.write({"a": [5, 6]}).verdict == "exported"
-    assert place.write({"a": [5, 7]}, asked=ASKED - timedelta(days=2)).verdict == "overtaken"
+    assert place.write({"a": [5, 7]}, queried_at=ASKED - timedelta(days=2)).verdict == "overtaken"
 
 
 def test_an_own_write_whose_response_was_lost_is_recognised(usage: Table):
@@ -229,8 +234,10 @@ def test_an_object_that_was_deleted_meanwhile_is_made(usage: Table):
 def test_a_race_that_does_not_end_is_given_up(usage: Table):
     place = Place(usage, {"a": [5, 7]})
     old = place.object.body
-    asked = ASKED - timedelta(hours=1)
-    place.dataset.before = lambda key: place.dataset.put(key, old, asked=asked, run="other")
+    queried_at = ASKED - timedelta(hours=1)
+    place.dataset.before = lambda key: place.dataset.put(
+        key, old, queried_at=queried_at, run="other"
+    )
     with pytest.raises(Retriable, match="written by others 5 times"):
         place.write({"a": [9, 9]})
 
@@ -250,7 +257,7 @@ def older(place: Place, rows: list[tuple[str | None, str | None, int, int]]) -> 
     names = ("api_id", "api_id_resolved", "time_span", "count")
     values = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
     body = encode(columns, {**values, "organization": ["acme"] * len(rows)}, len(rows))
-    place.dataset.put(place.partition.key, body, asked=ASKED - timedelta(days=1), run="old")
+    place.dataset.put(place.partition.key, body, queried_at=ASKED - timedelta(days=1), run="old")
     place.listed = Stored(place.object.written, place.object.etag)
 
 

@@ -33,7 +33,7 @@ class Here:
 
     def write(self, table: str, day: date, written: datetime) -> None:
         self.dataset.now = written
-        self.dataset.put(partition(table, day).key, b"", asked=written, run="r")
+        self.dataset.put(partition(table, day).key, b"", queried_at=written, run="r")
 
     def plan(self, **changes: Any) -> Plan:
         event = {"tables": ["latency", "error_summary", "total_traffic", "apis"]}
@@ -125,7 +125,7 @@ def test_checks_that_cannot_be_read_raise_no_doubt(here: Here, caplog: pytest.Lo
     here.write("latency", yesterday, NOW - timedelta(hours=2))
     here.write("success_summary", yesterday, NOW - timedelta(hours=2))
     key = checks_key(yesterday, partition("latency", yesterday).place)
-    here.dataset.put(key, b"not Parquet", asked=NOW, run="r")
+    here.dataset.put(key, b"not Parquet", queried_at=NOW, run="r")
     plan = here.plan(first=yesterday, named_days=False)
     assert here.due(plan, "latency") == [("latency", 20)]
 
@@ -154,7 +154,7 @@ def test_what_a_killed_run_wrote_of_an_old_day_is_unrecorded(
     if recorded:
         here.dataset.now = recorded
         key = f"insights/runs/day={OLD}/2026-03-01.parquet"
-        here.dataset.put(key, encode_entries(()), asked=recorded, run="r")
+        here.dataset.put(key, encode_entries(()), queried_at=recorded, run="r")
     plan = here.plan(first=OLD, last=OLD, part=part)
     assert here.due(plan, "latency") == []
     assert [each.stored.written for each in plan.unrecorded] == [written] * found

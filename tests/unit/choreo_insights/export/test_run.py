@@ -304,8 +304,8 @@ def test_what_is_final_is_not_asked_for_again(place: Place):
     # Of five days, those two were final that had ended 24 hours before the first run.
     assert (second.exported, second.settled) == (3 * count, 2 * count)
     for more in ("again", "force"):
-        asked = place.run({**event, more: True})
-        assert (asked.exported, asked.settled) == (5 * count, 0)
+        again = place.run({**event, more: True})
+        assert (again.exported, again.settled) == (5 * count, 0)
 
 
 def test_a_deleted_object_is_asked_for_again(place: Place):
@@ -636,7 +636,7 @@ def test_two_runs_at_once_leave_the_newer_answer(place: Place, event: dict[str, 
     place.run(event)
     key = only_key(place, TABLE)
     newer = replace(
-        place.dataset.objects[key], asked=NOW + timedelta(minutes=1), etag="newer", run="other"
+        place.dataset.objects[key], queried_at=NOW + timedelta(minutes=1), etag="newer", run="other"
     )
 
     def faster(replaced: str) -> None:
@@ -656,7 +656,7 @@ def test_an_older_answer_of_another_run_is_replaced(place: Place):
     place.run(event)
     key = only_key(place, TABLE)
     older = replace(
-        place.dataset.objects[key], asked=NOW - timedelta(minutes=1), etag="older", run="other"
+        place.dataset.objects[key], queried_at=NOW - timedelta(minutes=1), etag="older", run="other"
     )
     once = [older]
 
@@ -667,7 +667,7 @@ def test_an_older_answer_of_another_run_is_replaced(place: Place):
     place.dataset.before = faster
     report = place.run(event)
     assert report.exported == 3
-    assert place.dataset.objects[key].asked == NOW
+    assert place.dataset.objects[key].queried_at == NOW
 
 
 def test_a_run_that_goes_on_leaves_what_its_predecessor_wrote(place: Place):

@@ -245,7 +245,7 @@ def test_what_needs_no_query_is_as_old_in_the_ledger_as_in_its_object(place: Pla
     assert rows["total_traffic", "Staging"]["requests"] == 1
     for table in ("total_traffic_by_api", "total_traffic"):
         found = ticking.dataset.objects[f"insights/{table}/day={TODAY}/lotus.Staging.parquet"]
-        assert rows[table, "Staging"]["started"] == found.asked
+        assert rows[table, "Staging"]["started"] == found.queried_at
 
 
 def test_an_object_that_the_ledger_does_not_know_is_recorded_by_the_next_run(place: Place):

@@ -109,7 +109,7 @@ def fill(store: MemoryDataset, world: World, first: date, last: date) -> None:
                     continue
                 made = partition(world, table.name, environment.name, day)
                 store.now = closes_at(day, SETTLE) + timedelta(minutes=1)
-                store.put(made.key, body(world, made), asked=store.now, run="r")
+                store.put(made.key, body(world, made), queried_at=store.now, run="r")
     registry = Registry(store, "r", lambda: NOW)  # type: ignore[arg-type]
     own = world.organization("acme")
     store.now = NOW

@@ -174,10 +174,10 @@ def test_an_hour_of_two_tenants_is_one_hour(dataset: Dataset) -> None:
     api = dataset.world.organization("acme").environment("Production").apis[0].id
     hour = microseconds(datetime(2026, 2, 1, 7, tzinfo=UTC))
     values = {"api_id": [api, api], "time_span": [hour, hour], "response": [5e9, 7e9]}
-    dataset.store.put(made.key, encode(made.table.columns, values, 2), asked=NOW, run="r")
+    dataset.store.put(made.key, encode(made.table.columns, values, 2), queried_at=NOW, run="r")
     before = {each.api_id: each for each in dataset.figures().apis}[api]
     values = {name: column[:1] for name, column in values.items()}
-    dataset.store.put(made.key, encode(made.table.columns, values, 1), asked=NOW, run="r")
+    dataset.store.put(made.key, encode(made.table.columns, values, 1), queried_at=NOW, run="r")
     after = {each.api_id: each for each in dataset.figures().apis}[api]
     assert (before.hours, before.highest_hourly_p95_ms) == (after.hours, 7e9)
 
@@ -191,7 +191,7 @@ def test_a_months_own_percentile_is_open_until_the_month_has_settled(dataset: Da
         (datetime(2026, 3, 2, 0, 16, tzinfo=UTC), "final"),
     ):
         dataset.store.now = written
-        dataset.store.put(made.key, body, asked=written, run="r")
+        dataset.store.put(made.key, body, queried_at=written, run="r")
         found = dataset.figures(tables=tables)
         assert found.finality.words == words
         by_name = {each.environment: each.p95_ms for each in found.totals}
@@ -209,7 +209,7 @@ def test_changes_of_the_lists(dataset: Dataset) -> None:
         names = inventory.COLUMNS[table][:3]
         values = {name: [row[place] for row in rows] for place, name in enumerate(names)}
         dataset.store.put(
-            made.key, encode(made.table.columns, values, len(rows)), asked=NOW, run="r"
+            made.key, encode(made.table.columns, values, len(rows)), queried_at=NOW, run="r"
         )
     found = [(c.day, c.kind, c.change, c.name, c.detail) for c in dataset.figures().changes]
     assert found == [

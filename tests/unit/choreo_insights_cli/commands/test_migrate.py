@@ -47,9 +47,9 @@ class Place:
         """An object that was written so long after its day began; with a column `day`."""
         key = f"insights/{table}/day={day(back)}/{place}.parquet"
         body = body or encode(WITH_DAY, {"organization": ["acme"], "day": ["x"]}, 1)
-        asked = datetime.combine(day(back), time(), UTC) + after
-        self.fake.clock = lambda: asked
-        Dataset(self.stack.s3, BUCKET).put(key, body, asked=asked, run="r")
+        queried_at = datetime.combine(day(back), time(), UTC) + after
+        self.fake.clock = lambda: queried_at
+        Dataset(self.stack.s3, BUCKET).put(key, body, queried_at=queried_at, run="r")
         self.fake.clock = lambda: datetime.now(UTC)
         return key
 

@@ -43,7 +43,7 @@ def put(store: FakeS3, key: str, table: str, *rows: dict[str, Any]) -> None:
     columns = load().table(table).columns
     body = encode(columns, {name: [row[name] for row in rows] for name in rows[0]}, len(rows))
     dataset = Dataset(store.client(), BUCKET)
-    dataset.put(key, body, asked=ASKED, run="old")
+    dataset.put(key, body, queried_at=ASKED, run="old")
 
 
 @pytest.fixture

@@ -76,11 +76,11 @@ class Place:
         value: int | bytes,
         at: datetime,
         *,
-        asked: datetime | None = None,
+        queried_at: datetime | None = None,
         bucket: str = BUCKET,
         confirmed: bool = True,
     ) -> None:
-        """Writes an object at an instant; it was requested a minute before unless `asked`."""
+        """Writes an object at an instant; it was requested a minute before unless `queried_at`."""
         self.fake.clock = lambda: at
         dataset = Dataset(self.stack.s3, bucket)
         etag = self.fake.buckets[bucket][key].etag if key in self.fake.buckets[bucket] else None
@@ -88,7 +88,7 @@ class Place:
             key,
             value if isinstance(value, bytes) else body(value),
             over=etag,
-            asked=asked or at - timedelta(minutes=1),
+            queried_at=queried_at or at - timedelta(minutes=1),
             run=f"run-{at:%d%H}",
             confirmed=confirmed,
         )
@@ -214,8 +214,8 @@ def test_every_restored_object_has_an_entry_that_says_what_it_is(place: Place):
 class TestOpenDays:
     """Writing an object advances its LastModified, which closes its day."""
 
-    def put(self, place: Place, asked: datetime, back: int = 9, **more: Any) -> str:
-        place.put(key_of(back), 1, EARLY, asked=asked, **more)
+    def put(self, place: Place, queried_at: datetime, back: int = 9, **more: Any) -> str:
+        place.put(key_of(back), 1, EARLY, queried_at=queried_at, **more)
         place.put(key_of(back), 2, LATE)
         return key_of(back)
 
@@ -256,7 +256,7 @@ class TestOpenDays:
 
     def test_lists_of_past_days_are_never_queried(self, place: Place):
         key = key_of(9, "environments", "acme")
-        place.put(key, 1, EARLY, asked=settled(day(9)) - timedelta(days=2))
+        place.put(key, 1, EARLY, queried_at=settled(day(9)) - timedelta(days=2))
         place.put(key, 2, LATE)
         assert place.restore()["environments"].unconfirmed == set()
         assert "confirmed" not in place.metadata(key)
@@ -373,7 +373,7 @@ def test_any_history_gives_what_was_there(place: Place, steps, split: int, page_
             place.delete(key, at + timedelta(seconds=1))
             at += timedelta(seconds=2)
         else:
-            place.put(key, value, at, asked=NOW)
+            place.put(key, value, at, queried_at=NOW)
         at += timedelta(seconds=seconds)
     now = place.values()
     place.fake.page_size = page_size
@@ -403,8 +403,8 @@ def test_objects_under_a_former_key_are_told(place: Place, ran: Ran, key: str | 
 class TestFromACopy:
     """A copy has the metadata, but its LastModified is when it was copied."""
 
-    def put(self, place: Place, key: str, value: int, asked: datetime, **more: Any) -> None:
-        place.put(key, value, EARLY, asked=asked, bucket=COPY, **more)
+    def put(self, place: Place, key: str, value: int, queried_at: datetime, **more: Any) -> None:
+        place.put(key, value, EARLY, queried_at=queried_at, bucket=COPY, **more)
 
     def restore(self, place: Place, **options: Any) -> dict[str, RestoreCounts]:
         return place.restore(before=None, copy=COPY, **options)
@@ -552,7 +552,7 @@ def test_not_beside_a_backfill_that_exports_closed_days_again(place: Place, flag
 
 
 def test_a_dry_run_lists_and_writes_nothing(place: Place, ran: Ran):
-    place.put(key_of(), 1, EARLY, asked=settled(day(9)) - timedelta(days=1))
+    place.put(key_of(), 1, EARLY, queried_at=settled(day(9)) - timedelta(days=1))
     place.put(key_of(), 2, LATE)
     before = place.writes()
     code, out = ran("--before", f"{TIME:%Y-%m-%dT%H:%M}", "--dry-run")

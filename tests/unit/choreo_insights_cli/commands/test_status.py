@@ -86,7 +86,7 @@ class Store(MemoryDataset):
 
     def write(self, partition: Partition, *, at: datetime = NOW, body: bytes = b"") -> None:
         self.now = at
-        self.put(partition.key, body, asked=at, run="a")
+        self.put(partition.key, body, queried_at=at, run="a")
 
     def tell(
         self,
@@ -218,7 +218,7 @@ def test_the_ledgers_of_0_1_0_and_of_today_are_read(store: Store) -> None:
         store.write(partition)
     before = NOW - timedelta(hours=2)
     entries = [tried(each, before, rows=3, run="20260311T103000-a") for each in (old, both)]
-    store.put(*runs_object(entries), asked=before, run="a")
+    store.put(*runs_object(entries), queried_at=before, run="a")
     store.tell(both, at=NOW - timedelta(hours=1), status="unchanged", rows=6)
     store.tell(both, status="failed", rows=None, error="no")
 
@@ -397,7 +397,7 @@ def checked(store: Store, day: date, *verdicts: Verdict) -> None:
         checks_table.Check("a = b", ("total_traffic",), verdict, 1200, 1234) for verdict in verdicts
     ]
     body = checks_table.file(found, organization="acme", environment=None, now=NOW)
-    store.put(checks_table.key(day, "acme"), body, asked=NOW, run="a")
+    store.put(checks_table.key(day, "acme"), body, queried_at=NOW, run="a")
 
 
 def test_mismatches_of_the_checks_have_a_line(store: Store) -> None:
@@ -691,7 +691,7 @@ def test_a_broken_object_is_named(store: Store) -> None:
     partition = store.partition("success_summary", "acme", ENVIRONMENTS[0], TODAY)
     store.tell(partition)
     key = next(key for key in store.objects if "/runs/" in key)
-    store.put(key, b"no Parquet", asked=NOW, run="a")
+    store.put(key, b"no Parquet", queried_at=NOW, run="a")
 
     with pytest.raises(CommandError, match=key):
         store.status(chosen("success_summary"))

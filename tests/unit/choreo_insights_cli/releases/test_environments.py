@@ -53,10 +53,10 @@ class Place:
         values = {name: [row[name] for row in listed] for name in listed[0]}
         body = encode(TABLES["environments"].columns, values, len(listed))
         key = f"insights/environments/day={day}/acme.parquet"
-        self.dataset.put(key, body, asked=NOW, run="old")
+        self.dataset.put(key, body, queried_at=NOW, run="old")
 
     def write(
-        self, part: str, own_id: str, day: date, hours: Hours, asked: datetime, name: str = "E"
+        self, part: str, own_id: str, day: date, hours: Hours, queried_at: datetime, name: str = "E"
     ) -> str:
         """An hourly object, requested and written at a time."""
         at = int(day_start(day).timestamp()) * 1_000_000
@@ -65,21 +65,26 @@ class Place:
             "request_count": [*hours.values()],
             **{n: [v] * len(hours) for n, v in _common(own_id, name).items()},
         }
-        return self._put(HOURLY, part, day, (values, len(hours)), asked)
+        return self._put(HOURLY, part, day, (values, len(hours)), queried_at)
 
-    def apis(self, part: str, own_id: str, day: date, *ids: str, asked: datetime = NOW) -> str:
+    def apis(self, part: str, own_id: str, day: date, *ids: str, queried_at: datetime = NOW) -> str:
         """A list of APIs."""
         common = {name: [value] * len(ids) for name, value in _common(own_id, "E").items()}
         values = {"api_id": [*ids], "api_name": [*ids], "version": ["1"] * len(ids), **common}
-        return self._put(LIST, part, day, (values, len(ids)), asked)
+        return self._put(LIST, part, day, (values, len(ids)), queried_at)
 
     def _put(
-        self, table: str, part: str, day: date, rows: tuple[dict[str, Any], int], asked: datetime
+        self,
+        table: str,
+        part: str,
+        day: date,
+        rows: tuple[dict[str, Any], int],
+        queried_at: datetime,
     ) -> str:
         key = f"insights/{table}/day={day}/acme.{part}.parquet"
-        self.dataset.now = asked
+        self.dataset.now = queried_at
         body = encode(TABLES[table].columns, *rows)
-        self.dataset.put(key, body, asked=asked, run="old")
+        self.dataset.put(key, body, queried_at=queried_at, run="old")
         self.dataset.now = NOW
         return key
 
@@ -140,7 +145,7 @@ NEW = safe_name("Prod EU")
 
 def test_a_doubled_history_is_merged_and_exported_again(doubled: Place):
     doubled.dataset.put(
-        f"insights/checks/day={TODAY - 12 * DAY}/acme.{NEW}.parquet", b"", asked=NOW, run="old"
+        f"insights/checks/day={TODAY - 12 * DAY}/acme.{NEW}.parquet", b"", queried_at=NOW, run="old"
     )
     outcomes = doubled.merge()
     assert outcomes == [
@@ -184,7 +189,7 @@ def test_a_day_with_two_objects_keeps_every_row_and_the_higher_count(place: Plac
     assert [outcome.merged for outcome in place.merge()] == [1]
     assert place.hours() == {("Dev", day): {1: 5, 2: 7, 3: 9, 4: 1}}
     kept = place.dataset.objects[place.keys()[0]]
-    assert (kept.asked, kept.run) == (late(day) + DAY, "old")
+    assert (kept.queried_at, kept.run) == (late(day) + DAY, "old")
 
 
 def test_the_newest_response_wins_where_it_loses_nothing(place: Place):
@@ -378,9 +383,9 @@ def test_damaged_objects_of_the_registry_are_made_anew(doubled: Place):
     registry = doubled.registry()
     [dev] = [each.environment for each in good if each.id == "b"]
     registry.names("acme", dev, "api", [{"api_id": "1", "api_name": "1"}], TODAY)
-    doubled.dataset.put(ENVIRONMENTS, b"PAR1", asked=NOW, run="x")
+    doubled.dataset.put(ENVIRONMENTS, b"PAR1", queried_at=NOW, run="x")
     names = "insights/registry_names/acme.Dev.parquet"
-    doubled.dataset.put(names, b"PAR1", asked=NOW, run="x")
+    doubled.dataset.put(names, b"PAR1", queried_at=NOW, run="x")
     with pytest.raises(Unreadable, match="--rebuild-registry"):
         doubled.merge()
     merge = Merge(cast("Dataset", doubled.dataset), TABLES, NOW, 24.0, dry=True)
@@ -439,7 +444,7 @@ class History(Place):
     def _export(self, part: str, own_id: str, day: date, now: datetime) -> None:
         key = f"insights/{HOURLY}/day={day}/acme.{part}.parquet"
         kept = self.dataset.read(key)
-        if kept is None or kept.asked < day_end(day) + DAY:
+        if kept is None or kept.queried_at < day_end(day) + DAY:
             hours = {
                 hour: ord(own_id) + hour for hour in (1, 11, 13) if hour < 12 or now >= day_end(day)
             }
@@ -489,7 +494,7 @@ class History(Place):
             for row in self.dataset.rows(key)[:1]
             if keys is None or key.split("acme.")[1].removesuffix(".parquet") in keys
             if self.dataset.objects[key].written >= closes_at(day_of(key), 24)
-            and self.dataset.objects[key].asked < day_end(day_of(key)) + DAY
+            and self.dataset.objects[key].queried_at < day_end(day_of(key)) + DAY
         }
 
 

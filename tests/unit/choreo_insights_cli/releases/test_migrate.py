@@ -59,7 +59,7 @@ class Place:
 
     def put_as(self, key: str, body: bytes, written: datetime, **more: Any) -> str:
         self.dataset.now = written
-        self.dataset.put(key, body, asked=written, run="old", **more)
+        self.dataset.put(key, body, queried_at=written, run="old", **more)
         self.dataset.now = NOW
         return key
 
@@ -94,7 +94,7 @@ def test_a_final_day_gets_todays_names_and_loses_nothing(place: Place):
     found = place.dataset.objects[key]
     assert decode(found.body) == {"time_span": [1], "hits": [5], "gone": [None]}
     # When it was asked for, and by whom, did not change.
-    assert (found.asked, found.run) == (NOW - timedelta(days=3), "old")
+    assert (found.queried_at, found.run) == (NOW - timedelta(days=3), "old")
     null = f"cache.misses: null from {day(9)} to {day(9)} (days: 1), exported before there was such"
     assert list(lines([outcome], dry=False)) == [
         "cache: 1 of 2 objects rewritten with today's columns.",
@@ -145,14 +145,14 @@ def test_a_dry_run_writes_nothing(place: Place):
 def test_an_export_that_is_faster_stays(place: Place):
     key = place.put(day(9), 5, NOW - timedelta(days=3))
     newer = encode(NEW, {"hits": [9]}, 1)
-    place.dataset.before = lambda key: place.dataset.put(key, newer, asked=NOW, run="new")
+    place.dataset.before = lambda key: place.dataset.put(key, newer, queried_at=NOW, run="new")
     (outcome,) = place.migrate()
     assert place.dataset.objects[key].body == newer
     assert outcome.rewritten == 0
 
 
 def test_a_broken_object_is_named(place: Place):
-    place.dataset.put("insights/cache/day=2026-11-01/acme.parquet", b"x", asked=NOW, run="old")
+    place.dataset.put("insights/cache/day=2026-11-01/acme.parquet", b"x", queried_at=NOW, run="old")
     with pytest.raises(InsightsError, match=r"day=2026-11-01/acme.parquet cannot be read"):
         place.migrate()
 
@@ -191,19 +191,19 @@ def put_deleted(place: Place, *, rows: int = 1) -> str:
 
 def test_an_open_day_that_no_run_queries_any_more_is_rewritten_and_unconfirmed(place: Place):
     key = put_deleted(place)
-    asked = place.dataset.objects[key].asked
+    queried_at = place.dataset.objects[key].queried_at
 
     (outcome,) = place.migrate()
 
     assert (outcome.rewritten, outcome.unconfirmed, outcome.left) == (1, 1, 0)
     found = place.dataset.objects[key]
     assert decode(found.body)["hits"] == [5]
-    assert (found.confirmed, found.asked, found.run) == (False, asked, "old")
+    assert (found.confirmed, found.queried_at, found.run) == (False, queried_at, "old")
     assert "are closed as unconfirmed." in "\n".join(lines([outcome], dry=False))
     (entry,) = entries(place, day(30))
     assert (entry.table, entry.organization, entry.environment) == ("cache", "acme", "Old, one")
     assert (entry.environment_id, entry.status, entry.final) == ("id-7", "kept", True)
-    assert (entry.run, entry.started) == ("migrate-1", asked)
+    assert (entry.run, entry.started) == ("migrate-1", queried_at)
 
 
 def entries(place: Place, day: date) -> list[Entry]:
@@ -263,7 +263,7 @@ class TestOwnTables:
         found = place.dataset.objects[key]
         assert "day" not in names(found.body)
         assert list(read_entries(found.body, day(1))) == [self.entry]
-        assert (found.asked, found.run, found.confirmed) == (NOW, "old", True)
+        assert (found.queried_at, found.run, found.confirmed) == (NOW, "old", True)
         (again,) = place.migrate(EVERY["runs"])
         assert again.rewritten == 0
 
