@@ -49,8 +49,8 @@ class Stored(msgspec.Struct, frozen=True):
 class Kept(msgspec.Struct, frozen=True):
     """An object of the dataset, read.
 
-    `written` is LastModified, `queried_at` when the run `run` queried its rows. `confirmed` is False
-    where its day was closed although its source never confirmed it.
+    `written` is LastModified, `queried_at` when the run `run` queried its rows. `confirmed` is
+    False where its day was closed although its source never confirmed it.
     """
 
     etag: str
