@@ -91,7 +91,7 @@ def schema(folder: Path = FOLDER) -> GraphQLSchema:
 
 def schema_text(folder: Path = FOLDER) -> str:
     """The same as text."""
-    names = ("schema.graphql", "newer.graphql", "directives.graphql")
+    names = ("schema.graphql", "newer.graphql", "newer_filters.graphql", "directives.graphql")
     return "\n".join((folder / name).read_text("utf-8") for name in names)
 
 

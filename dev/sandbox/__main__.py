@@ -15,6 +15,36 @@ from dev.sandbox.world import DEFAULT_ORGANIZATIONS, OrganizationSpec, World
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the sandbox. Returns the exit code."""
+    given = _parser().parse_args(arguments)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        sandbox = SandboxServer(World(given.seed, _specs(given)), _settings(given), given.port)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"python -m dev.sandbox: {error}\n")
+        return 2
+    with sandbox:
+        sys.stdout.write(sandbox.url + "\n")
+        sys.stdout.flush()
+        stop.wait()
+    return 0
+
+
+def settings_of(arguments: list[str]) -> SandboxSettings:
+    """The settings by the command line. Raises ValueError, OSError."""
+    return _settings(_parser().parse_args(arguments))
+
+
+def _settings(given: argparse.Namespace) -> SandboxSettings:
+    settings = SandboxSettings()
+    if given.like:
+        settings.update(json.loads(given.like.read_text("utf-8")))
+    settings.update(dict(_setting(text) for text in given.set))
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m dev.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port of 127.0.0.1 (0: a free one)")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another world")
@@ -25,24 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
                         help="a setting, for example now=2026-03-01T12:00:00Z")  # fmt: skip
     parser.add_argument("--like", metavar="FILE", type=Path,
                         help="behave as `insights doctor --probe --save` recorded")  # fmt: skip
-    given = parser.parse_args(arguments)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    settings = SandboxSettings()
-    try:
-        if given.like:
-            settings.update(json.loads(given.like.read_text("utf-8")))
-        settings.update(dict(_setting(text) for text in given.set))
-        sandbox = SandboxServer(World(given.seed, _specs(given)), settings, given.port)
-    except (ValueError, OSError) as error:
-        sys.stderr.write(f"python -m dev.sandbox: {error}\n")
-        return 2
-    with sandbox:
-        sys.stdout.write(sandbox.url + "\n")
-        sys.stdout.flush()
-        stop.wait()
-    return 0
+    return parser
 
 
 def _specs(given: argparse.Namespace) -> list[OrganizationSpec]:

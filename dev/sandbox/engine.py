@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -23,11 +23,17 @@ from graphql.validation import NoSchemaIntrospectionCustomRule
 
 from dev.sandbox import lists, reports, series, totals
 from dev.sandbox.filters import Args, QueryContext
+from dev.sandbox.settings import SandboxSettings
 
 SCHEMA = Path(__file__).parents[2] / "choreo_insights_cli/catalogue/schema.graphql"
 NEWER = SCHEMA.with_name("newer.graphql")
 _LIST = "[APIUsageOverTime]"
 _NEWER = "extend type Environment { region: String }" + NEWER.read_text("utf-8")
+_TRAFFIC_TYPE = SCHEMA.with_name("newer_filters.graphql").read_text("utf-8")
+_PAIRS = "input APIIdVersionPair { id: String version: String }" + "".join(
+    f"extend input {name} {{ apiIdVersionPairs: [APIIdVersionPair] }}"
+    for name in ("APIUsageOverTimeFilter", "APIUsageByBackendOverTimeFilter", "ResourceUsageFilter")
+)
 
 RESOLVERS: Mapping[str, Callable[[QueryContext, Args], Any]] = {
     "listAllAPI": lists.list_all_api,
@@ -79,13 +85,38 @@ class InvalidDocumentError(Exception):
         self.errors = [error.formatted for error in errors]
 
 
-@lru_cache(maxsize=4)
-def schema(*, newer_fields: bool = False, usage_as_object: bool = False) -> GraphQLSchema:
+class Shown(NamedTuple):
+    """What the schema shows beyond the published one, or otherwise."""
+
+    newer_fields: bool = False
+    usage_as_object: bool = False
+    traffic_type: bool = False
+    api_id_version_pairs: bool = False
+
+    @classmethod
+    def by(cls, settings: SandboxSettings) -> "Shown":
+        """By the settings of a sandbox."""
+        return cls(
+            settings.newer_fields,
+            settings.usage_as_object,
+            settings.traffic_type != "unknown",
+            settings.api_id_version_pairs,
+        )
+
+
+@lru_cache(maxsize=16)
+def schema(shown: Shown = Shown()) -> GraphQLSchema:  # noqa: B008 - it cannot change
     """The schema with a resolver for each of its query fields."""
     text = SCHEMA.read_text("utf-8")
-    built = build_schema(text.replace(_LIST, _LIST.strip("[]")) if usage_as_object else text)
-    if newer_fields:
-        built = extend_schema(built, parse(_NEWER))
+    if shown.usage_as_object:
+        text = text.replace(_LIST, _LIST.strip("[]"))
+    built = build_schema(text)
+    for is_known, more in (
+        (shown.newer_fields, _NEWER),
+        (shown.traffic_type, _TRAFFIC_TYPE),
+        (shown.api_id_version_pairs, _PAIRS),
+    ):
+        built = extend_schema(built, parse(more)) if is_known else built
     query = built.query_type
     if query is None or query.fields.keys() != RESOLVERS.keys():
         raise LookupError("the schema's query fields and the resolvers are not the same")
@@ -102,7 +133,7 @@ def _resolver(function: Callable[[QueryContext, Args], Any]) -> Callable[..., An
 
 
 @lru_cache(maxsize=512)
-def prepared(text: str, *, introspection: bool, newer_fields: bool) -> DocumentNode:
+def prepared(text: str, shown: Shown, *, introspection: bool) -> DocumentNode:
     """A parsed and valid document; the most recent ones are cached.
 
     Raises InvalidDocumentError.
@@ -112,7 +143,7 @@ def prepared(text: str, *, introspection: bool, newer_fields: bool) -> DocumentN
     except GraphQLError as error:
         raise InvalidDocumentError([error]) from None
     rules = [*specified_rules, *([] if introspection else [NoSchemaIntrospectionCustomRule])]
-    errors = validate(schema(newer_fields=newer_fields), document, rules)
+    errors = validate(schema(shown), document, rules)
     if errors:
         raise InvalidDocumentError(errors)
     return document
@@ -130,6 +161,11 @@ def root_fields(document: DocumentNode) -> dict[str, str]:
     return fields
 
 
+def has_aliases(document: DocumentNode) -> bool:
+    """Whether a query field of a document has another name in the answer."""
+    return any(alias != name for alias, name in root_fields(document).items())
+
+
 def run(
     document: DocumentNode,
     context: QueryContext,
@@ -138,10 +174,7 @@ def run(
 ) -> tuple[dict[str, Any], list[BaseException]]:
     """The reply, and what the resolvers raised."""
     result = execute_sync(
-        schema(
-            newer_fields=context.settings.newer_fields,
-            usage_as_object=context.settings.usage_as_object,
-        ),
+        schema(Shown.by(context.settings)),
         document,
         context_value=context,
         variable_values=variables,

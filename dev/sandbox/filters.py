@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any, Literal
 
 from dev.sandbox.grouping import Groups
-from dev.sandbox.lapses import Lapse, since, thinned, without
+from dev.sandbox.lapses import Lapse, external, since, thinned, without
 from dev.sandbox.paging import Pages
 from dev.sandbox.refusals import BadRequestError, QueryError
 from dev.sandbox.settings import SandboxSettings
@@ -22,6 +22,11 @@ GRANULARITIES = {"1m": 1, "15m": 15, "1h": 60, "1d": 1440, "7d": 10080}
 # Weeks begin on Monday; 1970 began on a Thursday.
 _WEEK_SHIFT = 3 * 1440
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The query fields whose filters have trafficType in newer releases.
+_BY_TRAFFIC_TYPE = (
+    *("getAPIUsageOverTime", "getAPIUsageByAppOverTime", "getAPIUsageByBackendOverTime"),
+    "getResourceUsage",
+)
 
 
 @dataclass(frozen=True)
@@ -118,12 +123,21 @@ class QueryContext:
         traffic = thinned(self.traffic, lapses) if lapses else self.traffic
         if (days := self.settings.retained(name)) is not None:
             traffic = since(traffic, int(self.now.timestamp()) // 3600 - 24 * days)
+        if self._leaves_out(name, args):
+            traffic = external(traffic)
         gone = self._deleted(args) if self.settings.deleted_apis != "answered" else frozenset()
         if gone:
             if self.settings.deleted_apis == "refused":
                 raise QueryError("API not found")
             traffic = without(traffic, gone)
         return replace(self, lapses=lapses, traffic=traffic)
+
+    def _leaves_out(self, name: str, args: Args) -> bool:
+        """Whether an answer leaves internal traffic out, as its filter does not name it."""
+        if self.settings.traffic_type != "external" or name not in _BY_TRAFFIC_TYPE:
+            return False
+        filters = (value for value in args.values() if isinstance(value, dict))
+        return all(each.get("trafficType") != "ALL" for each in filters)
 
     def _deleted(self, args: Args) -> frozenset[str]:
         """The APIs among the arguments that were deleted in the environments that are named."""
@@ -195,7 +209,9 @@ class QueryContext:
         if given is None:
             return span.default_granularity()
         if given not in GRANULARITIES:
-            raise BadRequestError(f"granularity {given} is none of {', '.join(GRANULARITIES)}")
+            by_gateway = self.settings.granularity_error == "gateway"
+            kind = BadRequestError if by_gateway else QueryError
+            raise kind(f"granularity {given} is none of {', '.join(GRANULARITIES)}")
         return given
 
     def series(

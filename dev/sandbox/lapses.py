@@ -66,6 +66,11 @@ def since(whole: Traffic, first: int) -> Traffic:
     return Filtered(whole, lambda _, hour, __: hour >= first)
 
 
+def external(whole: Traffic) -> Traffic:
+    """Traffic from outside alone: every fourth caller is inside."""
+    return Filtered(whole, lambda _, __, stream: bool(stream.index % 4))
+
+
 def without(whole: Traffic, apis: Collection[str]) -> Traffic:
     """Traffic without that of some APIs (their ids)."""
     return Filtered(whole, lambda _, __, stream: stream.api.id not in apis)

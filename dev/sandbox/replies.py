@@ -92,6 +92,19 @@ def throttled(shape: str, seconds: float, wait: str = "seconds") -> SandboxReply
     return reply
 
 
+def throttled_in_200(code: str | None = None) -> SandboxReply:
+    """Throttling as an error of GraphQL."""
+    extensions = {"code": code or "TOO_MANY_REQUESTS"}
+    error = {"message": "Rate limit exceeded", "extensions": extensions}
+    return of_json(200, {"data": None, "errors": [error]})
+
+
+def too_complex(most: int, shape: str, status: int = 400) -> SandboxReply:
+    """The refusal of a request with more query fields than that."""
+    text = f"QUERY TOO COMPLEX: more than {most} fields"
+    return gateway_error(status, shape, "900821", text)
+
+
 def oauth_error(status: int, error: str, description: str) -> SandboxReply:
     """An error of the token service."""
     return of_json(status, {"error": error, "error_description": description})
@@ -113,12 +126,9 @@ def of_fault(fault: Fault, shape: str) -> SandboxReply | None:
     if fault.fault == "invalid_client":
         return invalid_client("unknown")
     if fault.fault == "complexity":
-        text = f"QUERY TOO COMPLEX: more than {fault.size} fields"
-        return gateway_error(fault.status or 400, fault.shape or shape, "900821", text)
+        return too_complex(fault.size, fault.shape or shape, fault.status or 400)
     if fault.fault == "throttled_200":
-        extensions = {"code": fault.code or "TOO_MANY_REQUESTS"}
-        error = {"message": "Rate limit exceeded", "extensions": extensions}
-        return of_json(200, {"data": None, "errors": [error]})
+        return throttled_in_200(fault.code)
     if fault.fault == "status":
         return _status(fault, fault.shape or shape)
     return None

@@ -133,9 +133,14 @@ class Service:
         if caller.scope not in (None, settings.scope):
             text = "The access token does not allow you to access the requested resource"
             return replies.gateway_error(403, settings.error_shape, "900910", text)
-        limited = self._limited(settings)
-        if limited or question.refusal:
-            return limited or question.refusal or SandboxReply(500, b"")
+        if not settings.subscribed:
+            text = (
+                "User is NOT authorized to access the Resource. API Subscription validation failed."
+            )
+            return replies.gateway_error(403, settings.error_shape, "900908", text)
+        refusal = self._limited(settings) or question.refusal or _too_much(question, settings)
+        if refusal:
+            return refusal
         return _late(self._executed(question, caller, settings, faults), faults)
 
     def _question(self, body: bytes, settings: SandboxSettings) -> ParsedQuery:
@@ -150,8 +155,8 @@ class Service:
         try:
             document = engine.prepared(
                 str(text),
+                engine.Shown.by(settings),
                 introspection=settings.introspection,
-                newer_fields=settings.newer_fields,
             )
         except engine.InvalidDocumentError as error:
             return ParsedQuery({}, refusal=replies.of_json(400, {"errors": error.errors}))
@@ -184,6 +189,8 @@ class Service:
             self._window = (minute, count)
         if count <= settings.rate_limit:
             return None
+        if settings.throttled_in_200:
+            return replies.throttled_in_200()
         return replies.throttled(settings.error_shape, 60 - time() % 60, "next")
 
     def _executed(
@@ -226,6 +233,16 @@ class Service:
             elif reply := replies.of_fault(fault, self.settings.error_shape):
                 return reply
         return None
+
+
+def _too_much(question: ParsedQuery, settings: SandboxSettings) -> SandboxReply | None:
+    """The gateway's refusal of aliases, or of too many query fields."""
+    if not settings.aliases and engine.has_aliases(question.document):
+        return replies.gateway_error(422, settings.error_shape)
+    most = settings.root_fields_max
+    if most is not None and len(question.roots) > most:
+        return replies.too_complex(most, settings.error_shape)
+    return None
 
 
 def _form_value(body: bytes, name: str) -> str | None:

@@ -9,13 +9,18 @@ DeletedApis = Literal["answered", "empty", "refused"]
 ErrorShape = Literal["error_message", "code", "fault"]
 ApiIndex = Literal["mixed", "id", "name", "both", "switched"]
 ForeignEntries = Literal["none", "by_name", "always"]
+TrafficType = Literal["unknown", "same", "external"]
+GranularityError = Literal["gateway", "graphql"]
 ERROR_SHAPES = get_args(ErrorShape)
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "deleted_apis": get_args(DeletedApis),
     "error_shape": ERROR_SHAPES,
     "api_index": get_args(ApiIndex),
     "foreign_entries": get_args(ForeignEntries),
+    "traffic_type": get_args(TrafficType),
+    "granularity_error": get_args(GranularityError),
 }
+_OPTIONAL_NUMBERS = ("rate_limit", "root_fields_max")
 
 
 @dataclass
@@ -55,6 +60,22 @@ class SandboxSettings:
     deleted_apis: DeletedApis = "answered"
     # Environment.region and API.displayName, seen in clients of 2026 only.
     newer_fields: bool = False
+    # The newer filter field trafficType: whether the service knows it, and whether usage without it
+    # leaves a part of the traffic out.
+    traffic_type: TrafficType = "unknown"
+    # The newer filter field apiIdVersionPairs, which changes no answer here.
+    api_id_version_pairs: bool = False
+    # Whether getTotalTrafficByAPI counts what getAPIUsageOverTime does; else successes alone.
+    totals_equal_usage: bool = True
+    # Whether the application is subscribed to the API, and whether query fields may have aliases.
+    subscribed: bool = True
+    aliases: bool = True
+    # Query fields of one request before it is too complex; None is no limit.
+    root_fields_max: int | None = None
+    # Who refuses a wrong granularity: the gateway with 400, or GraphQL in a reply with 200.
+    granularity_error: GranularityError = "gateway"
+    # Whether the rate limit is told as a GraphQL error in a reply with 200.
+    throttled_in_200: bool = False
     # Whether each listed tenant has a part of the traffic; else carbon.super has all of it.
     tenants_have_traffic: bool = False
     # Days for which query fields keep what they answer with, by field; `*` is every other one. What
@@ -97,13 +118,13 @@ class SandboxSettings:
     def _checked(self, name: str, value: Any) -> Any:
         if name in ("now", "index_switched_at"):
             return None if value is None else _instant(value)
-        if name == "rate_limit" and value is None:
+        if name in _OPTIONAL_NUMBERS and value is None:
             return None
         if name == "retention":
             return _retention(value)
         if (values := _CHOICES.get(name)) and value not in values:
             raise ValueError(f"{name} {value!r} is none of {', '.join(values)}")
-        expected = int if name == "rate_limit" else type(getattr(self, name))
+        expected = int if name in _OPTIONAL_NUMBERS else type(getattr(self, name))
         if type(value) is not expected:
             raise ValueError(f"{name} takes {expected.__name__}, not {value!r}")
         return value

@@ -44,7 +44,8 @@ def overall_latency_of_all(context: QueryContext, args: Args) -> float | None:
 
 def total_traffic_by_api(context: QueryContext, args: Args) -> int:
     """`getTotalTrafficByAPI`."""
-    return sum(cell.total for cell in _cells(context, args, one_api(args["apiId"])))
+    cells = _cells(context, args, one_api(args["apiId"]))
+    return sum(cell.total if context.settings.totals_equal_usage else cell.ok for cell in cells)
 
 
 def total_errors_by_api(context: QueryContext, args: Args) -> Row:

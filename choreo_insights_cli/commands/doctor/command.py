@@ -3,6 +3,7 @@
 import base64
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 from graphql import GraphQLSchema
 
 from choreo_insights.credentials import Credentials
@@ -22,21 +25,23 @@ from choreo_insights.export.partition_file import records
 from choreo_insights.export.throttle import Throttle
 from choreo_insights.http import Http
 from choreo_insights.redaction import redact
-from choreo_insights.replies import Reply, parse_object
+from choreo_insights.replies import Reply, parse_object, read_complaint
+from choreo_insights.tokens.reader import Tokens
 from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.catalogue.service_schema import for_own_documents, reduced
-from choreo_insights_cli.commands.doctor.behaviour import Examiner
+from choreo_insights_cli.commands.doctor.behaviour import Behaviour
 from choreo_insights_cli.commands.doctor.compare import additions, compare
 from choreo_insights_cli.commands.doctor.documents import Document, load, named
 from choreo_insights_cli.commands.doctor.dry_run import Exporter
+from choreo_insights_cli.commands.doctor.examiner import Examiner, without_subscription
 from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport
 from choreo_insights_cli.commands.doctor.live import SAMPLE, Live
 from choreo_insights_cli.commands.doctor.probe import Prober
 from choreo_insights_cli.commands.doctor.secret import from_given, from_stack
 from choreo_insights_cli.commands.doctor.settings import DoctorOptions, DoctorSettings, resolve
 from choreo_insights_cli.commands.doctor.show import show
-from choreo_insights_cli.commands.doctor.token import obtain
+from choreo_insights_cli.commands.doctor.token import lifetime, obtain, two_tokens
 from choreo_insights_cli.commands.secret import FIELDS, problems
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import shipped
@@ -82,6 +87,19 @@ Exit code 1: something differs or failed; 3: the service could not be asked at a
     help="Write how the service behaves, without names, ids or figures. With --probe.",
 )
 @click.option(
+    "--wait",
+    metavar="MINUTES",
+    type=click.IntRange(0, 1440),
+    default=0,
+    help="Look twice, so many minutes apart, to see how late data arrive. With --probe.",
+)
+@click.option(
+    "--mint",
+    is_flag=True,
+    help="Mint a second token, to see whether it ends the first: what uses that one then needs"
+    " another. With --probe.",
+)
+@click.option(
     "--schema",
     metavar="FILE",
     default="",
@@ -100,8 +118,9 @@ def command(
 
     The settings are those of the deployed stack, else the template's defaults.
     """
-    if record and not given["probe"]:
-        raise click.UsageError("--save needs --probe: without it nothing is found out")
+    needless = {"--save": record, "--wait": given["wait"], "--mint": given["mint"]}
+    for option in [name for name, value in needless.items() if value and not given["probe"]]:
+        raise click.UsageError(f"{option} needs --probe: without it nothing is found out")
     wish = DoctorOptions(organization=org, **given)
     with spinner.shown("reading the settings") as say:
         report = diagnose(wish, stack, sys.stdin.read, polite_http(), say)
@@ -172,9 +191,11 @@ class _Round:
         self._documents = documents
         self._ours = ours
         self._progress = progress
+        self._probes = False
 
     def make(self, wish: DoctorOptions) -> None:
         """Adds all findings to the diagnosis."""
+        self._probes = wish.probe
         credentials = self._secret()
         if credentials is None:
             return
@@ -201,18 +222,47 @@ class _Round:
             self._found.add(self._found.probes, prober.probe(self._documents, self._progress))
         if wish.probe:
             self._progress(f"{credentials.org_handle}: finding out how the service behaves")
-            self._behaviour(live, environments, introspection=their is not None)
+            behaviour = self._behaviour(live, wish, environments, introspection=their is not None)
+            self._show(behaviour, self._second_token(live, tokens) if wish.mint else {})
 
     def _behaviour(
-        self, live: Live, environments: Sequence[Environment], *, introspection: bool
-    ) -> None:
-        today = datetime.now(UTC).date()
-        examiner = Examiner(live, self._settings.tenants[0], today)
+        self,
+        live: Live,
+        wish: DoctorOptions,
+        environments: Sequence[Environment],
+        *,
+        introspection: bool,
+    ) -> Behaviour | None:
+        def pause() -> None:
+            self._progress(f"waiting {wish.wait} minutes, to see how late data arrive")
+            time.sleep(60 * wish.wait)
+
+        tenant = self._settings.tenants[0]
+        examiner = Examiner(live, tenant, self._documents, pause=pause if wish.wait else None)
         try:
-            behaviour = examiner.examine(environments, introspection=introspection)
+            return examiner.examine(environments, introspection=introspection)
         except InsightsError as error:
             self._found.check("behaviour", "note", live.words(error), "Try again later")
+            return None
+
+    def _second_token(self, live: Live, tokens: Tokens) -> dict[str, Any]:
+        """Whether a second token ends the first one, how long it lives and how long it is."""
+        settings, handle = self._settings, self._found.organization
+        try:
+            first, second = two_tokens(settings.stack, tokens, handle)
+            self._found.hidden.update({first.access_token, second.access_token})
+            works = [live.sample(each.access_token).status == 200 for each in (second, first)]
+        except (CommandError, InsightsError, ClientError, BotoCoreError) as error:
+            self._found.check("second token", "failed", redact(str(error)))
+            return {}
+        self._found.check("second token", "note", f"minted, fingerprint {second.fingerprint}")
+        found = {"token_lifetime": lifetime(second), "token_size": len(second.access_token)}
+        return found | ({"one_token": not works[1]} if works[0] else {})
+
+    def _show(self, behaviour: Behaviour | None, more: Mapping[str, Any]) -> None:
+        if behaviour is None:
             return
+        behaviour = msgspec.structs.replace(behaviour, **more)
         self._found.behaviour = behaviour.as_settings()
         self._found.add(self._found.seen, behaviour.findings())
 
@@ -253,6 +303,8 @@ class _Round:
         self._found.asked = True
         if reply.status != 200:
             self._found.check("endpoint", "failed", live.says(reply), live.remedy(reply))
+            if self._probes:
+                self._show(without_subscription(reply, read_complaint(reply.body).code), {})
             if live.no_other_token:
                 self._found.check("new token", "failed", *live.why_no_other_token())
             return None

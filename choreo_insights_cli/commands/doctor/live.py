@@ -93,6 +93,32 @@ class Live:
             return reply
         return self._send(body, token.access_token)
 
+    def refused(self) -> Reply:
+        """The reply to a token that is none."""
+        return self.sample("none")
+
+    def sample(self, bearer: str) -> Reply:
+        """The reply to the documented sample with this token, whatever its status."""
+        variables = {"org": {"orgId": self.org_id}}
+        return self._send(msgspec.json.encode({"query": SAMPLE, "variables": variables}), bearer)
+
+    def outcomes(self, queries: Sequence[Query]) -> list[Answer | InsightsError]:
+        """What the exporter would read from one request, or why it would not, for each query.
+
+        Raises InsightsError where the request failed as a whole.
+        """
+        found: list[Answer | InsightsError] = []
+        outcomes = self._choreo.ask(BatchKey(self._handle), queries, time.monotonic() + _SECONDS)
+        for query, outcome in zip(queries, outcomes, strict=True):
+            if isinstance(outcome, InsightsError):
+                found.append(outcome)
+                continue
+            try:
+                found.append(Reader(query.table).read(outcome))
+            except BadAnswer as error:
+                found.append(error)
+        return found
+
     def ask(self, queries: Sequence[Query], *, with_on_prem_key: bool) -> list[Answer]:
         """What the exporter would read from one request for all of them.
 

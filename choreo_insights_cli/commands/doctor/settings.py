@@ -38,8 +38,9 @@ class DoctorOptions:
     """What the user says; what is empty is for the stack to say.
 
     `secret_file` names a file with the credentials in JSON, `-` being what is piped in. `probe`
-    asks for every document although the service's schema can be read. The service's schema is
-    written to the file `schema`.
+    asks for every document although the service's schema can be read, and looks twice, so many
+    minutes apart as `wait` says. The service's schema is written to the file `schema`. With `mint`
+    a second token is minted.
     """
 
     organization: str = ""
@@ -51,6 +52,8 @@ class DoctorOptions:
     secret_prefix: str = ""
     probe: bool = False
     schema: str = ""
+    wait: int = 0
+    mint: bool = False
 
 
 @dataclass(frozen=True)

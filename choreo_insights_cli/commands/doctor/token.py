@@ -36,6 +36,11 @@ class MintedTokens:
         self._token = self._token or self._service.mint(self._credentials, _MINT_SECONDS)
         return self._token
 
+    def renew(self) -> Token:
+        """Another token in place of the first one. Raises InsightsError."""
+        self._token = self._service.mint(self._credentials, _MINT_SECONDS)
+        return self._token
+
     def rejected(self, organization: str, token: Token) -> Token:
         """Raises Unauthenticated: what refuses a token this new refuses the next one too."""
         raise Unauthenticated(f"the API refuses the token {token.fingerprint}, which is new")
@@ -65,6 +70,28 @@ def obtain(
     _check_scope(service, found, diagnosis)
     _check_life(found, diagnosis)
     return tokens
+
+
+def two_tokens(stack: Stack | None, tokens: Tokens, handle: str) -> tuple[Token, Token]:
+    """The present token, and another one that was minted now.
+
+    Of a deployed stack its token function mints, so that all who use its tokens get the new one.
+    Raises CommandError, InsightsError and what AWS raises.
+    """
+    first = tokens.get(handle)
+    if isinstance(tokens, MintedTokens):
+        return first, tokens.renew()
+    if stack is None:
+        raise CommandError("there is no access to AWS")
+    outcome = token.call(stack, "renew", handle).get(handle, {})
+    if outcome.get("status") != "minted":
+        raise CommandError(f"The token function says: {outcome.get('error', 'nothing')}")
+    return first, tokens.rejected(handle, first)
+
+
+def lifetime(found: Token) -> int:
+    """The seconds that a token lives; what is stored was rounded down."""
+    return math.ceil(found.expires_at - found.minted_at)
 
 
 def _deployed(stack: Stack, handle: str) -> tuple[Tokens, str]:
@@ -140,7 +167,7 @@ def _check_scope(service: TokenService, found: Token, diagnosis: Diagnosis) -> N
 
 
 def _check_life(found: Token, diagnosis: Diagnosis) -> None:
-    life = math.ceil(found.expires_at - found.minted_at)  # it was stored rounded down
+    life = lifetime(found)
     says = f"expires {instant(found.expires_at)}, lives {life} s"
     if life < _SHORT:
         change = "Set a longer token expiry time in the application: 900 s is Choreo's own"
