@@ -306,11 +306,13 @@ class Export:
         if other := other_way(partition, error):
             return self._job_by(other, store)
         is_gone = self._lists.is_gone(partition)
-        if not (is_gone and job.requests) or isinstance(error, Retriable):
+        if not (is_gone and job.requests) or isinstance(error, Retriable) or self._bounds.force:
+            # With `force`, nothing would keep the stored rows from an answer that never came.
             return None
         # The service knows nothing of it any more: an answer without rows, which loses nothing.
         empty = self._job_by(partition, store)
         empty.begin = no_queries
+        empty.started = job.started
         return empty
 
     def _fail(

@@ -179,6 +179,21 @@ def test_an_environment_that_is_gone_and_refused_is_closed_as_unconfirmed(place:
     assert not any(place.dataset.objects[key].confirmed for key in here)
 
 
+def test_a_forced_run_empties_no_day_of_an_environment_that_is_gone_and_refused(place: Place):
+    place.run()
+    gone = environments(place)[1]
+    key = f"insights/total_traffic_by_api/day={TODAY}/acme.{gone.name}.parquet"
+    before = place.dataset.rows(key)
+    delete_environment(place.sandbox.world, "acme", gone.id, seconds(NOW))
+    place.sandbox.faults.add("field_error", field="getTotalTrafficByAPI", times=None)
+
+    report = place.run({"force": True, "from": str(TODAY), "tables": ["total_traffic_by_api"]})
+
+    assert before
+    assert place.dataset.rows(key) == before
+    assert gone.name in {failure["environment"] for failure in report.failures}
+
+
 @pytest.mark.parametrize("field", ["listEnvironments", "listAllAPI"])
 def test_an_empty_list_is_a_failure_until_force_accepts_it(place: Place, field: str):
     place.run()
