@@ -307,7 +307,7 @@ def bodies() -> Iterator[Fault]:
             place,
             name,
             "Retried; what stays so fails, and the body is kept in quarantine.",
-            [*once(fault), *stays(fault, "failed", "no GraphQL reply")],
+            [*once(fault), *stays(fault, "failed", "not a GraphQL reply")],
         )
     yield Fault(
         place,
@@ -348,7 +348,7 @@ def data() -> Iterator[Fault]:
         ("field_null", "null for a field", "failed", "is null", (PAGES, HOURS)),
         ("wrong_type", "wrong types", "person", "Expected", (HOURS, *FIELDS)),
         ("huge_int", "numbers beyond 64 bits", "person", "Expected", (HOURS, PAGES)),
-        ("nan", "NaN", "failed", "no GraphQL reply", (HOURS, PAGES)),
+        ("nan", "NaN", "failed", "not a GraphQL reply", (HOURS, PAGES)),
         ("missing_field", "a field is missing", "person", "missing required", (PAGES, LIST, HOURS)),
         ("null_item", "null among the rows", "person", "null", (HOURS, PAGES)),
         ("wrong_time", "a time that is none", "failed", "not an ISO-8601 time", (HOURS, FIVES)),

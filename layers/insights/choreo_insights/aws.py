@@ -30,6 +30,7 @@ def is_throttled(error: Exception) -> bool:
     if not isinstance(error, ClientError):
         return False
     code = error_code(error)
+    # Each service has names of its own: ThrottlingException, Throttling, TooManyRequestsException.
     return "Throttl" in code or code.startswith("TooMany") or code == "RequestLimitExceeded"
 
 

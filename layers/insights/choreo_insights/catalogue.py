@@ -1,4 +1,4 @@
-"""The compiled catalogue: what each table asks, and the columns its answers fill.
+"""The compiled catalogue: the query of each table, and the columns that its answers fill.
 
 `make tables` compiles the GraphQL documents into `catalogue.json`, so that a function
 that starts needs neither a GraphQL parser nor the documents.
@@ -25,7 +25,7 @@ RESOLVED = "api_id_resolved"
 ANSWERED = "answered_api_id"
 # In a list of tables: those that are exported without being named.
 ALL = "all"
-# The column that tells apart what several tenants were queried for.
+# The tenant that a row was queried for, where there are several.
 TENANT = "tenant"
 # The columns of the project that a list was queried for.
 PROJECT, PROJECT_ID = "project", "project_id"
@@ -47,7 +47,7 @@ class Node(msgspec.Struct, frozen=True):
     """A place in a reply: a value that fills `column`, or an object or list with `nodes`.
 
     `repeated` is true for a list, `tuples` for a list of lists whose inner ones are values. A leaf
-    has a `type` and a `column`; a `granularity` that is compared with the one asked for is such a
+    has a `type` and a `column`; a `granularity` that is compared with the requested one is such a
     leaf too. `nullable` speaks of the place itself.
     """
 
@@ -62,12 +62,11 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class FanOut(msgspec.Struct, frozen=True):
-    """What a document is asked once for: a variable and where its values come from.
+    """Sends a document once for each value of a variable; `over` says where they come from.
 
     `over` is `api_names` (the environment's APIs one by one, each by all of its names), `api_id`
     (the same by their ids), `values` (those of an enum, in `values`) or `groups` (the sets of
-    values that the question `source` is answered with). `columns` repeat what was asked for in
-    each row.
+    values that the query `source` returns). `columns` repeat the value in each row.
     """
 
     variable: str
@@ -151,7 +150,7 @@ class Table(msgspec.Struct, frozen=True):
 
     @property
     def time_column(self) -> str | None:
-        """The first instant of a row, by which rows outside the asked day are dropped."""
+        """The first instant of a row, by which rows outside the queried day are dropped."""
         names = (c.name for c in self.columns if c.type == "timestamp" and c.name != "exported_at")
         return next(names, None)
 
@@ -169,8 +168,8 @@ class Catalogue(msgspec.Struct, frozen=True):
         """The tables of these names, in catalogue order.
 
         None, or the name `all`, is every table that is neither switched off nor exported only
-        where it is named. Raises ConfigurationError for a name that is no table, or one that is
-        switched off.
+        where it is named. Raises ConfigurationError for an unknown name, or one that is switched
+        off.
         """
         wanted = set(names or (ALL,))
         if ALL in wanted:
@@ -179,7 +178,7 @@ class Catalogue(msgspec.Struct, frozen=True):
         known = {table.name: table for table in self.tables}
         for name in wanted:
             if name not in known:
-                msg = f"Tables: {name!r} is no table. The tables are: {', '.join(sorted(known))}"
+                msg = f"Tables: unknown table {name!r}. The tables are: {', '.join(sorted(known))}"
                 raise ConfigurationError(msg)
             if reason := known[name].off:
                 raise ConfigurationError(f"Tables: {name!r} is switched off: {reason}")

@@ -19,9 +19,10 @@ _PREFIX = re.compile(r"/?[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TABLE = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+# `carbon.super` in every client of WSO2's; any tenant name else [Choreo].
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
-# The settings that a person makes have another name in the template.
+# Settings by the template's parameter: an error names what a person can change.
 _PARAMETERS = {
     "ORGANIZATIONS": "Organizations",
     "SECRET_PREFIX": "SecretPrefix",
@@ -198,26 +199,28 @@ class _Settings:
 
     def environment_ids(self, name: str) -> Mapping[str, tuple[str, ...]]:
         """The ids by environment of `<environment>=<id>[+<id>…]`, separated by commas."""
-        found: dict[str, tuple[str, ...]] = {}
+        ids_by_environment: dict[str, tuple[str, ...]] = {}
         for entry, environment, ids in self._entries(name):
             parts = tuple(part.strip() for part in ids.split("+"))
             if not (environment and all(parts)) or "=" in ids:
                 remedy = "write <environment id or name>=<id>+<id>, separated by commas"
                 raise _wrong(name, f"contains {entry!r}", remedy)
-            found[environment] = tuple(dict.fromkeys((*found.get(environment, ()), *parts)))
-        return found
+            ids_by_environment[environment] = tuple(
+                dict.fromkeys((*ids_by_environment.get(environment, ()), *parts))
+            )
+        return ids_by_environment
 
     def projects(self, name: str) -> Mapping[str, str]:
         """The projects' ids by their names, of `<name>=<uuid>`, separated by commas."""
-        found: dict[str, str] = {}
+        ids_by_name: dict[str, str] = {}
         for entry, project, own_id in self._entries(name):
             if not (project and _UUID.fullmatch(own_id)):
                 remedy = "write <name>=<uuid>, separated by commas"
                 raise _wrong(name, f"contains {entry!r}", remedy)
-            if project in found or own_id in found.values():
+            if project in ids_by_name or own_id in ids_by_name.values():
                 raise _wrong(name, f"contains {entry!r}, name or id a second time", "take one out")
-            found[project] = own_id
-        return found
+            ids_by_name[project] = own_id
+        return ids_by_name
 
     def _entries(self, name: str) -> Iterator[tuple[str, str, str]]:
         """The entries `<key>=<value>` of a list, each with its key and value."""
@@ -237,6 +240,7 @@ class _Settings:
         remedy = "give an https address (plain http is taken for this machine alone)"
         try:
             parts = urlsplit(value)
+            # urlsplit checks the port only when it is read.
             _ = parts.port
         except ValueError as error:
             raise _wrong(name, "is not an address", remedy) from error
@@ -256,7 +260,7 @@ class _Settings:
                 return date.fromisoformat(value)
         except ValueError:
             pass
-        raise _wrong(name, f"is {value!r}, which is no date", "write it as 2026-01-31")
+        raise _wrong(name, f"is {value!r}, which is not a date", "write it as 2026-01-31")
 
     def hours(self, name: str, default: str) -> float:
         value = self.text(name, default)
@@ -267,6 +271,7 @@ class _Settings:
 
     def count(self, name: str, default: str, most: int) -> int:
         value = self.text(name, default)
+        # int() also takes signs, underscores and the digits of other scripts.
         if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= most:
             raise _wrong(name, f"is {value!r}", f"give a whole number from 1 to {most}")
         return int(value)
@@ -278,7 +283,7 @@ class _Settings:
         for table in names:
             if not _TABLE.fullmatch(table):
                 remedy = "write `all` or names of tables, or both, separated by commas"
-                raise _wrong(name, f"holds {table!r}, which is no name of a table", remedy)
+                raise _wrong(name, f"holds {table!r}, which is not a table name", remedy)
         if not names:
             raise _wrong(name, "names no table", "write `all`, or names separated by commas")
         return names

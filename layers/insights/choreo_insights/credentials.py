@@ -59,6 +59,7 @@ class Secrets:
         kept = self._kept.get(handle)
         if kept and not fresh and self._clock() - kept[0] < _MAX_AGE:
             return kept[1]
+        # The age counts from before the read, so that a secret never seems newer than it is.
         now = self._clock()
         credentials = self._read(handle)
         self._kept[handle] = (now, credentials)
@@ -94,7 +95,7 @@ class Secrets:
             raise aws_failure(error, f"reading secret {name!r}") from error
         values = parse_object(answer.get("SecretString", ""))
         if not values:
-            msg = f"secret {name!r} is no JSON object with credentials: {remedy}"
+            msg = f"secret {name!r} is not a JSON object with credentials: {remedy}"
             raise ConfigurationError(msg)
         return _credentials(name, handle, values, answer.get("VersionId", ""))
 
@@ -102,6 +103,7 @@ class Secrets:
 def _credentials(name: str, handle: str, values: dict[str, Any], version: str) -> Credentials:
     def text(key: str) -> str:
         value = values.get(key)
+        # A secret that was pasted often ends with a newline.
         return value.strip() if isinstance(value, str) else ""
 
     for key in ("consumer_key", "consumer_secret", "org_handle", "org_id"):

@@ -69,7 +69,7 @@ class BadAnswer(InsightsError):
 
 
 class SchemaDiffers(BadAnswer):
-    """The service's schema is not the one that the question or its answer is read by."""
+    """The service's schema is not the one that the query and its answer follow."""
 
 
 class Refused(BadAnswer):

@@ -26,9 +26,12 @@ from choreo_insights.replies import Reply, is_retriable, is_throttled, retry_aft
 
 Form = tuple[tuple[str, str], ...]
 
+# Choreo's gateway allows payloads of 10 MB [Choreo]; other gateways, and compression, more.
 MAX_BODY = 64 * 1024 * 1024
-# Lambda bills for sleep: the caller reschedules what has to wait longer.
+# Lambda bills for sleep: the caller reschedules a longer wait.
 LONGEST_WAIT = 120.0
+# Full jitter: a random part of the base, doubled each time, so that clients spread out.
+# https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
 _BACKOFF_BASE = 0.5
 _BACKOFF_CAP = 20.0
 # Throttling that does not say how long it lasts: so many seconds, twice as many each time. All
@@ -39,7 +42,7 @@ _THROTTLE_BASE = 4.0
 class Timeouts(NamedTuple):
     """Seconds: to connect, from one byte to the next, and for one whole attempt.
 
-    Choreo ends a request after a minute by default and after five at the most.
+    Choreo ends a request after a minute by default and after five at the most [Choreo].
     """
 
     connect: float = 5.0
@@ -125,11 +128,11 @@ class Http:
                 failure = error
             wait = self._backoff(attempt)
             if reply:
-                asked = self._asked_wait(attempt, reply, sender, is_throttled=throttled(reply))
-                if asked is None:
+                least = self._least_wait(attempt, reply, sender, is_throttled=throttled(reply))
+                if least is None:
                     break
                 # Jitter: clients must not all retry in the same second.
-                wait = max(wait, asked + self._random() * min(1.0, asked))
+                wait = max(wait, least + self._random() * min(1.0, least))
             if not self._has_time(wait, attempt, deadline):
                 break
             self._sleep(wait)
@@ -141,19 +144,21 @@ class Http:
     def _backoff(self, attempt: int) -> float:
         return self._random() * min(_BACKOFF_CAP, _BACKOFF_BASE * 2.0**attempt)
 
-    def _asked_wait(
+    def _least_wait(
         self, attempt: int, reply: Reply, sender: str, *, is_throttled: bool
     ) -> float | None:
         """The least number of seconds before the next attempt, None where there should be none."""
         now = self._wall()
         if is_throttled:
-            asked = retry_after(Reply(429, reply.headers, reply.body), now)
-            if asked is None:
-                asked = _THROTTLE_BASE * 2.0**attempt
-            self._hold(asked, sender)
-            return asked
+            least = retry_after(Reply(429, reply.headers, reply.body), now)
+            if least is None:
+                least = _THROTTLE_BASE * 2.0**attempt
+            self._hold(least, sender)
+            return least
+        # A 429 that is not throttling is a query that is too complex: it stays so.
         if reply.status != 429 and is_retriable(reply.status):
             return retry_after(reply, now) or 0.0
+        # The next request would be refused, so hold it back before it is sent.
         if (pause := used_up(reply, now)) is not None:
             self._hold(pause, sender)
         return None
@@ -181,6 +186,7 @@ class Http:
         if seconds <= 0:
             raise Retriable(f"{host}: no time was left for a request")
         timeout = (min(self._timeouts.connect, seconds), min(self._timeouts.read, seconds))
+        # `timeout` bounds connecting and the pause between two bytes, the watch the whole exchange.
         with _Watch(seconds) as watch:
             try:
                 with self._session.post(
@@ -207,6 +213,7 @@ class Http:
         body = bytearray()
         for piece in response.iter_content(65_536):
             body += piece
+            # After decompression: a small compressed body may hold gigabytes.
             if len(body) > self._max_body:
                 msg = f"{host} answered with more than {self._max_body} bytes: ask for less at once"
                 raise Refused(msg, status=response.status_code)
@@ -285,11 +292,13 @@ class _Adapter(HTTPAdapter):
 
 def _session() -> requests.Session:
     session = requests.Session()
+    # No proxies and no .netrc from the environment: a token goes only where a setting sends it.
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.headers.update(
         {"User-Agent": "choreo-insights-export", "Accept-Encoding": "gzip, deflate"}
     )
+    # urllib3 does not retry: each attempt must count against the request budget.
     adapter = _Adapter(pool_connections=4, pool_maxsize=64, max_retries=0)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -299,6 +308,7 @@ def _session() -> requests.Session:
 def _was_late(error: BaseException) -> bool:
     """Whether an answer was waited for in vain, at its beginning or in the midst of it."""
     link: BaseException | None = error
+    # Chains of causes can be circular.
     for _ in range(10):
         if isinstance(link, ReadTimeoutError):
             return True

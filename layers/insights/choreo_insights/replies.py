@@ -54,6 +54,7 @@ def read_complaint(body: bytes, secrets: Iterable[str] = ()) -> Complaint:
 
     The text is shortened and redacted; it is empty where the body is none of these.
     """
+    # The gateway's code is a text or a number, in one of three shapes of bodies [WSO2].
     value = parse_object(body[:_MOST_COMPLAINT])
     if isinstance(value.get("fault"), dict):
         value = value["fault"]
@@ -74,8 +75,8 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:
-    found = value.get(key)
-    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+    text = value.get(key)
+    return str(text) if isinstance(text, str | int) and not isinstance(text, bool) else ""
 
 
 def _graphql_message(value: Mapping[str, Any]) -> str:
@@ -103,6 +104,7 @@ def sort_failure(
             f"subscription and the setting Scope",
             status=status,
         )
+    # The gateway answers 400 too where a filter or a granularity is wrong [Choreo].
     if status == 400 or complaint.code in _TOO_COMPLEX:
         return BadAnswer(f"{head}: the request itself was refused", status=status)
     if is_retriable(status):
@@ -159,14 +161,16 @@ def retry_after(reply: Reply, now: float) -> float | None:
     it does not. What has passed already does not count.
     """
     now = _server_time(reply, now)
+    # RFC 9110 allows seconds and an HTTP date; both occur [Choreo].
     header = reply.headers.get("Retry-After", "").strip()
-    found = [
+    waits = [
         _seconds_until(header, now),
         _http_date(header, now),
         _next_access(read_complaint(reply.body).next_access_time, now),
+        # Of another failure the header says nothing about when it ends.
         _reset(reply, now) if reply.status == 429 else None,
     ]
-    return next((seconds for seconds in found if seconds), None)
+    return next((seconds for seconds in waits if seconds), None)
 
 
 def used_up(reply: Reply, now: float) -> float | None:
@@ -174,6 +178,7 @@ def used_up(reply: Reply, now: float) -> float | None:
     headers = reply.headers
     if headers.get("x-ratelimit-remaining", "").strip() != "0":
         return None
+    # Choreo documents the header: the limit is only counted, not enforced [Choreo].
     if headers.get("x-ratelimit-enforced", "").strip().lower() == "false":
         return None
     return _reset(reply, _server_time(reply, now))

@@ -27,7 +27,7 @@ def test_custom_reports_are_exported_only_where_they_are_named():
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("nothing", "no table"), ("overall_latency_by_api", "switched off")]
+    ("name", "reason"), [("nothing", "unknown table"), ("overall_latency_by_api", "switched off")]
 )
 def test_a_name_that_cannot_be_exported(name: str, reason: str):
     with pytest.raises(ConfigurationError, match=reason):

@@ -140,7 +140,7 @@ def test_a_password_in_an_address_is_not_shown() -> None:
         ("EXPORT_SINCE", "2026-02-30", "ExportSince.*'2026-02-30'.*2026-01-31"),
         ("EXPORT_SINCE", "20260131", "ExportSince.*'20260131'"),
         ("EXPORT_SINCE", "2026-W05-6", "ExportSince"),
-        ("EXPORT_SINCE", "yesterday", "ExportSince.*no date"),
+        ("EXPORT_SINCE", "yesterday", "ExportSince.*not a date"),
         ("EXPORT_SINCE", "", "ExportSince.*not set"),
         ("SETTLE_HOURS", "-1", "SettleHours.*'-1'.*from 0"),
         ("SETTLE_HOURS", "nan", "SettleHours"),

@@ -83,7 +83,7 @@ def test_a_secret_that_is_no_object_is_not_quoted(
     aws: FakeAws, secrets: Secrets, text: str
 ) -> None:
     aws.put_secret("choreo-insights/acme", text)
-    with pytest.raises(ConfigurationError, match="no JSON object") as raised:
+    with pytest.raises(ConfigurationError, match="not a JSON object") as raised:
         secrets.get("acme")
     shown = "".join(traceback.format_exception(raised.value))
     assert "synthetic-secret" not in shown

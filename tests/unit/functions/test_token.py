@@ -174,15 +174,15 @@ def test_the_example_events_are_taken(path: Path) -> None:
 @pytest.mark.parametrize(
     ("event", "said"),
     [
-        ([], "no object"),
-        (None, "no object"),
+        ([], "not an object"),
+        (None, "not an object"),
         ({}, "action is not one of ensure, renew, revoke, status"),
         ({"action": "mint"}, "action is not one of"),
         ({"action": ["ensure"]}, "action is not one of"),
         ({"action": "ensure", "organisation": "acme"}, "unknown keys, organisation"),
-        ({"action": "ensure", "organization": 7}, "'organization' is no text"),
-        ({"action": "ensure", "organization": ""}, "'organization' is no text"),
-        ({"action": "ensure", "rejected": {}}, "'rejected' is no text"),
+        ({"action": "ensure", "organization": 7}, "'organization' is not a text"),
+        ({"action": "ensure", "organization": ""}, "'organization' is not a text"),
+        ({"action": "ensure", "rejected": {}}, "'rejected' is not a text"),
         ({"source": "aws.scheduler", "detail": {}}, "unknown keys"),
     ],
 )

@@ -56,13 +56,14 @@ def queried(known: Iterable[KnownName], day: date) -> tuple[ApiNames, ...]:
     """
     pool = [each for each in known if each.listed or each.last_listed >= day]
     bearers = _bearers(pool)
-    found = []
+    to_query = []
+    # Queries of deleted APIs are the ones that may fail: they come last.
     for each in sorted(pool, key=lambda each: not each.listed):
         own = names_of(each)
         names = tuple(name for name in own if _holder(name, bearers[name]) is each)
         shared = frozenset(name for name in names if len(bearers[name]) > 1)
-        found.append(ApiNames(each.id, names, frozenset(own), shared, each.listed))
-    return tuple(found)
+        to_query.append(ApiNames(each.id, names, frozenset(own), shared, each.listed))
+    return tuple(to_query)
 
 
 def certain_ids(known: Iterable[KnownName]) -> Mapping[str, str]:
@@ -72,11 +73,11 @@ def certain_ids(known: Iterable[KnownName]) -> Mapping[str, str]:
 
 
 def _bearers(known: Iterable[KnownName]) -> Mapping[str, Sequence[KnownName]]:
-    found: dict[str, list[KnownName]] = {}
+    bearers: dict[str, list[KnownName]] = {}
     for each in known:
         for name in names_of(each):
-            found.setdefault(name, []).append(each)
-    return found
+            bearers.setdefault(name, []).append(each)
+    return bearers
 
 
 def _holder(name: str, bearers: Sequence[KnownName]) -> KnownName | None:

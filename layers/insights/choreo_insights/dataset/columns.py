@@ -52,10 +52,10 @@ class Runs(_Repeating):
 
     def indices(self) -> "array[int]":
         """For each row the number of its run, as 32-bit integers."""
-        found: array[int] = array("i")
+        numbers: array[int] = array("i")
         for number, count in enumerate(self.counts):
-            found.extend(array("i", (number,)) * count)
-        return found
+            numbers.extend(array("i", (number,)) * count)
+        return numbers
 
 
 class Series(_Repeating):
@@ -89,9 +89,9 @@ def unfold(column: Sequence[Any], counts: Sequence[int]) -> Runs:
 def joined(column: Sequence[Any] | None, other: Sequence[Any]) -> Sequence[Any]:
     """Two columns of the same name one after the other. The first may be changed."""
     if isinstance(other, _Repeating) and (column is None or type(column) is type(other)):
-        found = column if isinstance(column, _Repeating) else type(other)()
-        found.extend(other)
-        return found
+        whole = column if isinstance(column, _Repeating) else type(other)()
+        whole.extend(other)
+        return whole
     rows = column if isinstance(column, list) else list(column or ())
     rows.extend(other)
     return rows
@@ -108,10 +108,11 @@ class Memo(dict[Any, Any]):
         self._function = function
 
     def __missing__(self, value: Any) -> Any:
+        # All of it: to track which values were used last costs more than it saves.
         if len(self) >= _MAX_SIZE:
             self.clear()
-        found = self[value] = self._function(value)
-        return found
+        result = self[value] = self._function(value)
+        return result
 
 
 def mapped(column: Sequence[Any], known: Memo) -> Sequence[Any]:

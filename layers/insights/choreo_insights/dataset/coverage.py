@@ -1,4 +1,4 @@
-"""Which partitions there should be, and how each of them stands. No AWS, no clock.
+"""Which partitions there should be, and the state of each. No AWS, no clock.
 
 The listing of an object is enough: a partition is closed when its object was written late
 enough after the end of its last day, which for most tables is its only one.
@@ -54,7 +54,7 @@ def is_closed(written: datetime, day: date, settle_hours: float) -> bool:
 
 
 def state(stored: Stored | None, day: date, settle_hours: float) -> State:
-    """How a partition stands, given its object as the listing shows it."""
+    """The state of a partition, by its object in the listing."""
     if stored is None:
         return "missing"
     return "closed" if is_closed(stored.written, day, settle_hours) else "open"

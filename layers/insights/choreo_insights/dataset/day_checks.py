@@ -86,10 +86,10 @@ class Audit(msgspec.Struct, frozen=True):
         ]
         return check_day(read, tables, place.day, final=final)
 
-    def write(self, place: PlaceDay, found: Sequence[Check], now: datetime) -> None:
+    def write(self, place: PlaceDay, checks: Sequence[Check], now: datetime) -> None:
         """Keeps the outcome in place of the one before."""
         body = checks_table.file(
-            found,
+            checks,
             organization=place.organization,
             environment=place.environment,
             now=now,
@@ -110,14 +110,14 @@ def check_day(read: Read, tables: Iterable[Table], day: date, *, final: bool) ->
     one of which all are is left out.
     """
     seen = _Seen()
-    found: list[Check] = []
+    structure: list[Check] = []
     for table in tables:
         if is_checked(table) and (columns := read(table.name)) is not None:
             seen.add(table.name, columns)
-            found += _structure(table, columns, day)
+            structure += _structure(table, columns, day)
     sums = (seen.compared(comparison, final=final) for comparison in COMPARISONS)
     hours = (seen.hours(each, final=final) for each in HOURS)
-    return [*filter(None, (*sums, *hours)), *found]
+    return [*filter(None, (*sums, *hours)), *structure]
 
 
 def tenants_check(exported: int, others: Mapping[str, int], days: int) -> Check:
@@ -177,15 +177,15 @@ class _Seen:
         every = (*compared.tables, *compared.others)
         if missing := tuple(name for name in every if name not in self._hours):
             return self._skipped(what, every, missing)
-        told = sum((self._hours[name] for name in compared.others), Counter[int]())
-        gaps = sorted(told.keys() - set().union(*(self._hours[name] for name in compared.tables)))
+        others = sum((self._hours[name] for name in compared.others), Counter[int]())
+        gaps = sorted(others.keys() - set().union(*(self._hours[name] for name in compared.tables)))
         verdict: Verdict = "mismatch"
         explanation: str | None = f"nothing in {', '.join(map(_clock, gaps))}"
         if not gaps:
             verdict, explanation = "ok", None
-        elif not final and sum(told[hour] for hour in gaps) <= self._allowance(compared.counts):
+        elif not final and sum(others[hour] for hour in gaps) <= self._allowance(compared.counts):
             verdict, explanation = "open", f"{_FILLING}: {explanation}"
-        return Check(what, every, verdict, len(told), len(told) - len(gaps), explanation)
+        return Check(what, every, verdict, len(others), len(others) - len(gaps), explanation)
 
     def _skipped(
         self, what: str, tables: tuple[str, ...], missing: tuple[str, ...]
@@ -214,9 +214,11 @@ class _Seen:
 
     def _busiest(self, groups: Iterable[Sequence[str]]) -> tuple[int, int]:
         """The count of the busiest hour, and the number of hours with requests."""
-        told = [sum((self._hours.get(n, Counter()) for n in group), Counter()) for group in groups]
-        most = max((max(hours.values(), default=0) for hours in told), default=0)
-        return most, max(map(len, told), default=0)
+        counts = [
+            sum((self._hours.get(n, Counter()) for n in group), Counter()) for group in groups
+        ]
+        most = max((max(hours.values(), default=0) for hours in counts), default=0)
+        return most, max(map(len, counts), default=0)
 
 
 def _has(columns: Mapping[str, Sequence[Any]], names: Iterable[str]) -> bool:
@@ -225,12 +227,12 @@ def _has(columns: Mapping[str, Sequence[Any]], names: Iterable[str]) -> bool:
 
 def _by_hour(columns: Mapping[str, Sequence[Any]], counted: Sequence[str]) -> Counter[int]:
     """The count of each hour with requests, by its start."""
-    found: Counter[int] = Counter()
+    counts: Counter[int] = Counter()
     for name in counted:
         for instant, count in zip(columns["time_span"], columns[name], strict=True):
             if instant is not None and count:
-                found[instant - instant % _HOUR] += count
-    return found
+                counts[instant - instant % _HOUR] += count
+    return counts
 
 
 def _clock(instant: int) -> str:

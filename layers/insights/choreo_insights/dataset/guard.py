@@ -64,11 +64,11 @@ class Content(msgspec.Struct, frozen=True):
 
     def totals(self, column: str) -> dict[tuple[Any, ...], int]:
         """The sum of a count by key. A null is unknown, and counts as nothing known."""
-        found: dict[tuple[Any, ...], int] = {}
+        totals: dict[tuple[Any, ...], int] = {}
         for key, value in zip(self.keys, self.counts[column], strict=True):
             if value is not None:
-                found[key] = found.get(key, 0) + value
-        return found
+                totals[key] = totals.get(key, 0) + value
+        return totals
 
 
 def _columns(table: Table, kind: str) -> list[str]:
@@ -102,8 +102,10 @@ def lost(table: Table, old: Content, new: Content) -> str | None:
     for column, values in old.measures.items():
         if _is_known(values) and not _is_known(new.measures[column]):
             return f"no {column}, which was known"
+    # A top list of nine or ten: an entry that leaves it is not lost. Percentiles do not only grow.
     if table.ranked or (old.measures and not old.counts):
         return None
+    # Rows of one key may become one row with the sum; without counts each row stands for itself.
     gone = Counter(set(old.keys) if old.counts else old.keys) - Counter(new.keys)
     if gone:
         return f"{len(new.keys)} rows, without {gone.total()} of the {len(old.keys)} stored ones"
@@ -193,12 +195,12 @@ def _apis(columns: Columns, rows: int, resolve: Resolve) -> list[str | None]:
     answered = _column(columns, API, rows)
     stored = _column(columns, RESOLVED, rows)
     known: dict[Any, str | None] = {}
-    found = []
+    apis = []
     for value, before in zip(answered, stored, strict=True):
         if value not in known:
             known[value] = resolve(value)
-        found.append(known[value] or before or value)
-    return found
+        apis.append(known[value] or before or value)
+    return apis
 
 
 def _column(columns: Columns, name: str, rows: int) -> Sequence[Any]:

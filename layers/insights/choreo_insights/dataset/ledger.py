@@ -116,6 +116,8 @@ class Ledger:
         self._pending: dict[date, list[Entry]] = {}
         # Guards `_pending`. Taken last.
         self._lock = Lock()
+        # Taken before `_lock`, and held while S3 answers: two flushes must not append to one
+        # object.
         self._one_flush = Lock()
 
     def add(self, entry: Entry) -> None:
@@ -145,6 +147,7 @@ class Ledger:
             with self._lock:
                 for day in failures:
                     self._pending[day] = pending[day] + self._pending.get(day, [])
+        # The first one stands for all: the others stay pending too.
         for failure in failures.values():
             raise failure
 
@@ -159,6 +162,7 @@ class Ledger:
                     body = appended(stored.body, body)
             except ValueError as error:
                 raise InsightsError(_unreadable(key, error)) from error
+            # An earlier PUT of this flush was done, although its response was lost.
             if not missing:
                 return
             over = stored.etag if stored else None
@@ -184,20 +188,20 @@ class Ledger:
             for key in self._dataset.listing(RUNS, first, last)
             if day_of(key) in wanted
         ]
-        found: dict[Key, Entry] = {}
+        newest: dict[Key, Entry] = {}
         with ThreadPoolExecutor(_THREADS) as threads:
             for entries in threads.map(self._newest_of, keys):
-                _keep_newest(found, entries.values())
-        return found
+                _keep_newest(newest, entries.values())
+        return newest
 
     def _newest_of(self, key: str) -> dict[Key, Entry]:
-        found: dict[Key, Entry] = {}
+        newest: dict[Key, Entry] = {}
         stored = self._dataset.read(key)
         try:
-            _keep_newest(found, read_entries(stored.body, day_of(key)) if stored else ())
+            _keep_newest(newest, read_entries(stored.body, day_of(key)) if stored else ())
         except ValueError as error:
             log.error("%s", _unreadable(key, error))  # noqa: TRY400 - the trace says no more
-        return found
+        return newest
 
 
 def object_key(day: date, run_date: date) -> str:
@@ -245,12 +249,12 @@ def _instant(micros: int | None) -> datetime:
         raise ValueError(msg) from error
 
 
-def _keep_newest(found: dict[Key, Entry], entries: Iterable[Entry]) -> None:
+def _keep_newest(newest: dict[Key, Entry], entries: Iterable[Entry]) -> None:
     for entry in entries:
-        known = found.get(entry.key)
+        known = newest.get(entry.key)
         # Of two at the same instant the later row is the newer one.
         if known is None or known.exported_at <= entry.exported_at:
-            found[entry.key] = entry
+            newest[entry.key] = entry
 
 
 def _missing(body: bytes, entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -262,6 +266,7 @@ def _missing(body: bytes, entries: Sequence[Entry]) -> Sequence[Entry]:
         row
         for batch in batches(body, _IDENTITY)
         for row in zip(*batch.values(), strict=True)
+        # The run's own rows are few; the others would take memory for nothing.
         if row[0] == entries[0].run
     }
     return [entry for entry in entries if _identity(entry) not in there] if there else entries
@@ -273,13 +278,13 @@ def _identity(entry: Entry) -> tuple[Any, ...]:
 
 def _spans(days: Iterable[date]) -> list[tuple[date, date]]:
     """First and last days of the listings that cover these days."""
-    found: list[tuple[date, date]] = []
+    spans: list[tuple[date, date]] = []
     for day in sorted(days):
-        if found and day - found[-1][1] <= _MAX_GAP:
-            found[-1] = found[-1][0], day
+        if spans and day - spans[-1][1] <= _MAX_GAP:
+            spans[-1] = spans[-1][0], day
         else:
-            found.append((day, day))
-    return found
+            spans.append((day, day))
+    return spans
 
 
 def _bounded(error: str | None) -> str | None:

@@ -31,6 +31,7 @@ _TYPES = {
 }
 _EPOCH = date(1970, 1, 1)
 _TEXTS = DataType.dictionary(DataType.int32(), DataType.string())
+# One row group for nearly every partition: fewer reads for Athena.
 _ROW_GROUP = 1_000_000
 
 
@@ -93,6 +94,7 @@ def _written(rows: RecordBatch | Table) -> bytes:
         file,
         compression="zstd(3)",
         max_row_group_size=_ROW_GROUP,
+        # Arrow's schema in the footer serves Arrow alone, and most of these files are short.
         skip_arrow_metadata=True,
     )
     return file.getvalue()
@@ -108,6 +110,7 @@ def decode(
     which the file may have in their place. Raises ValueError for another file.
     """
     table = _read(body, lambda file: file.read_all())
+    # Renamed before columns are chosen: a file of an older release knows only its own names.
     table = table.rename_columns(_todays(table.column_names, renamed or {}))
     wanted = table.column_names if columns is None else columns
     return {name: _values(table.column(name)) for name in wanted if name in table.column_names}
@@ -223,13 +226,13 @@ def _runs(column: Column, runs: Runs) -> Array:
     return each.take(Array(runs.indices()))
 
 
-def _array(column: Column, given: Sequence[Any] | Constant, rows: int) -> Array:
+def _array(column: Column, source: Sequence[Any] | Constant, rows: int) -> Array:
     kind = _TYPES[column.type]
-    if isinstance(given, Constant):
-        given = Runs((given.value,), (rows,))
-    if isinstance(given, Runs) and rows:
-        return _runs(column, given)
-    values = given if isinstance(given, list) else list(given)
+    if isinstance(source, Constant):
+        source = Runs((source.value,), (rows,))
+    if isinstance(source, Runs) and rows:
+        return _runs(column, source)
+    values = source if isinstance(source, list) else list(source)
     if column.type == "timestamp":
         # arro3 silently turns an invalid time into null; whole numbers cannot fail.
         return Array(values, DataType.int64()).cast(kind)

@@ -96,8 +96,10 @@ def safe_name(name: str) -> str:
 
     A name that needs a change gets a hash of the name at its end, so that no two names meet.
     """
+    # No dots: a dot separates organisation and environment in a key.
     if re.fullmatch(r"[A-Za-z0-9_-]{1,80}", name):
         return name
+    # Accents go and the letters stay, so that a person still recognises the name.
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", plain).strip("-")[:64]
     return "-".join(filter(None, (plain, hashlib.sha256(name.encode()).hexdigest()[:8])))

@@ -88,6 +88,7 @@ class Registry:
         for an object that cannot be read; and what `Dataset` raises.
         """
         entries = [Listed.of(row) for row in listed]
+        # One bad entry must not stop the export of the others.
         good, refused = _sorted_out(entries)
 
         def merge(known: tuple[KnownEnvironment, ...]) -> tuple[KnownEnvironment, ...]:
@@ -95,7 +96,7 @@ class Registry:
                 raise PersonMustAct(_empty("environments", f"the organisation {organization}"))
             return merged_environments(known, good, today, whole=not refused)
 
-        found = {
+        by_id = {
             each.id: each
             for each in self._update(
                 environments_object(organization),
@@ -104,7 +105,7 @@ class Registry:
             )
         }
         usable = []
-        for each in (found[entry.id] for entry in good):
+        for each in (by_id[entry.id] for entry in good):
             if each.unmerged_keys:
                 refused.append(
                     RejectedEnvironment(each.id, each.name, unmerged(organization, each))
@@ -156,12 +157,12 @@ class Registry:
                 raise PersonMustAct(_empty("APIs", where))
             return merged_names(known, kind, entries, today)
 
-        found = self._update(
+        merged = self._update(
             names_object(organization, environment),
             lambda: self._builder.names(organization, environment),
             merge,
         )
-        return Names(each for each in found if each.kind == kind)
+        return Names(each for each in merged if each.kind == kind)
 
     def projects(
         self, organization: str, environment: Environment, rows: Iterable[Mapping[str, Any]]
@@ -185,9 +186,9 @@ class Registry:
         more = {each.id: each for each in added}
 
         def merge(known: tuple[KnownEnvironment, ...]) -> tuple[KnownEnvironment, ...]:
-            found = {**more, **{each.id: each for each in known}}
+            by_id = {**more, **{each.id: each for each in known}}
             return tuple(
-                msgspec.structs.replace(found[own_id], unmerged_keys=()) for own_id in sorted(found)
+                msgspec.structs.replace(by_id[own_id], unmerged_keys=()) for own_id in sorted(by_id)
             )
 
         self._update(
@@ -233,6 +234,8 @@ class Registry:
             if held.etag is not None and after == held.rows:
                 return after
             self._held.pop(kind.key, None)
+            # This run wrote it: others may have written since, so read it again before a second
+            # change.
             if held.etag == "":
                 continue
             try:

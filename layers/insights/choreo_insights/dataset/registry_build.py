@@ -2,7 +2,7 @@
 
 Up to release 0.1.0 a key followed from an environment's present name and from the order of the
 list. The keys that such a dataset has stay. Where one environment has several of them, or several
-share one, only `insights migrate` can tell whose objects are whose.
+share one, only `insights migrate` can find out which objects are whose.
 """
 
 import heapq
@@ -33,6 +33,7 @@ from choreo_insights.dataset.registry_merge import (
 from choreo_insights.dataset.store import Dataset, Stored
 from choreo_insights.errors import PersonMustAct
 
+# The objects are small: waiting for S3 takes nearly all of the time.
 _THREADS = 16
 # Files that are read of a key that no list explains, at most: small ones may have no rows.
 _NEWEST = 8
@@ -91,13 +92,13 @@ class Builder:
         present = self._of(organization)
         uses = uses_by_lists(lists, present)
         unexplained = present.keys() - {use.key for use in uses}
-        found = {}
+        newest_owners = {}
         for key in sorted(unexplained, key=lambda key: (present[key].written, key)):
             if owner := self._owner(present[key]):
-                found[key] = owner
-        uses += [Use(key, owner.id) for key, owner in found.items()]
+                newest_owners[key] = owner
+        uses += [Use(key, owner.id) for key, owner in newest_owners.items()]
         uses += [*_possible(lists, present, uses)]
-        known = bound(lists, uses, found.values())
+        known = bound(lists, uses, newest_owners.values())
         doubtful = {key for each in known for key in each.unmerged_keys}
         if not doubtful or self._owners_of is None:
             return known
@@ -105,7 +106,7 @@ class Builder:
         certain = [Use(key, owner.id) for key in owners for owner in owners[key]]
         # By the lists where they say so: they know what an environment was called first.
         uses = [use for use in uses if use.key not in doubtful or use in certain]
-        return bound(lists, [*uses, *certain], chain(found.values(), *owners.values()))
+        return bound(lists, [*uses, *certain], chain(newest_owners.values(), *owners.values()))
 
     def lists(self, organization: str) -> Lists:
         """The stored lists of an organisation's environments."""
@@ -184,18 +185,19 @@ def place_of(key: str) -> str | None:
 
 def places(listing: Iterable[tuple[str, Stored]]) -> Places:
     """Every place that has data, from a listing of the whole dataset. Memory follows the places."""
-    found: dict[str, StoredPlace] = {}
+    by_place: dict[str, StoredPlace] = {}
     for key, stored in listing:
         if (place := place_of(key)) is None:
             continue
-        seen = found.setdefault(place, StoredPlace(stored.written, []))
+        seen = by_place.setdefault(place, StoredPlace(stored.written, []))
         seen.written = min(seen.written, stored.written)
         entry = day_of(key), stored.size, key
         if len(seen.newest) < _NEWEST:
             heapq.heappush(seen.newest, entry)
         else:
+            # Of millions of keys only the newest few of each place are kept.
             heapq.heappushpop(seen.newest, entry)
-    return found
+    return by_place
 
 
 def keys_of_0_1_0(entries: Sequence[Listed]) -> Iterator[Use]:
@@ -218,7 +220,7 @@ def uses_by_lists(lists: Lists, present: Container[str]) -> list[Use]:
 def _possible(lists: Lists, present: Container[str], uses: Iterable[Use]) -> Iterator[Use]:
     """The keys of a name that may hold objects of environments of which none are known.
 
-    Release 2 binds keys by id, not by the order of a list: this tells nothing for certain.
+    Release 2 binds keys by id, not by the order of a list, so that this is a guess.
     """
     certain = {use.id for use in uses}
     for entry in dict.fromkeys(entry for _, entries in lists for entry in entries):

@@ -31,8 +31,8 @@ class Listed(msgspec.Struct, frozen=True, order=True):
     def of(cls, row: Mapping[str, Any]) -> "Listed":
         """From a row of the table `environments`. Its id is empty where the list has none."""
         own = row.get("environment_id") or ""
-        given = (own, *(row.get(f"{kind}_env_id") for kind in ("external", "internal", "sandbox")))
-        ids = tuple(dict.fromkeys(filter(None, given)))
+        listed = (own, *(row.get(f"{kind}_env_id") for kind in ("external", "internal", "sandbox")))
+        ids = tuple(dict.fromkeys(filter(None, listed)))
         return cls(own, row.get("environment_name") or "", row.get("type") or "", ids)
 
 
@@ -101,7 +101,7 @@ class Names:
         self.known = tuple(known)
         self.listed = frozenset(each.id for each in self.known if each.listed)
         self._ids = api_names.certain_ids(self.known)
-        # Of the day that was asked for last: a run takes all tables of a day in a row.
+        # For the last day only: a run takes all tables of a day in a row.
         self._queried: tuple[date, tuple[ApiNames, ...]] | None = None
 
     def queried(self, day: date) -> tuple[ApiNames, ...]:
@@ -115,8 +115,8 @@ class Names:
 
         It may be an id, one of the API's names, or null for a sum over APIs [Choreo].
         """
-        found = None if answered is None else self._ids.get(answered)
-        return answered if found is None and answered and is_uuid(answered) else found
+        own_id = None if answered is None else self._ids.get(answered)
+        return answered if own_id is None and answered and is_uuid(answered) else own_id
 
 
 def is_uuid(text: str) -> bool:
@@ -139,6 +139,7 @@ def possible_keys(name: str, own_id: str) -> Iterator[str]:
     plain = safe_name(name)
     yield plain
     for number in count():
+        # Without a number first: that is the key of release 0.1.0, which existing objects have.
         salt = own_id + f"#{number}" * bool(number)
         yield f"{plain}-{hashlib.sha256(salt.encode()).hexdigest()[:8]}"
 
@@ -158,6 +159,7 @@ def merged_environments(
     """
     entries = {entry.id: entry for entry in listed}
     by_id = {each.id: each for each in known}
+    # Lists may arrive out of order: a re-export of an old day, or the rebuilding of the registry.
     newest = max((each.last_listed for each in known), default=today)
     taken = {key for each in known for key in (each.key, *each.unmerged_keys)}
     # By id, so that the order of a list decides nothing.
@@ -208,8 +210,8 @@ def _with_ids(
     for own_id in sorted(by_id):
         each = by_id[own_id]
         # Commas separate ids where they are stored; Choreo's have none.
-        given = [i for i in entries[own_id].ids if "," not in i] if own_id in entries else []
-        ids[own_id] = [*dict.fromkeys([*given, *ids[own_id]])]
+        listed = [i for i in entries[own_id].ids if "," not in i] if own_id in entries else []
+        ids[own_id] = [*dict.fromkeys([*listed, *ids[own_id]])]
         if each.type == "CHOREO":
             others = {i for other, held in ids.items() if other != own_id for i in held}
             legacy = [i for i in LEGACY_IDS.get(each.first_name, ()) if i not in others]

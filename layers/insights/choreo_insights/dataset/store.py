@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 VERSION = 2
 VERSION_KEY = "dataset.json"
 
+# Of a conditional PUT: 412 where another object is there, 409 where another PUT is under way,
+# NoSuchKey where the object was deleted.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _TAKEN = ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "412", "409")
 _READS = 3
 _CONTENT = Shape(dict[str, int])
@@ -77,18 +80,18 @@ class Dataset:
 
         Raises PersonMustAct where it is of a newer one, or says nothing that can be read.
         """
-        with _told(f"reading {VERSION_KEY}"):
+        with _errors(f"reading {VERSION_KEY}"):
             try:
-                found = _version(self._whole(VERSION_KEY, None)[1])
+                version = _version(self._whole(VERSION_KEY, None)[1])
             except self._s3.exceptions.NoSuchKey:
-                found = 0
-        if found > VERSION:
+                version = 0
+        if version > VERSION:
             raise PersonMustAct(
-                f"the dataset is of version {found}, which a newer release has made. This one knows"
-                f" version {VERSION} and writes nothing: deploy the newer release again"
+                f"the dataset is of version {version}, which a newer release has made. This one"
+                f" knows version {VERSION} and writes nothing: deploy the newer release again"
             )
-        if found < VERSION:
-            with _told(f"writing {VERSION_KEY}"):
+        if version < VERSION:
+            with _errors(f"writing {VERSION_KEY}"):
                 self._s3.put_object(
                     Bucket=self._bucket,
                     Key=VERSION_KEY,
@@ -102,18 +105,20 @@ class Dataset:
 
         Raises what `aws_failure` gives, as all methods do.
         """
-        found: dict[str, Stored] = {}
+        objects: dict[str, Stored] = {}
         end = day_prefix(table, last) + "\U0010ffff"
-        with _told(f"listing the table {table}"):
+        with _errors(f"listing the table {table}"):
+            # Keys sort by day, as it is their first part: StartAfter and the break read these days
+            # alone.
             for key, stored in self._listed(table_prefix(table), day_prefix(table, first)):
                 if key > end:
                     break
-                found[key] = stored
-        return found
+                objects[key] = stored
+        return objects
 
     def everything(self) -> Iterator[tuple[str, Stored]]:
         """All objects of all tables with their keys, a page at a time."""
-        with _told("listing the dataset"):
+        with _errors("listing the dataset"):
             yield from self._listed(f"{ROOT}/", "")
 
     def _listed(self, prefix: str, after: str) -> Iterator[tuple[str, Stored]]:
@@ -133,7 +138,7 @@ class Dataset:
         return self._read(key, version)
 
     def _read(self, key: str, version: str | None) -> Kept | None:
-        with _told(f"reading {key}"):
+        with _errors(f"reading {key}"):
             try:
                 answer, body = self._whole(key, version)
             except self._s3.exceptions.NoSuchKey:
@@ -156,7 +161,7 @@ class Dataset:
 
     def _whole(self, key: str, version: str | None) -> tuple[GetObjectOutputTypeDef, bytes]:
         chosen: dict[str, Any] = {"VersionId": version} if version else {}
-        # The SDK asks again for an answer that does not begin, not for one that breaks off.
+        # The SDK retries where no answer begins, but not where a body breaks off.
         for left in reversed(range(_READS)):
             try:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=key, **chosen)
@@ -185,6 +190,7 @@ class Dataset:
         A reader sees the old object or the new one, never a part. Raises Overtaken where another
         one is there by now.
         """
+        # S3 compares and writes in one step, so that two runs need no lock.
         condition = {"IfNoneMatch": "*"} if over is None else {"IfMatch": over}
         self._put(key, body, queried_at, run, condition, confirmed=confirmed)
 
@@ -201,7 +207,7 @@ class Dataset:
         metadata = {"asked": queried_at.isoformat(), "run": run}
         if not confirmed:
             metadata["confirmed"] = "no"
-        with _told(f"writing {key}"):
+        with _errors(f"writing {key}"):
             try:
                 self._s3.put_object(
                     Bucket=self._bucket,
@@ -220,12 +226,12 @@ class Dataset:
 
     def delete(self, key: str) -> None:
         """Deletes an object. The bucket keeps its versions for a time, as it does of all."""
-        with _told(f"deleting {key}"):
+        with _errors(f"deleting {key}"):
             self._s3.delete_object(Bucket=self._bucket, Key=key)
 
     def quarantine(self, key: str, reply: bytes) -> None:
         """Keeps a reply as it came, compressed."""
-        with _told(f"writing {key}"):
+        with _errors(f"writing {key}"):
             self._s3.put_object(
                 Bucket=self._bucket,
                 Key=key,
@@ -247,7 +253,7 @@ def _version(body: bytes) -> int:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _errors(what: str) -> Iterator[None]:
     """Turns failures of AWS into errors that say what was tried."""
     try:
         yield

@@ -63,7 +63,8 @@ class BatchQueue:
         # Parts of batches that failed, and suspects, which are sent alone: never mixed with others.
         self._parts: deque[list[JobQuery]] = deque()
         self._suspects: dict[QueryKind, _Suspect] = {}
-        # Hashes of the kinds that were answered.
+        # Hashes of the kinds that were answered: a kind holds its variables as JSON, and there may
+        # be thousands.
         self._answered: set[int] = set()
         # Since the last success: queries that failed alone, of kinds that were answered before
         # and of others, and the last error.
@@ -109,6 +110,7 @@ class BatchQueue:
                     given_up.append((item, error))
                 else:
                     batch.append(item)
+        # The limit may have shrunk since this part was made.
         self._put_back(batch[self._limit :])
         return batch[: self._limit], given_up
 
@@ -199,6 +201,8 @@ class BatchQueue:
         if not bad or not rest:
             middle = len(batch) // 2
             bad, rest = batch[:middle], batch[middle:]
+        # `bad` goes back last, so it is sent first: the sooner it is alone, the sooner the rest is
+        # safe.
         self._put_back(rest)
         self._put_back(bad)
         self._successes = 0

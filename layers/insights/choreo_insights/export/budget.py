@@ -47,6 +47,7 @@ OTHER = "other"
 VALID = 60.0
 RENEW = 15.0
 # How often a run that waits looks again.
+# S3 costs a request for each look; a slot is held for minutes.
 POLL = 3.0
 # A part does not keep a function waiting for longer: the state machine waits for less money.
 PART_PATIENCE = 45.0
@@ -151,6 +152,7 @@ class Share:
 
     def _write(self, *, whole: bool = False) -> float:
         """Writes the slot; gives when that began."""
+        # Before the write, so that the holder never believes longer than the others do.
         began = self._clock()
         self._count += 1
         state = State(self._run, whole, self._count)
@@ -167,6 +169,7 @@ class Share:
     def _extend(self, began: float) -> None:
         if not self.is_valid:
             self._ready = self._clock() + self._interval
+        # From before the write: the slot's age counts from some moment after it.
         self._valid_until = began + VALID
 
     def lose(self) -> None:
@@ -235,6 +238,7 @@ def _part(number: int) -> str:
     return f"part-{number}"
 
 
+# A daemon: a function that ends must not wait for the next renewal.
 def _in_thread(keep: Callable[[], None]) -> Callable[[], None]:
     thread = threading.Thread(target=keep, name="budget", daemon=True)
     thread.start()

@@ -69,6 +69,8 @@ class Capabilities:
         if place is None:
             return
         if partition.table.otherwise and _means_refused(error):
+            # Not learned yet: the service may be down. Only the success of the other document shows
+            # it.
             self._doubtful.add((place, partition.table.document))
         for document in self._refused.get(place, {}):
             # Not even the other one is answered: the next run begins with the first one again.

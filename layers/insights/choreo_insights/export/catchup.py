@@ -40,12 +40,12 @@ def places(registry: Registry, organizations: Sequence[str]) -> list[Place]:
 
     An organisation of which none is known is one place. Raises what `Registry.known` does.
     """
-    found: list[Place] = []
+    chosen: list[Place] = []
     for organization in organizations:
         known = registry.known(organization)
         ids = [each.id for each in known if each.listed and not each.unmerged_keys]
-        found += [Place(organization, each) for each in ids or (None,)]
-    return found
+        chosen += [Place(organization, each) for each in ids or (None,)]
+    return chosen
 
 
 class CatchUps:
@@ -65,7 +65,7 @@ class CatchUps:
             pages = self._states.get_paginator("list_executions").paginate(
                 stateMachineArn=self._machine, statusFilter="RUNNING"
             )
-            names = [found["name"] for page in pages for found in page["executions"]]
+            names = [execution["name"] for page in pages for execution in page["executions"]]
         except (ClientError, BotoCoreError) as error:
             raise aws_failure(error, "listing the executions of the state machine") from error
         ours = (name for name in names if name.startswith(_PREFIX) and name.endswith(end))
@@ -79,6 +79,7 @@ class CatchUps:
         if running := self.running(bounds):
             log.info("%s goes on with what remains", running)
             return running
+        # At most one a day: what fails for a lasting reason must not start executions all day.
         name = f"{_PREFIX}{today.isoformat()}-{key(bounds)}"
         text = _divided(bounds, registry, since).input
         try:
@@ -95,7 +96,7 @@ class CatchUps:
 
 def key(bounds: Bounds) -> str:
     """A hash of what is exported. Not of the last day, which is another one every day."""
-    given = [
+    content = [
         sorted(bounds.organizations),
         sorted(table.name for table in bounds.tables),
         bounds.first.isoformat(),
@@ -103,7 +104,7 @@ def key(bounds: Bounds) -> str:
         bounds.again,
         sorted(bounds.environments or ()),
     ]
-    return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def _divided(bounds: Bounds, registry: Registry, since: datetime) -> Backfill:

@@ -20,7 +20,7 @@ from choreo_insights.times import parse_instant
 # What repeats in several rows is kept as `Runs`, the instants of series as `Series`.
 Columns = dict[str, Sequence[Any]]
 
-# What the sets of values of a custom report are called while they are asked for.
+# The column that holds the sets of values of a custom report while they are queried.
 GROUPS = "groups"
 
 _PLAIN = {"bigint": int, "double": float, "string": str, "timestamp": str, "boolean": bool}
@@ -31,7 +31,7 @@ _EXACT = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The rows of one reply by column, and what else its shape tells.
+    """The rows of one reply by column, and the counts beside them.
 
     `items` counts the outermost list, which is what pages count. `total` and `limit` come from
     `pagination`, `granularities` from the echo. It `repeats` where a series has a time twice.
@@ -67,6 +67,8 @@ def _type_of(node: Node, path: str, *, strict: bool) -> Any:
             fields,
             rename={f"f{i}": child.key for i, child in enumerate(node.nodes)},
             forbid_unknown_fields=strict,
+            # These structs refer to no others in a circle, so that the collector need not look at
+            # them.
             gc=False,
         )
     else:
@@ -128,7 +130,7 @@ def _levels(root: Node) -> list[_Level]:
 
 
 def _series_by(table: Table, innermost: _Level) -> str | None:
-    """The column that tells rows of one list apart, where that is a time and nothing else can."""
+    """The time that identifies a row in its list; None where something else does."""
     kinds = {column.name: column.type for column in table.columns}
     own = {name: kinds.get(name) for name, _ in innermost.leaves}
     times = [name for name, kind in own.items() if kind == "timestamp"]
@@ -142,6 +144,7 @@ class Reader:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        # Two decoders, as msgspec either refuses unknown fields or skips them without a word.
         self._strict = msgspec.json.Decoder(_type_of(table.shape, "", strict=True))
         self._lenient = msgspec.json.Decoder(_type_of(table.shape, "", strict=False))
         self._levels = _levels(table.shape)
@@ -163,6 +166,7 @@ class Reader:
         try:
             return self._read(raw)
         except BadAnswer as error:
+            # `raw` is a view into the whole response, which would stay in memory.
             error.reply = bytes(raw)[:MAX_REPLY]
             raise
 
@@ -199,6 +203,8 @@ class Reader:
         except RecursionError:
             raise self._too_deep() from None
         try:
+            # A new field of the service must not stop the export: it is counted, and `doctor` shows
+            # it.
             return self._lenient.decode(raw), True
         except msgspec.MsgspecError as error:
             raise self._bad(error) from error
@@ -257,7 +263,7 @@ class Reader:
 def within(columns: Columns, column: str, start: int, end: int) -> tuple[Columns, int]:
     """The rows whose instant lies in [start, end) microseconds, and how many were dropped.
 
-    Whether the service's `to` is inclusive is unknown: a row outside of the asked day belongs to
+    Whether the service's `to` is inclusive is unknown: a row outside of the queried day belongs to
     another partition, and would be stored twice. A row without an instant stays.
     """
     instants = columns[column]

@@ -63,7 +63,7 @@ def _is_own_by_id(api: ApiNames, names: Sequence[str | None]) -> bool:
 
 def _entry_names(pages: Pages) -> list[str | None]:
     """The names of the entries that have rows: each once, null as often as it comes."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     nulls = 0
     for page in pages or ():
         column = page.columns.get(ANSWERED, ())
@@ -71,8 +71,8 @@ def _entry_names(pages: Pages) -> list[str | None]:
             if name is None:
                 nulls += 1
             else:
-                found[name] = None
-    return [*found, *[None] * nulls]
+                names[name] = None
+    return [*names, *[None] * nulls]
 
 
 def _of_entries(column: Sequence[Any]) -> Iterable[str | None]:
@@ -133,10 +133,10 @@ def _united(table: Table, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     keys = row_key(table)
     switch = _switch(rows, table.time_column or "")
     kinds = {column.name: column.type for column in table.columns}
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    united: dict[tuple[Any, ...], dict[str, Any]] = {}
     differing = set()
     for row in rows:
-        before = found.setdefault(tuple(row.get(name) for name in keys), row)
+        before = united.setdefault(tuple(row.get(name) for name in keys), row)
         bucket = row.get(table.time_column or "")
         different = [
             name
@@ -147,10 +147,10 @@ def _united(table: Table, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]
             continue
         differing.add(bucket)
         if len(differing) > 1 or any(kinds[name] == "double" for name in different):
-            raise BadAnswer(f"tell different figures of the same {table.granularity or 'day'}")
+            raise BadAnswer(f"have different figures for the same {table.granularity or 'day'}")
         for name in different:
             before[name] = (before[name] or 0) + (row[name] or 0)
-    return list(found.values())
+    return list(united.values())
 
 
 def _switch(rows: Sequence[dict[str, Any]], time: str) -> int | None:

@@ -38,7 +38,7 @@ _MAX_DEPTH = 6
 _CODE_NAMES = frozenset(
     {"code", "type", "errorcode", "errortype", "classification", "reason", "status", "statuscode"}
 )
-# Without what is no letter or digit: TOO_MANY_REQUESTS, tooManyRequests, ThrottlingException.
+# Letters and digits alone: TOO_MANY_REQUESTS, tooManyRequests, ThrottlingException.
 # The numbers are HTTP's and the gateway's [WSO2].
 _THROTTLED = frozenset(
     {
@@ -104,6 +104,7 @@ class Choreo:
         else:
             bearer, reply = self._post_with_token(key, body, deadline)
         secrets = (bearer, *hidden)
+        # 413: too large a request. 422: the gateway refuses the GraphQL [Choreo].
         if reply.status in (400, 413, 422) or is_too_complex(reply):
             raise Refused(str(sort_failure(reply, secrets)))
         if reply.status != 200:
@@ -113,6 +114,7 @@ class Choreo:
     def _post_with_token(self, key: BatchKey, body: bytes, deadline: float) -> tuple[str, Reply]:
         token = self._tokens.get(key.organization)
         reply = self._post(key, body, token.access_token, deadline)
+        # Never more: a credential that lacks the subscription is refused with every token.
         for _ in range(_NEW_TOKENS):
             if reply.status != 401:
                 break
@@ -147,6 +149,8 @@ def request_body(queries: Sequence[Query]) -> bytes:
         for variable, kind in query.table.variables.items():
             value = query.variables[variable]
             key = (kind, msgspec.json.encode(value))
+            # Twenty queries share one filter: each value is sent once, which keeps the request
+            # small.
             mine[variable] = names.setdefault(key, f"v{len(names)}")
             values[mine[variable]] = value
         fields.append(f"t{number}:{_renamed(query.table.root, mine)}")
@@ -183,7 +187,7 @@ def _decoded(body: bytes) -> _Reply:
     try:
         return _REPLY.decode(body)
     except msgspec.MsgspecError as error:
-        raise Refused(f"the reply is no GraphQL reply: {error}", reply=body) from error
+        raise Refused(f"the reply is not a GraphQL reply: {error}", reply=body) from error
     except RecursionError:
         raise Refused("the reply is nested too deeply to be read", reply=body) from None
 
@@ -206,7 +210,7 @@ def _as_error(error: _Error, kind: type[InsightsError]) -> InsightsError:
 
 
 def _message(error: _Error) -> str:
-    """The message in one line; its value as it is, where that is no text."""
+    """The message in one line; its JSON where that is not a string."""
     raw = bytes(error.message)[:_MAX_MESSAGE]
     try:
         message = msgspec.json.decode(bytes(error.message)) if raw else None
@@ -223,6 +227,7 @@ def _is_throttled(reply: Reply) -> bool:
 
     GraphQL servers report throttling as an error of a reply with success.
     """
+    # A cheap look first: nearly all replies have no errors, and are decoded later.
     if reply.status != 200 or b'"errors"' not in reply.body:
         return is_throttled(reply)
     try:
@@ -285,6 +290,7 @@ def day_values(
         "onPremKey": credentials.on_prem_key,
     }
     if environment:
+        # All ids of the environment: each holds a part of its data [Choreo].
         ids = list(dict.fromkeys((*environment.ids, *more_ids)))
         values["data"] = {"orgId": org_id, "environmentIds": ids, "tenant": tenant}
         values["tenantData"] = {"orgId": org_id, "environmentIds": ids}

@@ -29,6 +29,8 @@ def file_of(
     """A partition's rows as they are stored. `queried_at` fills `exported_at`."""
     table = partition.table
     columns, count, dropped = rows.columns, rows.count, 0
+    # A row of another day belongs to that day's partition: whether `to` is inclusive is unknown
+    # [Choreo].
     if table.daily and table.time_column and count:
         start, end = day_start(partition.day), day_end(partition.last_day)
         columns, dropped = within(

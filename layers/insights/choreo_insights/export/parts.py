@@ -89,15 +89,15 @@ class Backfill:
     @property
     def input(self) -> str:
         """It as JSON; the same backfill is the same text."""
-        given: dict[str, Any] = {
+        values: dict[str, Any] = {
             "parts": [part.as_dict() for part in self.parts],
             "tables": None if self.tables is None else list(self.tables),
             "again": self.again,
             "force": self.force,
         }
         if self.since:
-            given["since"] = self.since.isoformat()
-        return json.dumps(given, separators=(",", ":"))
+            values["since"] = self.since.isoformat()
+        return json.dumps(values, separators=(",", ":"))
 
     @property
     def name(self) -> str:
@@ -146,4 +146,5 @@ def divide(
         if span is not None or days > (last - first).days:
             msg = f"{len(parts)} parts are too many for one execution (at most {MOST_PARTS})"
             raise TooManyParts(msg)
+        # Longer parts rather than a second execution: the first one's end would have to start it.
         days *= 2

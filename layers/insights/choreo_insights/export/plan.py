@@ -100,6 +100,7 @@ class Plan:
             if not closed:
                 self._open.add(place)
             return stored
+        # One shared object for all closed days: a backfill of years lists very many.
         return stored if self._repeats else _CLOSED
 
     def _doubts(self, dataset: Dataset) -> dict[str, frozenset[str]]:

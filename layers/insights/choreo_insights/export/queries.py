@@ -83,11 +83,11 @@ QueryGenerator = Generator[list[Query], list[Answer | None], Rows]
 
 
 def collect(
-    table: Table, given: Mapping[str, Any], apis: Sequence[ApiNames] = ()
+    table: Table, values: Mapping[str, Any], apis: Sequence[ApiNames] = ()
 ) -> QueryGenerator:
     """Yields queries, is sent their answers in that order, and returns the rows.
 
-    `given` fills the variables that are the same for the whole partition. The first queries are
+    `values` fills the variables that are the same for the whole partition. The first queries are
     one for each member of the fan-out; the others are pages, and queries by id alone where it is
     not clear whose rows came. The queries of APIs that are not listed may fail.
 
@@ -95,10 +95,10 @@ def collect(
     where pages do not add up or a series repeats itself, also when they are read once more, and
     where rows are those of another API than the queried one.
     """
-    fixed = {name: value for name, value in given.items() if name in table.variables}
+    fixed = {name: value for name, value in values.items() if name in table.variables}
     members = []
     for fan in table.fan_out:
-        groups = yield from _groups(fan, given)
+        groups = yield from _groups(fan, values)
         members.append(list(_members(fan, apis, groups)))
     queries = [_query(table, fixed, combination) for combination in product(*members)]
     answers = yield from _all_pages(queries)
@@ -109,6 +109,7 @@ def collect(
     for query, pages in zip(queries, answers, strict=True):
         for answer in pages or ():
             rows.add(answer, query.columns)
+        # Its stored rows must stay: the writer carries them over.
         if pages is None and query.api:
             unanswered[query.api.id] = None
     rows.unanswered = list(unanswered)
@@ -133,12 +134,12 @@ class _Member(NamedTuple):
 
 
 def _groups(
-    fan: FanOut, given: Mapping[str, Any]
+    fan: FanOut, values: Mapping[str, Any]
 ) -> Generator[list[Query], list[Answer | None], list[list[str | None]]]:
     """The sets of values to fan out over, where they must be queried."""
     if fan.source is None:
         return []
-    variables = {name: given[name] for name in fan.source.variables}
+    variables = {name: values[name] for name in fan.source.variables}
     answers = yield [Query(fan.source, variables, {})]
     groups: Sequence[list[str | None]] = _required(answers[0]).columns[GROUPS]
     if any(len(group) != len(fan.columns) for group in groups):
@@ -189,7 +190,7 @@ def _own(
     table: Table, queries: list[Query], answers: list[Pages], apis: Sequence[ApiNames]
 ) -> _Pages:
     """The answers with the rows of the queried APIs alone, one series for each."""
-    found = list(answers)
+    settled = list(answers)
     doubtful = [
         i
         for i, (query, pages) in enumerate(zip(queries, answers, strict=True))
@@ -199,11 +200,11 @@ def _own(
     for i, pages in zip(doubtful, by_id, strict=True):
         api = queries[i].api or apis[0]
         others = {name for each in apis if each.id != api.id for name in each.own}
-        found[i] = entries.settled(api, answers[i], pages, others)
-    for i, (query, pages) in enumerate(zip(queries, found, strict=True)):
+        settled[i] = entries.settled(api, answers[i], pages, others)
+    for i, (query, pages) in enumerate(zip(queries, settled, strict=True)):
         if pages and query.api:
-            found[i] = list(entries.one_series(table, query.api, pages))
-    return found
+            settled[i] = list(entries.one_series(table, query.api, pages))
+    return settled
 
 
 def _by_id_alone(query: Query) -> Query:
@@ -246,10 +247,11 @@ def _whole_lists(queries: list[Query]) -> _Pages:
     """For each query its pages in order; those that do not add up are read a second time."""
     pages: list[Pages] = [None for _ in queries]
     open_ = list(range(len(queries)))
+    # A list that changes while its pages are read is rare; one that never adds up is a fault.
     for last_try in (False, True):
-        found = yield from _pages_once([queries[i] for i in open_])
+        lists = yield from _pages_once([queries[i] for i in open_])
         doubts: dict[int, str] = {}
-        for i, answers in zip(open_, found, strict=True):
+        for i, answers in zip(open_, lists, strict=True):
             if answers and (doubt := _doubt(queries[i].table, answers, pages[i])):
                 doubts[i] = doubt
             pages[i] = answers
@@ -316,7 +318,7 @@ def _doubt(table: Table, answers: list[Answer], before: list[Answer] | None) -> 
 
 
 def _names(table: Table, answers: list[Answer]) -> Counter[tuple[Any, ...]]:
-    """How often each row comes, by what tells rows apart."""
+    """How often each row comes, by the columns that identify it."""
     columns = answers[0].columns
     names = [name for name in row_key(table) if name in columns] or list(columns)
     of_pages = [[answer.columns[name] for name in names] for answer in answers]

@@ -103,6 +103,8 @@ class Report:
             "reason": reason or str(error),
         }
         if organization:
+            # Names the organisation with 0: nothing was exported is not the same as not being in
+            # the run.
             self.exported_of[organization] += 0
         self._size += len(json.dumps(failure))
         if self._size <= _MOST_FAILURES:

@@ -78,12 +78,14 @@ class Scheduler:
         self.requests = 0
 
     def __enter__(self) -> Self:
+        # Two pools: a slow write to S3 must not keep a request from being sent.
         self._senders = ThreadPoolExecutor(self._concurrency, "send")
         self._workers = ThreadPoolExecutor(_MAX_STORES // 2, "store")
         return self
 
     def __exit__(self, *_: object) -> None:
         """Ends the threads; waits for what is under way."""
+        # What was not begun is for the next run; a write that was begun ends.
         self._senders.shutdown(cancel_futures=True)
         self._workers.shutdown()
 
@@ -115,6 +117,7 @@ class Scheduler:
             begun = self._begin_jobs()
             taken = self._send()
             if self._under_way:
+                # Blocks until a thread has finished something.
                 self._done.get()()
             elif not (begun or taken or self._drop_jobs()):
                 return
@@ -132,6 +135,8 @@ class Scheduler:
 
         self._under_way += 1
         future = threads.submit(do, *args)
+        # The queue brings every outcome into the scheduler's own thread, so that its state needs no
+        # lock.
         future.add_done_callback(lambda done: self._done.put(lambda: finished(done)))
 
     def _begin_jobs(self) -> bool:
@@ -161,6 +166,7 @@ class Scheduler:
             queue = self._queue(job.batch_key)
             if queue.has_room:
                 return job
+            # Kept in order for when its queue has room again.
             queue.jobs.append(job)
             pulled += 1
         return None
@@ -222,6 +228,7 @@ class Scheduler:
             if not waiting:
                 break
             taken = True
+            # Fair by organisation: one with a thousand APIs must not starve one with three.
             key = min(waiting, key=self._share)
             queue = self._queues[key]
             batch, given_up = queue.take()

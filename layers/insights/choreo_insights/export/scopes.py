@@ -38,6 +38,7 @@ def for_each(chosen: Sequence[Scope], begin: Callable[[Scope], QueryGenerator]) 
 
     `begin` starts the queries of one. Returns the rows of all. Raises what the queries raise.
     """
+    # The usual case: no copy of the rows.
     if len(chosen) == 1 and not chosen[0].columns:
         return (yield from begin(chosen[0]))
     rows = Rows()

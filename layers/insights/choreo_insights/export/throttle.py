@@ -39,6 +39,7 @@ class Throttle:
         """Changes the pace, also for those that wait. Raises ValueError unless it is positive."""
         if not rate_per_minute > 0:
             raise ValueError(f"a rate of {rate_per_minute} requests a minute sends nothing")
+        # A plain assignment, without the lock: a reader sees the old pace or the new one.
         self._interval = 60 / rate_per_minute + _ROUNDING
 
     def hold(self, seconds: float, sender: str = "") -> None:
@@ -60,6 +61,7 @@ class Throttle:
         """0 where the caller may send, else the seconds until it may try again."""
         with self._lock:
             now = self._clock()
+            # The lock is never held while a thread sleeps: others pass meanwhile, or take the turn.
             held = self._holds.get(sender, now)
             if deadline is not None and held > deadline:
                 msg = (

@@ -61,7 +61,7 @@ class Bill(msgspec.Struct, frozen=True):
         return sorted({line.consumer for line in self.lines if line.plan is None})
 
 
-# Environment, API and version as shown, and their ids, which tell equal names apart.
+# Environment, API and version as shown, and their ids, which distinguish equal names.
 _Api = tuple[str, str, str | None, str, str | None]
 
 

@@ -29,7 +29,7 @@ class PricePlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Assignment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """From the day `since` on, an application (its id or name) is on a plan; without one, on none.
 
-    `owner` tells applications of one name apart.
+    `owner` distinguishes applications of one name.
     """
 
     organization: str

@@ -32,7 +32,8 @@ class Request:
     def read(cls, event: object) -> Request:
         """Raises PersonMustAct for an event that is not the contract's."""
         if not isinstance(event, dict):
-            raise PersonMustAct(f"the event is no object: send {_example()}")
+            raise PersonMustAct(f"the event is not an object: send {_example()}")
+        # A misspelled `organisation` would otherwise act on all of them.
         if unknown := sorted(str(key) for key in event if key not in _KEYS):
             msg = f"the event has unknown keys, {', '.join(unknown)[:200]}: send {_example()}"
             raise PersonMustAct(msg)
@@ -43,7 +44,7 @@ class Request:
         for key in ("organization", "rejected"):
             value = event.get(key)
             if value is not None and not (isinstance(value, str) and value.strip()):
-                msg = f"the event's {key!r} is no text: give one or leave the key out"
+                msg = f"the event's {key!r} is not a text: give one or leave the key out"
                 raise PersonMustAct(msg)
         return cls(str(action), event.get("organization"), event.get("rejected") or "")
 
@@ -64,6 +65,7 @@ class TokenEvents:
         named = request.organization
         chosen = self._organizations if named is None else (named,)
         one = partial(self._one, request, seconds)
+        # A thread costs more than it saves.
         if len(chosen) == 1:
             return {chosen[0]: one(chosen[0])}
         with ThreadPoolExecutor(min(len(chosen), _SIDE_BY_SIDE)) as pool:

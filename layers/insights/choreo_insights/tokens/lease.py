@@ -80,7 +80,7 @@ class LeaseState:
 
 @dataclass(frozen=True)
 class HeldLease:
-    """A lease that was won. `missed` is a failure that came between the look and the claim.
+    """A lease that was taken. `missed` is a failure that came between the read and the claim.
 
     `minted` is the newest mint before this one.
     """
@@ -103,12 +103,13 @@ class Lease:
         return self._read(self._name(organization)) or LeaseState()
 
     def claim(self, organization: str, seen: LeaseState) -> HeldLease | None:
-        """Tries to win what was seen to be free; None where somebody else was faster.
+        """Takes the lease if it is still free; None if another container was faster.
 
         Raises what `aws_failure` gives.
         """
         name = self._name(organization)
         until = self._clock() + LEASE_SECONDS
+        # A new one for each claim: a container's earlier claim is not this one.
         holder = secrets.token_hex(8)
         content = {"holder": holder, "until": until, **_kept(seen.minted)}
         version = self._write(name, content)
@@ -118,6 +119,7 @@ class Lease:
         before: LeaseState | None = None
         while version > seen.version + 1:
             version -= 1
+            # SSM keeps the last 100 versions [AWS], and reads an earlier one by its number.
             before = self._read(f"{name}:{version}")
             # The SDK repeats a write whose answer was lost: the first of them is the claim.
             if before is None or before.holder != holder:
@@ -139,6 +141,7 @@ class Lease:
 
         Raises what `aws_failure` gives.
         """
+        # Later it may be somebody else's, who would be freed while minting.
         if self._clock() < held.until:
             content: dict[str, Any] = {"failure": asdict(failure)} if failure else {}
             self._write(self._name(organization), content | _kept(minted or held.minted))
@@ -159,7 +162,7 @@ class Lease:
         return _state(parameter.get("Version", 0), parameter.get("Value", ""))
 
     def _write(self, name: str, content: dict[str, Any]) -> int | None:
-        """The number of the written version, None where others were faster."""
+        """The number of the written version, None where SSM throttled the write."""
         try:
             answer = self._ssm.put_parameter(
                 Name=name, Value=json.dumps(content), Type="String", Overwrite=True
@@ -177,7 +180,7 @@ def _kept(minted: Minted | None) -> dict[str, Any]:
 
 
 def _state(version: int, text: str) -> LeaseState:
-    """Whatever stands in the parameter; what nobody can read holds nobody back."""
+    """The state in the parameter; content that cannot be read counts as free."""
     try:
         values = json.loads(text)
         failure, minted = values.get("failure"), values.get("minted")

@@ -100,13 +100,14 @@ class Minter:
     def renew(self, organization: str, seconds: float) -> TokenOutcome:
         """A new token, by the secret as it is stored now.
 
-        Where somebody else's mint with that secret began after this was asked, that one serves.
+        Another container's mint with that secret serves too, if it began after this call.
         """
-        asked_at = self._clock()
+        called_at = self._clock()
+        # The cached secret may be the one that was just replaced.
         version = self._secrets.get(organization, fresh=True).version
 
         def serves(token: Token) -> bool:
-            if token.minted_at <= asked_at:
+            if token.minted_at <= called_at:
                 return False
             return self._minted_with(organization, token) == version
 
@@ -148,7 +149,7 @@ class Minter:
         return TokenOutcome("cached", token, note, minted_by=secret)
 
     def _compared(self, organization: str, token: Token) -> tuple[SecretState, str]:
-        """Whether the stored secret minted the token, and why that is not known."""
+        """Whether the stored secret minted the token, and why where that is unknown."""
         try:
             stored = self._secrets.get(organization, fresh=True).version
         except InsightsError as error:
@@ -218,6 +219,8 @@ class Minter:
         return self._secrets.get(organization, fresh=True).version == failure.secret_version
 
     def _pause(self, organization: str, pauses: int, end: float) -> None:
+        # `GetParameter` shares 40 requests a second by default [AWS]: waiting readers must not use
+        # them up.
         wait = min(2.0, 0.2 * 1.5**pauses) * (0.5 + self._random())
         if self._clock() + wait > end:
             msg = f"{organization}: another mint is under way and did not end in time: ask again"
@@ -236,7 +239,9 @@ class Minter:
                 return TokenOutcome("cached", token)
             self._heed(organization, failure, waited=True)
             failure = None
+            # The version is of the very secret that was used: it may have changed in between.
             token, version = self._ask(organization, min(end, self._clock() + MINT_SECONDS))
+            # Another container may be minting by now, and its token be revoked by this one.
             if self._clock() >= held.until:
                 raise Retriable(f"{organization}: the mint outlasted its lease: ask again")
             self._vault.write(organization, token)
@@ -283,11 +288,11 @@ class Minter:
             return call(newer)
 
     def _remembered(self, organization: str, error: InsightsError) -> MintFailure:
-        """What the others should know of a failure, and for how long.
+        """The failure as the other containers see it, and for how long.
 
-        A refusal is remembered for a minute, a wish to be left alone for as long as was wished.
-        What may pass at any moment (the network, a 503 without a time) is told to those who
-        waited for this mint, and the next may try.
+        A refusal is remembered for a minute, throttling for as long as `Retry-After` says.
+        A failure that may pass at any moment (the network, a 503 without a time) is raised for
+        those who waited for this mint; the next caller tries again.
         """
         now = self._clock()
         until, version = 0.0, ""

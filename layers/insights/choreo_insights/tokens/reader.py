@@ -239,6 +239,8 @@ class Tokens:
             stored = self._read(organization)
             if stored and stored != token and stored.is_fresh(self._clock()):
                 return self._keep(slot, stored)
+            # Only here, after memory and the store: to take somebody else's new token costs no
+            # mint.
             self._count_forced(slot, organization)
             fresh = self._obtain(organization, rejected=token.fingerprint)
             if fresh.fingerprint == token.fingerprint:
@@ -257,6 +259,7 @@ class Tokens:
             return None
 
     def _slot(self, organization: str) -> _Slot:
+        # `setdefault` is atomic in CPython: two threads get the same slot.
         return self._slots.get(organization) or self._slots.setdefault(organization, _Slot())
 
     def _keep(self, slot: _Slot, token: Token, *, vouched: bool = False) -> Token:
@@ -300,6 +303,7 @@ class Tokens:
         event = {"action": "ensure", "organization": organization}
         if rejected:
             event["rejected"] = rejected
+        # Synchronous: an asynchronous event may come twice, and each could mint.
         answer = self._lambda.invoke(
             FunctionName=self._function, Payload=json.dumps(event).encode()
         )
@@ -321,6 +325,7 @@ class Tokens:
                 or instant(stored.expires_at) > str(outcome.get("expires_at", ""))
             ):
                 return stored
+            # Parameter Store may show the older value for a moment after a write.
             self._sleep(0.05 * (attempt + 1))
         name = self._store.name(organization)
         msg = f"{organization}: the token that {self._function} speaks of is not in {name!r}"

@@ -47,12 +47,13 @@ class TokenService:
         self._clock = clock
 
     def mint(self, credentials: Credentials, seconds: float) -> Token:
-        """A new token, asked for as the documentation's curl call does, within `seconds`.
+        """Requests a new token as the documentation's curl call does, within `seconds`.
 
         Its life counts from before the request, so that it never seems longer than it is.
 
         Raises CredentialsRefusedError, PersonMustAct, Retriable or BadAnswer.
         """
+        # Before the request: `expires_in` counts from some moment after it (RFC 6749, section 5.1).
         minted_at = self._clock()
         reply = self._http.post(
             self._token_url,
@@ -68,6 +69,7 @@ class TokenService:
             raise _refusal(reply, credentials)
         answer = parse_object(reply.body)
         access_token = answer.get("access_token")
+        # A reply may repeat what it was sent, so that secrets are hidden in all that is shown.
         hidden = (*credentials.secrets, _encoded(credentials), str(access_token or ""))
 
         def shown(value: object) -> str:
@@ -90,7 +92,7 @@ class TokenService:
         )
 
     def scope_note(self, token: Token) -> str:
-        """A warning where the token has not the scope that was asked for; else empty."""
+        """A warning where the token lacks a part of the requested scope; else empty."""
         lacking = set(self._scope.split()) - set(token.scope.split())
         if not lacking:
             return ""
@@ -106,6 +108,7 @@ class TokenService:
         """
         reply = self._http.post(
             self._revoke_url,
+            # The hint saves the server a search (RFC 7009, section 2.1).
             data=(("token", token.access_token), ("token_type_hint", "access_token")),
             headers={"Authorization": _basic(credentials)},
             deadline=time.monotonic() + seconds,
@@ -129,6 +132,7 @@ def _lifetime(expires_in: object) -> float:
         seconds = float(expires_in) if isinstance(expires_in, int | float | str) else math.nan
     except (ValueError, OverflowError):
         seconds = math.nan
+    # A bool is an int in Python. NaN fails every comparison, and so this one.
     if isinstance(expires_in, bool) or not 0 < seconds < math.inf:
         return _FALLBACK_LIFETIME
     return min(seconds, _LONGEST_LIFETIME)
@@ -138,6 +142,7 @@ def _refusal(reply: Reply, credentials: Credentials, *more_secrets: str) -> Insi
     handle = credentials.org_handle
     hidden = (*credentials.secrets, _encoded(credentials), *more_secrets)
     complaint = read_complaint(reply.body, hidden)
+    # RFC 6749 allows 400 and 401 for `invalid_client`.
     if reply.status == 401 or (reply.status == 400 and complaint.code == "invalid_client"):
         msg = (
             f"the token service refused the consumer key and secret of {handle!r} (HTTP "

@@ -26,6 +26,7 @@ class TokenVault(TokenStore):
 
     def write(self, organization: str, token: Token) -> None:
         """Stores a token, never under a label. Raises PersonMustAct or what `aws_failure` gives."""
+        # A label would stay on its version, and the 101st write would fail on it [AWS].
         text = token.to_json()
         if (size := len(text.encode())) > _MOST_BYTES:
             msg = (
@@ -40,6 +41,8 @@ class TokenVault(TokenStore):
                 Value=text,
                 Type="SecureString",
                 KeyId=self._key_id,
+                # Tokens are JWTs that grow: a Standard parameter holds 4,096 bytes, an Advanced one
+                # costs money and cannot go back [AWS].
                 Tier="Intelligent-Tiering",
                 Overwrite=True,
             )
@@ -54,5 +57,6 @@ class TokenVault(TokenStore):
         try:
             self._client.delete_parameter(Name=name)
         except (ClientError, BotoCoreError) as error:
+            # Gone already is as good as deleted.
             if not isinstance(error, ClientError) or error_code(error) != "ParameterNotFound":
                 raise aws_failure(error, f"deleting the token {name!r}") from error

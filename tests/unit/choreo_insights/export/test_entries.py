@@ -120,5 +120,5 @@ def test_rows_of_another_api_are_refused(by_api: Table, by_names: Entries, by_id
 
 def test_more_than_one_hour_that_differs_is_refused(by_api: Table):
     differing: Entries = [("a", {1: 5, 2: 6}), ("orders - v1", {1: 4, 2: 4})]
-    with pytest.raises(BadAnswer, match="entries of a, orders - v1 tell different figures"):
+    with pytest.raises(BadAnswer, match="entries of a, orders - v1 have different figures"):
         found(by_api, A, differing)

@@ -90,8 +90,8 @@ def test_an_answer_that_is_missing_is_no_null():
         ({}, "neither data nor errors"),
         ({"data": {"t0": 1}, "errors": [{"message": "no path"}]}, "no path"),
         ({"data": None, "errors": [{"message": "not null", "path": ["t1", "x"]}]}, "not null"),
-        ({"data": 5}, "no GraphQL reply"),
-        ([], "no GraphQL reply"),
+        ({"data": 5}, "not a GraphQL reply"),
+        ([], "not a GraphQL reply"),
     ],
 )
 def test_what_concerns_the_whole_request_refuses_it(reply: object, reason: str):
@@ -101,7 +101,7 @@ def test_what_concerns_the_whole_request_refuses_it(reply: object, reason: str):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": {"t0": ', b"\xff"])
 def test_a_body_that_is_no_json_refuses_the_request(body: bytes):
-    with pytest.raises(Refused, match="no GraphQL reply"):
+    with pytest.raises(Refused, match="not a GraphQL reply"):
         outcomes(body, 1)
 
 
@@ -115,7 +115,7 @@ def test_a_body_that_is_no_json_refuses_the_request(body: bytes):
     ],
 )
 def test_what_is_nested_too_deeply_refuses_the_request(body: bytes):
-    with pytest.raises(Refused, match=r"nested too deeply|no GraphQL reply") as raised:
+    with pytest.raises(Refused, match=r"nested too deeply|not a GraphQL reply") as raised:
         outcomes(body, 1)
     # So that it is requested once more, as every body that cannot be read, and kept for a person.
     assert raised.value.reply == body

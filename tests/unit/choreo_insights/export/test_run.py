@@ -392,7 +392,7 @@ def test_without_time_all_is_left_for_the_next_run(place: Place):
 @pytest.mark.parametrize(
     ("event", "says"),
     [
-        ({"tables": ["weather"]}, r"'weather' is no table. The tables are: .*apis,"),
+        ({"tables": ["weather"]}, r"unknown table 'weather'. The tables are: .*apis,"),
         ({"tables": []}, "tables is an empty list"),
         ({"environments": []}, "environments is an empty list"),
         ({"organizations": ["umbrella"]}, r"'umbrella' is not in the parameter Organizations"),

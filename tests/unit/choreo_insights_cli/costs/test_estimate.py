@@ -140,7 +140,7 @@ def test_it_is_plain_data():
 
 def test_tables_that_are_left_out_cost_nothing():
     assert bill(Inputs(tables=("total_traffic",))).usd < bill(Inputs()).usd - 0.5
-    with pytest.raises(ConfigurationError, match="is no table"):
+    with pytest.raises(ConfigurationError, match="unknown table"):
         bill(Inputs(tables=("nonsense",)))
 
 

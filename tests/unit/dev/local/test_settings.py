@@ -77,7 +77,7 @@ def test_parameters_that_are_none_are_refused(text: str) -> None:
     [
         (
             "apis,weather",
-            r"Tables: 'weather' is no table\. The tables are: .*\. Nothing was deployed",
+            r"Tables: unknown table 'weather'\. The tables are: .*\. Nothing was deployed",
         ),
         ("overall_latency_by_api", r"'overall_latency_by_api' is switched off: the service has .*"),
     ],
