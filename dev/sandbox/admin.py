@@ -36,7 +36,7 @@ def administer(service: Service, method: str, path: str, body: bytes) -> Sandbox
     table = {"GET": _READ, "POST": _CHANGE}.get(method, {})
     if name not in table:
         names = ", ".join(sorted({*_READ, *_CHANGE}))
-        return of_json(404, {"error": f"{method} {name!r} is none of {names}"})
+        return of_json(404, {"error": f"unknown {method} {name!r}. The names are: {names}"})
     try:
         content = json.loads(body or b"{}") if method == "POST" else dict(parse_qsl(query))
         return of_json(200, table[name](service, content))

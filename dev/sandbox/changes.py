@@ -73,6 +73,7 @@ def add_api(world: World, handle: str, environment: str, at: int, like: str | No
         twin = next(a for a in place.apis if a.id == like)
         shown = f"{twin.name} - {twin.version}"
         api = replace(api, name=twin.name, version=twin.version, shown=shown)
+    # New streams come after the old ones, whose shares of the ids must not move.
     last = max((stream.index for stream in place.streams), default=-1)
     streams = make_streams((place.seed,), (api,), place.applications, last + 1)
     _change(

@@ -59,6 +59,7 @@ def _first_number(value: Any, replacement: object) -> Any:
     if isinstance(value, int | float):
         return replacement
     for row in _objects(value):
+        # Pagination has faults of its own: this one is about rows.
         if "total" in row and "sortBy" in row:
             continue
         for key, inner in row.items():
@@ -118,6 +119,7 @@ def _nan(value: Any, _fault: Fault) -> Any:
 def _wrong_type(value: Any, _fault: Fault) -> Any:
     if isinstance(value, list) and value and isinstance(value[0], str):
         return [17, *value[1:]]
+    # Compared as text, as the value is changed in place.
     spoiled = json.dumps(value)
     changed = _first_number(value, "seventeen")
     if json.dumps(changed) == spoiled:
@@ -181,6 +183,7 @@ def garble(body: bytes, headers: dict[str, str], fault: Fault) -> bytes:
         # Whole by its Content-Length, but only half of the JSON.
         return body[: len(body) // 2]
     if fault.fault == "invalid_json":
+        # Broken at the very end, which a parser of streams notices last.
         return body[:-1] + b",,}"
     if fault.fault in ("gzip", "gzip_unannounced"):
         if fault.fault == "gzip":

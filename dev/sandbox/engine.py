@@ -121,6 +121,7 @@ def schema(shown: Shown = Shown()) -> GraphQLSchema:  # noqa: B008 - it cannot c
     if query is None or query.fields.keys() != RESOLVERS.keys():
         raise LookupError("the schema's query fields and the resolvers are not the same")
     for name, field in query.fields.items():
+        # The schema is the project's own, so that a document cannot be valid here alone.
         field.resolve = _resolver(RESOLVERS[name])
     return built
 
@@ -139,6 +140,7 @@ def prepared(text: str, shown: Shown, *, introspection: bool) -> DocumentNode:
     Raises InvalidDocumentError.
     """
     try:
+        # Cached by text: the export sends the same documents again and again.
         document = parse(text)
     except GraphQLError as error:
         raise InvalidDocumentError([error]) from None
@@ -152,6 +154,7 @@ def prepared(text: str, shown: Shown, *, introspection: bool) -> DocumentNode:
 def root_fields(document: DocumentNode) -> dict[str, str]:
     """The query fields that a document asks for, by their alias (fragments are not followed)."""
     fields: dict[str, str] = {}
+    # Every operation of the document, as the gateway counts before it knows which one runs.
     for operation in document.definitions:
         if isinstance(operation, OperationDefinitionNode):
             for node in operation.selection_set.selections:

@@ -1,4 +1,4 @@
-"""What the dataset must hold, told by the traffic itself and not by the query fields.
+"""What the dataset must hold, computed from the traffic and not by the query fields.
 
 The rows are those of whole UTC days by hour, over all ids of an environment, without
 `exported_at`. Instants are aware datetimes; the order of rows means nothing.
@@ -48,20 +48,20 @@ def expected_rows(
     """
     own = world.organization(organization)
     place = own.environment(environment) if environment is not None else None
-    asked = Day(own, place, day, now, settings or SandboxSettings())
+    one_day = Day(own, place, day, now, settings or SandboxSettings())
     common: Row = {
         "organization": organization,
         "environment": place.name if place else None,
         "environment_id": place.id if place else None,
     }
     if table in WITHOUT_TENANT:
-        return [{**common, **row} for row in TABLES[table](asked)]
+        return [{**common, **row} for row in TABLES[table](one_day)]
     if len(tenants) < 2:
-        return [{**common, "tenant": None, **row} for row in TABLES[table](asked)]
+        return [{**common, "tenant": None, **row} for row in TABLES[table](one_day)]
     known = place.tenants if place else ()
     return [
         {**common, "tenant": tenant, **row}
         for tenant in tenants
         if tenant in known
-        for row in TABLES[table](replace(asked, tenant=tenant))
+        for row in TABLES[table](replace(one_day, tenant=tenant))
     ]

@@ -1,4 +1,4 @@
-"""Faults on demand: rules that say where, how often, and what goes wrong."""
+"""Faults on demand: rules with a place, a count and a kind of failure."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
@@ -58,11 +58,12 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.fault not in FAULTS:
-            raise ValueError(f"{self.fault!r} is no fault. They are: {', '.join(FAULTS)}")
+            raise ValueError(f"unknown fault {self.fault!r}. The faults are: {', '.join(FAULTS)}")
         if self.where not in PLACES:
-            raise ValueError(f"{self.where!r} is no place. They are: {', '.join(PLACES)}")
+            raise ValueError(f"unknown place {self.where!r}. The places are: {', '.join(PLACES)}")
         if self.shape not in (None, *ERROR_SHAPES):
-            raise ValueError(f"{self.shape!r} is no shape. They are: {', '.join(ERROR_SHAPES)}")
+            shapes = ", ".join(ERROR_SHAPES)
+            raise ValueError(f"unknown shape {self.shape!r}. The shapes are: {shapes}")
 
 
 class Faults:
@@ -74,18 +75,19 @@ class Faults:
         self._lock = Lock()
 
     def add(self, fault: str, **values: Any) -> None:
-        """Adds a rule. Raises ValueError, TypeError for what is no rule."""
+        """Adds a rule. Raises ValueError or TypeError for a wrong value."""
         rule = Fault(fault, **values)
         with self._lock:
             self._rules.append(rule)
 
     def replace(self, rules: Iterable[dict[str, Any]]) -> None:
-        """Puts these rules in place of all. Raises ValueError for what is no rule."""
+        """Replaces all rules. Raises ValueError for a wrong value."""
         known = {field.name for field in fields(Fault)}
         made = []
         for values in rules:
             if unknown := values.keys() - known:
                 raise ValueError(f"{sorted(unknown)} are unknown. Known: {sorted(known)}")
+            # JSON's null would be the same as leaving it out, which is once.
             forever = values.get("times") == "forever"
             made.append(Fault(**(values | {"times": None} if forever else values)))
         with self._lock:
@@ -105,10 +107,10 @@ class Faults:
         """How often a fault took effect."""
         return self._taken
 
-    def take(self, where: str, organization: str | None, asked: Iterable[str] = ()) -> list[Fault]:
-        """The faults that this request meets; each counts as used."""
-        names = list(asked)
-        met: list[Fault] = []
+    def take(self, where: str, organization: str | None, fields: Iterable[str] = ()) -> list[Fault]:
+        """The faults that this request triggers; each counts as used."""
+        names = list(fields)
+        triggered: list[Fault] = []
         with self._lock:
             kept = []
             for rule in self._rules:
@@ -118,14 +120,14 @@ class Faults:
                 if rule.skip:
                     kept.append(replace(rule, skip=rule.skip - 1))
                     continue
-                met.append(rule)
+                triggered.append(rule)
                 if rule.times is None:
                     kept.append(rule)
                 elif rule.times > 1:
                     kept.append(replace(rule, times=rule.times - 1))
             self._rules = kept
-            self._taken += len(met)
-        return met
+            self._taken += len(triggered)
+        return triggered
 
 
 def _fits(rule: Fault, where: str, organization: str | None, names: list[str]) -> bool:

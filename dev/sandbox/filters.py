@@ -1,4 +1,4 @@
-"""What a query asks for: its filters, checked and turned into cells of traffic."""
+"""The filters of a query, checked and turned into cells of traffic."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -41,10 +41,12 @@ class TimeSpan:
         """What the service takes where none is sent: the longer the range, the coarser."""
         minutes = self.end - self.start
         bounds = (("1m", 120), ("15m", 1440), ("1h", 7 * 1440), ("1d", 90 * 1440))
+        # The service's own bounds are not documented; that it chooses by the range is [Choreo].
         return next((name for name, most in bounds if minutes <= most), "7d")
 
     def bucket(self, minute: int, length: int) -> int:
         """Start of the bucket that a minute lies in, by the clock of the zone."""
+        # Buckets follow the zone of the filter [Choreo].
         shift = int(self.zone.utcoffset(None).total_seconds()) // 60
         shift += _WEEK_SHIFT if length == GRANULARITIES["7d"] else 0
         return (minute + shift) // length * length - shift
@@ -57,6 +59,7 @@ class TimeSpan:
 @lru_cache(maxsize=8192)
 def _text(minute: int, zone: timezone) -> str:
     local = (_EPOCH + timedelta(minutes=minute)).astimezone(zone)
+    # Seven fraction digits [Choreo].
     offset = "Z" if zone == UTC else local.strftime("%z")[:3] + ":" + local.strftime("%z")[3:]
     return f"{local:%Y-%m-%dT%H:%M:%S}.0000000{offset}"
 
@@ -68,7 +71,7 @@ def tenant_of(environment: SandboxEnvironment, number: int) -> str:
 
 @dataclass(frozen=True)
 class TrafficSource:
-    """An environment, and those of its ids that were asked for."""
+    """An environment, and those of its ids that the filter names."""
 
     environment: SandboxEnvironment
     ids: frozenset[str]
@@ -78,7 +81,7 @@ class TrafficSource:
 
     @property
     def complete(self) -> bool:
-        """Whether all ids were asked for."""
+        """Whether the filter names all ids."""
         return len(self.ids) == len(self.environment.ids)
 
     def has(self, number: int) -> bool:
@@ -88,20 +91,20 @@ class TrafficSource:
 
 def _named(args: Args) -> frozenset[str]:
     """The ids of APIs that stand anywhere in the arguments."""
-    found: set[str] = set()
+    ids: set[str] = set()
     for name, value in args.items():
         if name == "apiId" and value:
-            found.add(value)
+            ids.add(value)
         elif name == "apiIds":
-            found.update(i for i in value or () if i)
+            ids.update(i for i in value or () if i)
         elif isinstance(value, dict):
-            found |= _named(value)
-    return frozenset(found)
+            ids |= _named(value)
+    return frozenset(ids)
 
 
 @dataclass(frozen=True)
 class QueryContext:
-    """Who asks, and what the answer depends on beside the arguments."""
+    """The caller, and all that the answer depends on beside the arguments."""
 
     world: World
     traffic: Traffic
@@ -161,6 +164,7 @@ class QueryContext:
         """The environments that a `dataFilter` names. Raises QueryError."""
         data = args["dataFilter"]
         self.check_organization(data["orgId"])
+        # The service refuses both together [Choreo].
         if self.on_prem and data.get("projectId"):
             raise QueryError("projectId must not be given together with an on-prem key")
         ids = data.get("environmentIds") or []
@@ -176,6 +180,7 @@ class QueryContext:
             mine = [source for source in sources if data["tenant"] in source.environment.tenants]
             return [replace(source, tenant=data["tenant"]) for source in mine]
         if data["tenant"] != "carbon.super":
+            # Another tenant is known, but has no traffic: `carbon.super` has all of it.
             return [TrafficSource(source.environment, frozenset()) for source in sources]
         return sources
 
@@ -184,35 +189,35 @@ class QueryContext:
         if uuid != self.organization.uuid:
             raise QueryError(f"Not authorized to access the organization {uuid}")
 
-    def of_ids(self, given: Iterable[str | None]) -> list[TrafficSource]:
+    def of_ids(self, named: Iterable[str | None]) -> list[TrafficSource]:
         """The environments of these ids; unknown ids hold nothing. Raises QueryError for none."""
-        wanted = {i for i in given if i}
+        wanted = {i for i in named if i}
         if not wanted:
             raise QueryError("Either environmentId or environmentIds must be given")
-        found = []
+        sources = []
         for environment in (*self.organization.environments, *self.organization.deleted):
             if self.on_prem not in (None, environment):
                 continue
             ids = wanted.intersection(environment.ids)
             if ids:
-                found.append(TrafficSource(environment, frozenset(ids)))
-        return found
+                sources.append(TrafficSource(environment, frozenset(ids)))
+        return sources
 
-    def ids(self, given: Sequence[str | None] | None) -> frozenset[str] | None:
+    def ids(self, named: Sequence[str | None] | None) -> frozenset[str] | None:
         """A list of ids in a filter (None where it is left out or empty). Raises QueryError."""
-        if given and len(given) > self.settings.ids_max:
+        if named and len(named) > self.settings.ids_max:
             raise QueryError(f"A maximum of {self.settings.ids_max} ids is allowed in a filter")
-        return frozenset(i for i in given if i) if given else None
+        return frozenset(i for i in named if i) if named else None
 
-    def granularity(self, given: str | None, span: TimeSpan) -> str:
+    def granularity(self, name: str | None, span: TimeSpan) -> str:
         """The granularity to answer with. Raises BadRequestError for one that is none."""
-        if given is None:
+        if name is None:
             return span.default_granularity()
-        if given not in GRANULARITIES:
+        if name not in GRANULARITIES:
             by_gateway = self.settings.granularity_error == "gateway"
             kind = BadRequestError if by_gateway else QueryError
-            raise kind(f"granularity {given} is none of {', '.join(GRANULARITIES)}")
-        return given
+            raise kind(f"granularity {name} is none of {', '.join(GRANULARITIES)}")
+        return name
 
     def series(
         self, sources: list[TrafficSource], span: TimeSpan, granularity: str, pick: "Pick"
@@ -245,6 +250,7 @@ class QueryContext:
 
     def state(self, span: TimeSpan, granularity: str) -> Hashable:
         """All that `series` depends on beside its arguments: the settings, and what has arrived."""
+        # Rounded up: the last hour counts, however little of it lies in the range.
         end = -(-self._end(span, GRANULARITIES[granularity]) // 60)
         # Nothing comes any more when the last hour's late events are there.
         complete = 3600 * (end + self.settings.late_hours)
@@ -268,14 +274,14 @@ class QueryContext:
             environment, ids = source.environment, source.ids
             streams = None if pick.apis is None else streams_of(environment, pick.apis, key)
             late = self.settings.late_hours
-            found = self.traffic.hour(environment, hour, self.now, late, streams)
+            arrived = self.traffic.hour(environment, hour, self.now, late, streams)
             if not source.complete:
-                found = [c for c in found if id_of(environment, c.stream.index, hour) in ids]
+                arrived = [c for c in arrived if id_of(environment, c.stream.index, hour) in ids]
             if source.project is not None:
-                found = [c for c in found if c.stream.api.project == source.project]
+                arrived = [c for c in arrived if c.stream.api.project == source.project]
             if source.tenant is not None:
-                found = [c for c in found if source.has(c.stream.index)]
-            cells += _parts(found, start, stop)
+                arrived = [c for c in arrived if source.has(c.stream.index)]
+            cells += _parts(arrived, start, stop)
         if pick.apps is not None:
             cells = [cell for cell in cells if cell.stream.application.id in pick.apps]
         return cells
@@ -313,9 +319,9 @@ class Pick:
 ALL = Pick()
 
 
-def one_api(given: str | None) -> Pick:
-    """A single API where one is asked for."""
-    return Pick(frozenset((given,)), one=True) if given else ALL
+def one_api(own_id: str | None) -> Pick:
+    """A single API where the argument names one."""
+    return Pick(frozenset((own_id,)), one=True) if own_id else ALL
 
 
 def keys_of(settings: SandboxSettings) -> tuple[Key, ...]:
@@ -379,12 +385,12 @@ def _parts(cells: Sequence[Cell], start: int, stop: int) -> Sequence[Cell]:
     return [part for part in parts if part.total]
 
 
-def span_of(given: Args | None, now: datetime) -> TimeSpan:
+def span_of(time_filter: Args | None, now: datetime) -> TimeSpan:
     """A `TimeFilter`; left out, the last day. Raises QueryError."""
-    if given is None:
+    if time_filter is None:
         end = int(now.timestamp()) // 60
         return TimeSpan(end - 1440, end, UTC)
-    start, end_ = _moment(given["from"]), _moment(given["to"])
+    start, end_ = _moment(time_filter["from"]), _moment(time_filter["to"])
     if end_ < start:
         raise QueryError("Invalid time range: from is after to")
     offset = start.utcoffset() or timedelta()

@@ -1,4 +1,4 @@
-"""Cells by the values of group-by fields, as custom reports ask for them."""
+"""Cells by the values of group-by fields, for custom reports."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Values = tuple[str, ...]
 
 
 def _target_code(cell: Cell) -> str:
-    """Status that the target answered with; -1 where it was not asked. Of split cells only."""
+    """Status that the target answered with; -1 where it got no request. Of split cells only."""
     if not cell.errors:
         return "200"
     return str(cell.kind.status) if cell.kind.target else "-1"
@@ -51,7 +51,7 @@ def by_outcome(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def different(cells: Iterable[Cell]) -> list[Cell]:
-    """One split cell for all of those that no field tells apart."""
+    """One split cell for all of those that are equal in every field."""
     last = {(cell.stream, cell.ok > 0, cell.errors and cell.kind): cell for cell in cells}
     return by_outcome(last.values())
 
@@ -69,7 +69,7 @@ class _Grouped:
 
 
 class Groups:
-    """The cells of the ranges asked last, split by outcome. Safe to share among threads."""
+    """The cells of the most recent ranges, split by outcome. Safe to share among threads."""
 
     def __init__(self) -> None:
         self._kept: Memory[_Grouped] = Memory(_KEPT_CELLS, lambda grouped: grouped.size)
@@ -79,7 +79,7 @@ class Groups:
     ) -> list[tuple[int, list[Cell]]]:
         """Each bucket's start, and those of its cells whose `fields` have these values.
 
-        `make` gives the buckets; `about` tells all that they depend on.
+        `make` gives the buckets; `about` is everything that they depend on.
         """
         found = self._kept.get((about, *fields), lambda: _grouped(make(), fields))
         of_values = found.cells.get(values, {})

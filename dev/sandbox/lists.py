@@ -38,9 +38,9 @@ def list_all_api(context: QueryContext, args: Args) -> list[Row]:
 
 def list_applications(context: QueryContext, args: Args) -> list[Row]:
     """`listApplications`."""
-    given = args.get("applicationFilter") or {}
-    owner, apis = given.get("owner"), context.ids(given.get("apiIds"))
-    found = {}
+    chosen = args.get("applicationFilter") or {}
+    owner, apis = chosen.get("owner"), context.ids(chosen.get("apiIds"))
+    applications = {}
     for source in context.sources(args):
         environment = source.environment
         callers = None
@@ -48,8 +48,8 @@ def list_applications(context: QueryContext, args: Args) -> list[Row]:
             callers = {stream.application for stream in streams_of(environment, apis)}
         for application in environment.applications if source.ids else ():
             if owner in (None, application.owner) and (callers is None or application in callers):
-                found[application.id] = application
-    return [{"id": a.id, "name": a.name, "owner": a.owner} for a in found.values()]
+                applications[application.id] = application
+    return [{"id": a.id, "name": a.name, "owner": a.owner} for a in applications.values()]
 
 
 def list_providers(context: QueryContext, args: Args) -> list[Row]:
@@ -87,6 +87,7 @@ def list_environments(context: QueryContext, args: Args) -> list[Row]:
             "sandboxEnvId": e.sandbox_id,
             "name": e.name,
             "type": e.type,
+            # Seen in clients of 2026; the engine drops it unless the schema has it [Choreo].
             "region": "US",
         }
         for e in context.organization.environments
@@ -96,8 +97,8 @@ def list_environments(context: QueryContext, args: Args) -> list[Row]:
 
 def list_tenants(context: QueryContext, args: Args) -> list[str]:
     """`listTenants`."""
-    given = args["tenantDataFilter"]
-    context.check_organization(given["orgId"])
-    ids: list[Any] = given.get("environmentIds") or []
-    sources = context.of_ids([given.get("envId"), *ids])
+    chosen = args["tenantDataFilter"]
+    context.check_organization(chosen["orgId"])
+    ids: list[Any] = chosen.get("environmentIds") or []
+    sources = context.of_ids([chosen.get("envId"), *ids])
     return list(dict.fromkeys(t for source in sources for t in source.environment.tenants))

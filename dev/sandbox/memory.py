@@ -11,7 +11,7 @@ V = TypeVar("V")
 class Memory(Generic[V]):
     """Keeps the values that were used last. Safe to share among threads.
 
-    A key must tell all that its value depends on. The sizes of what is kept add up to `most`.
+    A key must hold everything that its value depends on. The sizes of the values add up to `most`.
     """
 
     def __init__(self, most: int, size: Callable[[V], int] = lambda _: 1) -> None:

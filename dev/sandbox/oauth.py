@@ -19,7 +19,7 @@ _FORM = "application/x-www-form-urlencoded"
 
 @dataclass
 class IssuedToken:
-    """An access token that was given out; `expires_at` is of the service's clock."""
+    """An issued access token; `expires_at` is of the service's clock."""
 
     organization: Organization
     client: str
@@ -29,7 +29,7 @@ class IssuedToken:
 
 
 class SandboxTokenService:
-    """Gives out tokens and remembers them. Safe to share among threads."""
+    """Issues tokens and remembers them. Safe to share among threads."""
 
     def __init__(self, world: World, clock: Callable[[], float] = time.monotonic) -> None:
         self._world = world
@@ -57,8 +57,8 @@ class SandboxTokenService:
             text = "The orgHandle is missing, unknown, or not of this application"
             return oauth_error(400, "invalid_request", text)
         # The token service leaves out scopes that it does not know, and gives a lesser token.
-        asked = form.get("scope", "").split()
-        scope = settings.scope if settings.scope in asked else "default"
+        requested = form.get("scope", "").split()
+        scope = settings.scope if settings.scope in requested else "default"
         token = self._issue(organization, client, scope, settings, size or settings.token_size)
         return of_json(
             200,
@@ -85,6 +85,7 @@ class SandboxTokenService:
             issued = self._issued.get(form["token"])
             if issued and issued.client == client:
                 issued.revoked = True
+        # RFC 7009, section 2.2: the client cannot do anything about an unknown token.
         return SandboxReply(200, b"")
 
     def find(self, token: str, *, revoked_work: bool = False) -> IssuedToken | None:
@@ -96,7 +97,7 @@ class SandboxTokenService:
             return None if issued.revoked and not revoked_work else issued
 
     def kill_all(self, handle: str | None = None) -> int:
-        """Ends all live tokens (of one organisation) at once; tells how many."""
+        """Ends all live tokens (of one organisation) at once; returns how many."""
         with self._lock:
             killed = 0
             for token, issued in list(self._issued.items()):
@@ -117,6 +118,8 @@ class SandboxTokenService:
         expires_at = self._clock() + settings.token_lifetime
         key = (client, scope, organization.handle)
         with self._lock:
+            # As WSO2 does where tokens are persisted: a new JWT revokes the earlier one of the same
+            # key and scope [WSO2].
             if settings.one_token:
                 self._issued = {
                     text: other
@@ -138,6 +141,7 @@ class SandboxTokenService:
             return "", oauth_error(401, "invalid_client", text)
         owners = (o for o in self._world.organizations.values() if o.consumer_key == key)
         known = next((owner.consumer_secret for owner in owners), None)
+        # In constant time, as a token service must.
         if known is None or not secrets.compare_digest(known.encode(), secret.encode()):
             return "", invalid_client(key)
         return key, None
@@ -149,7 +153,7 @@ def _form(headers: Mapping[str, str], body: bytes) -> tuple[dict[str, str], Sand
     try:
         parsed = parse_qs(body.decode(), keep_blank_values=True)
     except UnicodeDecodeError:
-        return {}, oauth_error(400, "invalid_request", "The body is no form")
+        return {}, oauth_error(400, "invalid_request", "The body is not a form")
     if repeated := [name for name, values in parsed.items() if len(values) > 1]:
         return {}, oauth_error(400, "invalid_request", f"Repeated parameters: {repeated}")
     return {name: values[0] for name, values in parsed.items()}, None
@@ -160,6 +164,7 @@ def _jwt(handle: str, scope: str, size: int) -> str:
     header = _part({"alg": "RS256", "typ": "at+jwt", "kid": "synthetic"})
     claims = {"iss": "https://synthetic.example/oauth2/token", "org": handle, "scope": scope}
     payload = _part(claims | {"jti": secrets.token_hex(16)})
+    # 342 characters: an RSA signature of 2,048 bits in base64.
     missing = max(size - len(header) - len(payload) - 2, 342)
     return f"{header}.{payload}.{secrets.token_urlsafe(missing)[:missing]}"
 

@@ -26,7 +26,7 @@ class Pages:
         by: str,
         make: Callable[[], list[Row]],
     ) -> tuple[list[Row], Row]:
-        """One page and its `pagination`; `question` tells all that the rows depend on.
+        """One page and its `pagination`; `question` is everything that the rows depend on.
 
         Raises QueryError for a sort field that is none, or a limit below zero.
         """

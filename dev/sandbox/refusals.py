@@ -2,7 +2,7 @@
 
 
 class QueryError(Exception):
-    """What the service tells in `errors`, beside the data of other fields."""
+    """An error for `errors` in the reply, beside the data of other fields."""
 
 
 class BadRequestError(Exception):

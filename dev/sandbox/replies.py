@@ -58,6 +58,7 @@ def _shaped(shape: str, code: str, message: str, description: str) -> dict[str, 
     if shape == "error_message":
         return {"error_message": message, "code": code, "error_description": description}
     if shape == "fault":
+        # In this shape the gateway sends the code as a number [WSO2].
         number = int(code) if code.isdigit() else code
         return {"fault": {"code": number, "message": message, "description": description}}
     return {"code": code, "message": message, "description": description}

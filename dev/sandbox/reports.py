@@ -92,6 +92,7 @@ def top_series(
             combination = values_of(cell, fields)
             whole.setdefault(combination, []).append(cell)
             by_time.setdefault(combination, {}).setdefault(time, []).append(cell)
+    # By the whole range, so that every bucket shows the same combinations.
     sizes = {combination: measured(metric, cells) for combination, cells in whole.items()}
     top = sorted((c for c in sizes if sizes[c]), key=lambda c: (-sizes[c], c))[:TOP]
     return [

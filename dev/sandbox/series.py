@@ -33,11 +33,11 @@ CATEGORIES = ("auth", "targetConnectivity", "throttled", "other")
 
 
 def _series(
-    context: QueryContext, args: Args, given: str | None, pick: Pick = ALL
+    context: QueryContext, args: Args, granularity_sent: str | None, pick: Pick = ALL
 ) -> tuple[str, TimeSpan, Buckets]:
     """The granularity to echo, the span, and the cells by bucket."""
     span = span_of(args.get("filter") or args.get("timeFilter"), context.now)
-    granularity = context.granularity(given, span)
+    granularity = context.granularity(granularity_sent, span)
     return granularity, span, context.series(context.sources(args), span, granularity, pick)
 
 
@@ -74,9 +74,9 @@ def _kept(context: QueryContext, rows: list[Row], *counts: str) -> list[Row]:
 
 def latency_summary(context: QueryContext, args: Args) -> Row:
     """`getLatencySummary`. A bucket without traffic has no percentile and is left out."""
-    given = _filter(args, "latencySummaryFilter")
-    pick = one_api(given.get("apiId"))
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = _filter(args, "latencySummaryFilter")
+    pick = one_api(chosen.get("apiId"))
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     summary = [
         {"timeSpan": span.text(start), "latencyTime": float(p95)}
         for start, cells in buckets.items()
@@ -92,10 +92,10 @@ def overall_latency(cells: Iterable[Cell]) -> int | None:
 
 def errors_by_category(context: QueryContext, args: Args) -> Row:
     """`getErrorsByCategory`. Categories that were not requested are null."""
-    given = _filter(args, "errorsByCategoryFilter")
-    wanted = given.get("categories") or CATEGORIES
-    pick = one_api(given.get("apiId"))
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = _filter(args, "errorsByCategoryFilter")
+    wanted = chosen.get("categories") or CATEGORIES
+    pick = one_api(chosen.get("apiId"))
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     rows = []
     for start, cells in buckets.items():
         counts = _errors(cells, lambda kind: kind.category)
@@ -114,9 +114,9 @@ def _errors(cells: Iterable[Cell], key: Callable[[ErrorKind], Any]) -> Counter[A
 
 def proxy_target_errors(context: QueryContext, args: Args) -> list[Row]:
     """`getProxyTargetErrorsOverTime`. A side without errors is null."""
-    given = _filter(args, "errorsByStatusCodeFilter")
-    pick = one_api(given.get("apiId"))
-    _, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = _filter(args, "errorsByStatusCodeFilter")
+    pick = one_api(chosen.get("apiId"))
+    _, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     rows = []
     for start, cells in buckets.items():
         counts = _errors(cells, lambda kind: (kind.target, kind.status // 100))
@@ -126,15 +126,16 @@ def proxy_target_errors(context: QueryContext, args: Args) -> list[Row]:
 
 
 def _sides(counts: Counter[tuple[bool, int]], *, target: bool) -> Row | None:
+    # By class of status: 4xx and 5xx are the only ones that count as errors.
     low, high = counts[target, 4], counts[target, 5]
     return {"_4xx": low, "_5xx": high, "total": low + high} if low + high else None
 
 
 def usage_over_time(context: QueryContext, args: Args) -> list[Row] | Row:
     """`getAPIUsageOverTime`: a series for each key of the index, or (by setting) one without."""
-    given = _filter(args, "apiUsageOvertimeFilter")
-    apis = context.ids(given.get("apiIds"))
-    apps = context.ids(given.get("appIds"))
+    chosen = _filter(args, "apiUsageOvertimeFilter")
+    apis = context.ids(chosen.get("apiIds"))
+    apps = context.ids(chosen.get("appIds"))
     settings = context.settings
     whole = settings.aggregate_without_ids if apis is None else settings.aggregate_with_ids
     # One object has no place for a second series.
@@ -144,9 +145,9 @@ def usage_over_time(context: QueryContext, args: Args) -> list[Row] | Row:
         picks = picks[1:]
     entries: list[Row] = []
     for pick in picks:
-        granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
-        for api, found in _entries(context, buckets, None if whole else pick.key):
-            usage = _usage(context, span, found)
+        granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
+        for api, cells in _entries(context, buckets, None if whole else pick.key):
+            usage = _usage(context, span, cells)
             entries.append({"apiId": api, "granularity": granularity, "usage": usage})
     entries += _foreign(context, args, apis)
     if not settings.usage_as_object:
@@ -173,11 +174,11 @@ def _foreign(context: QueryContext, args: Args, apis: frozenset[str] | None) -> 
     when = context.settings.foreign_entries
     if apis is None or when == "none" or (when == "by_name" and len(apis) == 1):
         return []
-    given = _filter(args, "apiUsageOvertimeFilter")
+    chosen = _filter(args, "apiUsageOvertimeFilter")
     every = [api for source in context.sources(args) for api in source.environment.listed]
     other = next(api for api in every if apis.isdisjoint((api.id, api.shown, api.named)))
     pick = one_api(other.id)
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     usage = _usage(context, span, buckets)
     return [{"apiId": context.shown(other, span.start), "granularity": granularity, "usage": usage}]
 
@@ -213,40 +214,40 @@ def _usage(context: QueryContext, span: TimeSpan, buckets: Buckets) -> list[Row]
 
 def usage_by_app(context: QueryContext, args: Args) -> Row:
     """`getAPIUsageByAppOverTime`."""
-    given = _filter(args, "apiUsageOvertimeFilter")
-    pick = Pick(context.ids(given.get("apiIds")), context.ids(given.get("appIds")))
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = _filter(args, "apiUsageOvertimeFilter")
+    pick = Pick(context.ids(chosen.get("apiIds")), context.ids(chosen.get("appIds")))
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     series = _split(buckets, lambda cell: cell.stream.application)
     usage = [
         {
             "applicationId": app.id,
             "applicationName": app.name,
             "applicationOwner": app.owner,
-            "usage": _usage(context, span, found),
+            "usage": _usage(context, span, cells),
         }
-        for app, found in sorted(series.items(), key=lambda item: item[0].id)
+        for app, cells in sorted(series.items(), key=lambda item: item[0].id)
     ]
     return {"granularity": granularity, "usage": usage}
 
 
 def usage_by_backend(context: QueryContext, args: Args) -> Row:
     """`getAPIUsageByBackendOverTime`."""
-    given = _filter(args, "apiUsageByBackendOverTimeFilter")
-    pick = Pick(context.ids(given.get("apiIds")))
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = _filter(args, "apiUsageByBackendOverTimeFilter")
+    pick = Pick(context.ids(chosen.get("apiIds")))
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     series = _split(buckets, lambda cell: cell.stream.api.backend)
     usage = [
-        {"backend": backend, "usage": _usage(context, span, found)}
-        for backend, found in sorted(series.items())
+        {"backend": backend, "usage": _usage(context, span, cells)}
+        for backend, cells in sorted(series.items())
     ]
     return {"granularity": granularity, "usage": usage}
 
 
 def latency(context: QueryContext, args: Args) -> Row:
     """`getLatency`. Buckets without traffic, where they are given, hold nulls."""
-    given = args["latencyFilter"]
-    pick = one_api(given["apiId"])
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = args["latencyFilter"]
+    pick = one_api(chosen["apiId"])
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     summary = [
         {"timeSpan": span.text(start), **latencies(cells)} for start, cells in buckets.items()
     ]
@@ -257,6 +258,7 @@ def latencies(cells: Iterable[Cell]) -> Row:
     """Percentiles and medians of some cells, by the fields of `Latency`."""
     pairs: list[tuple[Latencies, int]] = [(cell.latencies, cell.total) for cell in cells]
     return {
+        # The first four fields are 95th percentiles, the others medians [Choreo].
         name: percentile(((every[i], weight) for every, weight in pairs), 95 if i < 4 else 50)
         for i, name in enumerate(LATENCY_FIELDS)
     }
@@ -264,9 +266,9 @@ def latencies(cells: Iterable[Cell]) -> Row:
 
 def cache(context: QueryContext, args: Args) -> Row:
     """`getCacheHitsAndMisses`, of the streams that are cached at all."""
-    given = _filter(args, "cacheFilter")
-    pick = one_api(given.get("apiId"))
-    granularity, span, buckets = _series(context, args, given.get("granularity"), pick)
+    chosen = _filter(args, "cacheFilter")
+    pick = one_api(chosen.get("apiId"))
+    granularity, span, buckets = _series(context, args, chosen.get("granularity"), pick)
     rows = []
     for start, cells in buckets.items():
         hits, misses = cache_counts(cells)

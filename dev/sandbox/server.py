@@ -55,6 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif method != "POST":
                 reply = replies.gateway_error(405, service.settings.error_shape)
             else:
+                # HTTP names are case-insensitive, and the service looks them up in one spelling.
                 headers = {name.title(): value for name, value in self.headers.items()}
                 reply = service.answer(self.path, headers, body)
         except BrokenConnectionError as broken:
@@ -63,6 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(reply)
 
     def _body(self) -> bytes | None:
+        # Clients of the export send no chunked bodies.
         length = self.headers.get("Content-Length", "0")
         if not length.isdigit() or int(length) > _MOST_BYTES:
             self.close_connection = True
@@ -109,9 +111,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Server(ThreadingHTTPServer):
+    # A test that fails must not wait for requests that hang on purpose.
     daemon_threads = True
     block_on_close = False
-    # Hundreds connect at once, and all of them are to be heard.
+    # Tests connect hundreds of clients at once; the default backlog of 5 would refuse some.
     request_queue_size = 1024
 
     def __init__(self, port: int, service: Service) -> None:
@@ -131,7 +134,7 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is nothing to report; anything else is."""
+        """Reports everything but a client that went away."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -157,11 +160,12 @@ class SandboxServer:
     ) -> None:
         self.service = Service(world or World(), settings or SandboxSettings())
         self._server = _Server(port, self.service)
+        # 0.05 s: `shutdown` waits for the next poll, and tests stop many servers.
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def world(self) -> World:
-        """Who is there."""
+        """The organisations."""
         return self.service.world
 
     @property
@@ -176,7 +180,7 @@ class SandboxServer:
 
     @property
     def statistics(self) -> Statistics:
-        """What was asked."""
+        """The counts of requests."""
         return self.service.statistics
 
     @property

@@ -117,6 +117,7 @@ class Service:
         return self._early(faults) or _late(self.tokens.revoke(headers, body), faults)
 
     def _query(self, headers: Headers, body: bytes) -> SandboxReply:
+        # A copy: the settings may change while the request is answered.
         settings = replace(self.settings)
         question = self._question(body, settings)
         self.statistics.count_roots(list(question.roots.values()))
@@ -126,6 +127,7 @@ class Service:
         early = self._early(faults)
         if early:
             return early
+        # The fault has ended this very token: look again.
         if any(f.fault == "kill_tokens" for f in faults):
             caller = self._caller(headers, settings)
         if isinstance(caller, SandboxReply):
@@ -145,9 +147,9 @@ class Service:
 
     def _question(self, body: bytes, settings: SandboxSettings) -> ParsedQuery:
         try:
-            asked = json.loads(body)
-            text, variables = asked["query"], asked.get("variables")
-            operation = asked.get("operationName")
+            request = json.loads(body)
+            text, variables = request["query"], request.get("variables")
+            operation = request.get("operationName")
         except (ValueError, KeyError, TypeError, AttributeError):
             text = 'The body must be JSON: {"query": "...", "variables": {...}}'
             refusal = replies.gateway_error(400, settings.error_shape, None, text)
@@ -191,6 +193,7 @@ class Service:
             return None
         if settings.throttled_in_200:
             return replies.throttled_in_200()
+        # A fixed window, the simplest of the gateway's policies: at its end all is allowed again.
         return replies.throttled(settings.error_shape, 60 - time() % 60, "next")
 
     def _executed(

@@ -31,13 +31,16 @@ class SandboxSettings:
     one_token: bool = True
     # A revoked JWT may go on working at the gateway until it expires.
     revoked_tokens_work: bool = False
+    # Choreo's default, set per application [Choreo].
     token_lifetime: int = 900
     # Characters of an access token; 0 is the natural size of about 700.
     token_size: int = 0
     scope: str = "apim:api_manage"
     error_shape: ErrorShape = "code"
+    # A limit of 5 is documented, the largest one unknown: clients send 20 [Choreo].
     page_limit_default: int = 5
     page_limit_max: int = 20
+    # Lists of ids take at most five [Choreo].
     ids_max: int = 5
     zero_buckets: bool = False
     to_inclusive: bool = False
@@ -70,11 +73,11 @@ class SandboxSettings:
     # Whether the application is subscribed to the API, and whether query fields may have aliases.
     subscribed: bool = True
     aliases: bool = True
-    # Query fields of one request before it is too complex; None is no limit.
+    # Query fields of one request before it is too complex; None: unlimited.
     root_fields_max: int | None = None
     # Who refuses a wrong granularity: the gateway with 400, or GraphQL in a reply with 200.
     granularity_error: GranularityError = "gateway"
-    # Whether the rate limit is told as a GraphQL error in a reply with 200.
+    # Whether throttling is a GraphQL error in a reply with 200.
     throttled_in_200: bool = False
     # Whether each listed tenant has a part of the traffic; else carbon.super has all of it.
     tenants_have_traffic: bool = False
@@ -83,9 +86,9 @@ class SandboxSettings:
     retention: tuple[tuple[str, int], ...] = ()
     # A part of the events of an hour arrives up to so many hours late; 0 is never late.
     late_hours: int = 20
-    # None is the clock on the wall; any other instant stands still.
+    # Frozen time; None uses the real clock.
     now: datetime | None = None
-    # Queries a minute before 429; None is no limit.
+    # Queries a minute before 429; None: unlimited.
     rate_limit: int | None = None
 
     def retained(self, field: str) -> int | None:
@@ -111,7 +114,7 @@ class SandboxSettings:
         known = {field.name for field in fields(self)}
         for name, value in values.items():
             if name not in known:
-                msg = f"{name!r} is no setting. The settings are: {', '.join(sorted(known))}"
+                msg = f"unknown setting {name!r}. The settings are: {', '.join(sorted(known))}"
                 raise ValueError(msg)
             setattr(self, name, self._checked(name, value))
 
@@ -125,6 +128,7 @@ class SandboxSettings:
         if (values := _CHOICES.get(name)) and value not in values:
             raise ValueError(f"{name} {value!r} is none of {', '.join(values)}")
         expected = int if name in _OPTIONAL_NUMBERS else type(getattr(self, name))
+        # Not isinstance: a bool is an int in Python.
         if type(value) is not expected:
             raise ValueError(f"{name} takes {expected.__name__}, not {value!r}")
         return value

@@ -1,4 +1,4 @@
-"""What a sandbox was asked, for tests that count."""
+"""Counts of a sandbox's requests, for tests."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ class Statistics:
         self.reset()
 
     def reset(self) -> None:
-        """Begins at nothing."""
+        """Sets all counts to 0."""
         with self._lock:
             self._counts: Counter[str] = Counter()
             self._mints: Counter[str] = Counter()
@@ -29,7 +29,7 @@ class Statistics:
             self._counts[name] += 1
 
     def count_mint(self, organization: str) -> None:
-        """Adds a token that was given out."""
+        """Counts an issued token."""
         with self._lock:
             self._mints[organization] += 1
 
@@ -48,6 +48,7 @@ class Statistics:
         """Counts a query, and how many are under way at once."""
         with self._lock:
             self._counts["queries"] += 1
+            # Not the number of threads: the client may hold idle connections open.
             self._in_flight += 1
             self._most_in_flight = max(self._most_in_flight, self._in_flight)
         try:
@@ -58,13 +59,13 @@ class Statistics:
 
     @property
     def mints(self) -> int:
-        """Tokens given out."""
+        """Issued tokens."""
         with self._lock:
             return self._mints.total()
 
     @property
     def mints_by_organization(self) -> dict[str, int]:
-        """Tokens given out, by handle."""
+        """Issued tokens, by handle."""
         with self._lock:
             return dict(self._mints)
 
@@ -85,7 +86,7 @@ class Statistics:
 
     @property
     def root_fields(self) -> dict[str, int]:
-        """How often each query field was asked for."""
+        """How often each query field was queried."""
         with self._lock:
             return dict(self._roots)
 

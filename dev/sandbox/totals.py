@@ -53,7 +53,7 @@ def total_errors_by_api(context: QueryContext, args: Args) -> Row:
     return {"proxy": sum(cell.errors for cell in _cells(context, args, one_api(args["apiId"])))}
 
 
-def overall_latency_by_api(_asked: QueryContext, _args: Args) -> Row:
+def overall_latency_by_api(_context: QueryContext, _args: Args) -> Row:
     """`getOverallLatencyByAPI`, which was seen to fail always."""
     raise QueryError("internal system error")
 
@@ -88,15 +88,16 @@ def counted(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> Counter[Any]:
 _Rows = Callable[[QueryContext, Args], list[Row]]
 
 
-def _paged(given: str, by: str, name: str = "usage") -> Callable[[_Rows], Callable[..., Row]]:
+def _paged(argument: str, by: str, name: str = "usage") -> Callable[[_Rows], Callable[..., Row]]:
     """Pages for a query field: the argument with the `paginationFilter`, the usual sort field."""
 
     def wrap(make: _Rows) -> Callable[[QueryContext, Args], Row]:
         def resolve(context: QueryContext, args: Args) -> Row:
-            wanted = (args.get(given) or {}).get("paginationFilter")
-            # The wall's clock goes on between two pages: what it changes in a second is let be.
+            wanted = (args.get(argument) or {}).get("paginationFilter")
+            # The real clock goes on between two pages: within a second they are one list.
             now = context.now.replace(microsecond=0)
-            about = (by, given, _without_page(args), context.settings, now, context.world_seen)
+            about = (by, argument, _without_page(args), context.settings, now, context.world_seen)
+            # Pages must not mix callers, who may see different rows.
             place = context.on_prem.id if context.on_prem else context.organization.uuid
             rows, pagination = context.pages.page(
                 repr((place, *about)), wanted, context.settings, by, lambda: make(context, args)
@@ -119,26 +120,26 @@ def _without_page(args: Args) -> Row:
 @_paged("errorsDetailsFilter", by="timeSpan")
 def errors_details(context: QueryContext, args: Args) -> list[Row]:
     """`getErrorsDetails`."""
-    given = args.get("errorsDetailsFilter") or {}
+    chosen = args.get("errorsDetailsFilter") or {}
     span = span_of(args["timeFilter"], context.now)
-    granularity = context.granularity(given.get("granularity"), span)
-    pick = Pick(one_api(given.get("apiId")).apis, _one(given.get("appId")))
-    search = given.get("searchFilter") or {}
+    granularity = context.granularity(chosen.get("granularity"), span)
+    pick = Pick(one_api(chosen.get("apiId")).apis, _one(chosen.get("appId")))
+    search = chosen.get("searchFilter") or {}
     apis = context.ids(search.get("apiIds"))
     counts: Counter[tuple[Any, ...]] = Counter()
     buckets = context.series(context.sources(args), span, granularity, pick)
     for start, cells in buckets.items():
         for cell in cells:
-            if cell.errors and _wanted(cell, given.get("category"), apis):
+            if cell.errors and _wanted(cell, chosen.get("category"), apis):
                 shown = context.shown(cell.stream.api, start)
                 counts[(span.text(start), *detail(cell, shown))] += cell.errors
     names = ("timeSpan", "apiId", "applicationId", "applicationName", "applicationOwner", "reason")
     rows = [dict(zip(names, key, strict=True)) | {"count": count} for key, count in counts.items()]
-    return _found(rows, search, "reason")
+    return _searched(rows, search, "reason")
 
 
-def _one(given: str | None) -> frozenset[str] | None:
-    return frozenset((given,)) if given else None
+def _one(own_id: str | None) -> frozenset[str] | None:
+    return frozenset((own_id,)) if own_id else None
 
 
 def _wanted(cell: Cell, category: str | None, apis: frozenset[str] | None) -> bool:
@@ -158,7 +159,7 @@ def detail(cell: Cell, shown: str) -> tuple[str | None, str | None, str | None, 
     return api, app.id, app.name, app.owner, kind.reason
 
 
-def _found(rows: list[Row], search: Args, name: str) -> list[Row]:
+def _searched(rows: list[Row], search: Args, name: str) -> list[Row]:
     text = (search.get("searchText") or "").lower()
     return [row for row in rows if text in row[name].lower()]
 
@@ -166,11 +167,11 @@ def _found(rows: list[Row], search: Args, name: str) -> list[Row]:
 @_paged("errorCountByStatusCodeFilter", by="apiId", name="errors")
 def errors_by_status_code(context: QueryContext, args: Args) -> list[Row]:
     """`getErrorsByStatusCode`. Pages count APIs."""
-    given = args["errorCountByStatusCodeFilter"]
-    target, codes = given["errorType"] == "TARGET", given.get("errorCodeType")
+    chosen = args["errorCountByStatusCodeFilter"]
+    target, codes = chosen["errorType"] == "TARGET", chosen.get("errorCodeType")
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
     shown = _shown(context, args)
-    for cell in _cells(context, args, one_api(given.get("apiId"))):
+    for cell in _cells(context, args, one_api(chosen.get("apiId"))):
         kind = cell.kind
         if cell.errors and kind.target == target and codes in (None, f"_{kind.status // 100}XX"):
             counts[shown(cell)][kind.status] += cell.errors
@@ -189,8 +190,8 @@ def errors_by_status_code(context: QueryContext, args: Args) -> list[Row]:
 @_paged("resourceUsageFilter", by="count")
 def resource_usage(context: QueryContext, args: Args) -> list[Row]:
     """`getResourceUsage`."""
-    given = args.get("resourceUsageFilter") or {}
-    search = given.get("searchFilter") or {}
+    chosen = args.get("resourceUsageFilter") or {}
+    search = chosen.get("searchFilter") or {}
     cells = _cells(context, args, Pick(context.ids(search.get("apiIds"))))
     shown = _shown(context, args)
     counts = counted(cells, lambda c: (shown(c), c.stream.template, c.stream.method))
@@ -198,7 +199,7 @@ def resource_usage(context: QueryContext, args: Args) -> list[Row]:
         {"apiId": api, "apiResourceTemplate": template, "apiMethod": method, "count": count}
         for (api, template, method), count in counts.items()
     ]
-    return _found(rows, search, "apiResourceTemplate")
+    return _searched(rows, search, "apiResourceTemplate")
 
 
 def _device_cells(context: QueryContext, args: Args, name: str = "deviceFilter") -> list[Cell]:
@@ -221,24 +222,26 @@ def top_and_other(counts: Counter[str]) -> list[tuple[str, int]]:
     """The nine largest, and the rest as `Other`."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     other = sum(count for _, count in ordered[TOP:])
+    # The top nine and `Other` [Choreo].
     return ordered[:TOP] + ([("Other", other)] if other else [])
 
 
 def usage_by_geo_location(context: QueryContext, args: Args) -> list[Row]:
     """`getAPIUsageByGeoLocation`: on-premise environments only."""
-    given = args.get("geoLocationFilter") or {}
+    chosen = args.get("geoLocationFilter") or {}
+    # The service has countries of on-premise environments only [Choreo].
     sources = [s for s in context.sources(args) if s.environment.type == "ON_PREM"]
     span = span_of(args["timeFilter"], context.now)
-    cells = context.cells(sources, span, Pick(context.ids(given.get("apiIds"))))
+    cells = context.cells(sources, span, Pick(context.ids(chosen.get("apiIds"))))
     counts = counted(cells, lambda cell: cell.stream.country)
     return [{"country": name, "count": count} for name, count in sorted(counts.items())]
 
 
 def usage_by_applications(context: QueryContext, args: Args) -> list[Row]:
     """`getAPIsUsageByApplications`."""
-    given = args.get("apiUsageByAppFilter") or {}
-    pick = Pick(context.ids(given.get("apiIds")), context.ids(given.get("appIds")))
-    owners = context.ids(given.get("subscribers"))
+    chosen = args.get("apiUsageByAppFilter") or {}
+    pick = Pick(context.ids(chosen.get("apiIds")), context.ids(chosen.get("appIds")))
+    owners = context.ids(chosen.get("subscribers"))
     shown = _shown(context, args)
     counts = counted(
         _cells(context, args, pick), lambda cell: (shown(cell), cell.stream.application)
@@ -259,23 +262,23 @@ def usage_by_applications(context: QueryContext, args: Args) -> list[Row]:
 @_paged("topAPIsByAlertCountFilter", by="count")
 def top_apis_by_alert_count(context: QueryContext, args: Args) -> list[Row]:
     """`getTopAPIsByAlertCount`."""
-    given = args.get("topAPIsByAlertCountFilter") or {}
-    search = given.get("searchFilter") or {}
+    chosen = args.get("topAPIsByAlertCountFilter") or {}
+    search = chosen.get("searchFilter") or {}
     span = span_of(args["timeFilter"], context.now)
     counts = Counter(alert.api for alert in context.alerts(context.sources(args), span))
     rows = [{"apiId": api, "count": count} for api, count in counts.items()]
     apis = context.ids(search.get("apiIds"))
     rows = [row for row in rows if apis is None or row["apiId"] in apis]
-    return _found(rows, search, "apiId")
+    return _searched(rows, search, "apiId")
 
 
 @_paged("alertSummaryFilter", by="timestamp")
 def alert_summary(context: QueryContext, args: Args) -> list[Row]:
     """`getAlertSummary`."""
-    given = args.get("alertSummaryFilter") or {}
-    search = given.get("searchFilter") or {}
+    chosen = args.get("alertSummaryFilter") or {}
+    search = chosen.get("searchFilter") or {}
     span = span_of(args["timeFilter"], context.now)
-    apis = context.ids(given.get("apiIds") or search.get("apiIds"))
+    apis = context.ids(chosen.get("apiIds") or search.get("apiIds"))
     rows = [
         {
             "timestamp": span.text(alert.minute),
@@ -286,9 +289,9 @@ def alert_summary(context: QueryContext, args: Args) -> list[Row]:
             "message": alert.message,
         }
         for alert in context.alerts(context.sources(args), span)
-        if given.get("category") in (None, alert.category) and (apis is None or alert.api in apis)
+        if chosen.get("category") in (None, alert.category) and (apis is None or alert.api in apis)
     ]
-    return _found(rows, search, "message")
+    return _searched(rows, search, "message")
 
 
 def success_usage(context: QueryContext, args: Args) -> list[Row]:
@@ -307,13 +310,13 @@ def success_usage_with_key(context: QueryContext, args: Args) -> list[Row]:
 
 
 def _success(context: QueryContext, args: Args, environment: str) -> list[Row]:
-    given = args.get("successAPIUsageByAppFilter") or {}
-    domains = context.ids(given.get("tenantDomains"))
+    chosen = args.get("successAPIUsageByAppFilter") or {}
+    domains = context.ids(chosen.get("tenantDomains"))
     if domains is not None and "carbon.super" not in domains:
         return []
     span = span_of(args["timeFilter"], context.now)
     sources = context.of_ids(context.organization.environment(environment).ids)
-    cells = context.cells(sources, span, Pick(context.ids(given.get("apiIds"))))
+    cells = context.cells(sources, span, Pick(context.ids(chosen.get("apiIds"))))
     return success_rows(cells, lambda api: context.shown(api, span.start))
 
 
@@ -329,9 +332,9 @@ def success_rows(cells: Iterable[Cell], shown: Callable[[Api], str]) -> list[Row
             "applicationId": app.id,
             "applicationName": app.name,
             "applicationOwner": app.owner,
-            "count": sum(cell.ok for cell in found),
+            "count": sum(cell.ok for cell in cells_of),
         }
-        for (api, app), found in groups.items()
+        for (api, app), cells_of in groups.items()
     ]
     rows = [row for row in rows if row["count"]]
     return sorted(rows, key=lambda row: (row["apiId"], row["applicationId"]))

@@ -1,7 +1,7 @@
 """The synthetic traffic: what each stream of requests did in each hour.
 
 A cell is one stream in one hour. It follows from the stream's seed and the hour alone, so that
-any hour of any year can be told without telling those before. All arithmetic is on integers.
+any hour of any year can be computed without those before. All arithmetic is on integers.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ _CACHED_CELLS = 400_000
 class ErrorKind(NamedTuple):
     """Why requests failed: the console's category, and who answered with which status.
 
-    Errors of the proxy and of the target are told apart: together they are all errors.
+    An error is of the proxy or of the target: together they are all errors.
     """
 
     category: str
@@ -134,6 +134,7 @@ def _mixed(value: int) -> int:
 
 
 def _cells(streams: Iterable[Stream], hour: int) -> Iterator[Cell]:
+    # 1970 began on a Thursday, the fourth day of the week: hence the 3.
     rhythm = DAY[hour % 24] * WEEK[(hour // 24 + 3) % 7]
     for stream in streams:
         bits = _mixed(stream.seed ^ hour)
@@ -148,6 +149,8 @@ def _cells(streams: Iterable[Stream], hour: int) -> Iterator[Cell]:
 
 
 def _errors(count: int, chance: int) -> int:
+    # More than half of the cells have no errors, most others few, and some a burst: as in reality,
+    # and as dashboards must show.
     if chance < 140:
         return 0
     if chance < 246:
@@ -161,6 +164,7 @@ def _arrived(cell: Cell, seconds: int, late_hours: int) -> Cell | None:
         return cell
     bits = cell.bits
     late = bits >> 57 & 127 if bits >> 56 & 1 and late_hours else 0
+    # In 256ths: a share that grows with time, so that no count ever falls.
     share = (256 - late) * min(seconds, 3600) // 3600
     if late:
         delay = 3600 * (1 + (bits >> 51 & 31) % late_hours)
@@ -222,7 +226,7 @@ def id_of(environment: SandboxEnvironment, number: int, hour: int) -> str:
 
 
 class Traffic:
-    """Tells cells, and keeps those told last. Safe to share among threads."""
+    """Computes cells, and caches the most recent ones. Safe to share among threads."""
 
     def __init__(self) -> None:
         self._whole: Memory[tuple[Cell, ...]] = Memory(_CACHED_CELLS, len)
@@ -250,6 +254,7 @@ class Traffic:
             )
         else:
             cells = _cells(streams, hour)
+        # The usual case: nothing is missing any more, so that cells need not be copied.
         if environment.is_steady and seconds >= 3600 * (1 + late_hours):
             return tuple(cells)
         return tuple(_so_far(environment, cells, hour, seconds, late_hours))
@@ -264,6 +269,7 @@ class Traffic:
         if not environment.streams:
             return
         present = int(now.timestamp()) // 60
+        # Alerts are kept for one week [Choreo].
         start, end = max(start, present - 7 * 24 * 60), min(end, present + 1)
         for hour in range(start // 60, -(-end // 60)):
             for number, api in enumerate(environment.apis):
@@ -290,6 +296,7 @@ def _alert(api: str, minute: int, bits: int) -> Alert:
 def percentile(values: Iterable[tuple[int, int]], percent: int) -> int | None:
     """The nearest-rank percentile of (value, how often) pairs; None where there are none."""
     ordered = sorted(values)
+    # In hundredths, as whole numbers: floats would differ between machines.
     rank = percent * sum(weight for _, weight in ordered)
     if not rank:
         return None

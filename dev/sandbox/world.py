@@ -1,4 +1,4 @@
-"""Who is there: organisations, environments, APIs, applications, and their streams of requests.
+"""Organisations, environments, APIs, applications, and their streams of requests.
 
 Everything follows from the seed; names and numbers are synthetic.
 """
@@ -15,7 +15,7 @@ from dev.sandbox import names
 
 EnvironmentType = Literal["CHOREO", "CHOREO_PRIVATE", "ON_PREM"]
 
-# What the data of an environment of the shared data plane in the US was kept under earlier.
+# The earlier ids of environments of the shared data plane in the US [Choreo].
 LEGACY_IDS = {
     "Development": ("dev-us-east-azure", "Dev-Internal", "sandbox-dev"),
     "Production": ("Production and Sandbox", "Prod-Internal", "sandbox-prod"),
@@ -25,6 +25,7 @@ LEGACY_IDS = {
 def digest(*parts: object) -> int:
     """64 bits from the parts, the same on every machine and in every process."""
     text = "\x1f".join(map(str, parts)).encode()
+    # Not hash(): that differs from process to process, and the world must not.
     return int.from_bytes(blake2b(text, digest_size=8).digest())
 
 
@@ -156,6 +157,7 @@ class SandboxEnvironment:
     tenants: tuple[str, ...]
     streams: tuple[Stream, ...]
     # An id that listEnvironments does not return.
+    # Clients of 2026 send an id `choreoEnvId`, which no list contains [Choreo].
     unlisted_id: str | None = None
     # When it was deleted, in seconds since 1970.
     until: int | None = None
@@ -248,6 +250,7 @@ class World:
 
     def change(self, organization: Organization) -> None:
         """Puts this in place of the organisation of its handle."""
+        # Replaced and not changed: a request that is under way goes on with the old one.
         self.organizations[organization.handle] = organization
         self.changes += 1
 
@@ -327,7 +330,7 @@ def make_environment(
     applications: tuple[Application, ...],
     again: int = 0,
 ) -> SandboxEnvironment:
-    """An environment. `again` tells those apart that have the same name at some time."""
+    """An environment. `again` numbers those that have the same name at some time."""
     place = (seed, handle, spec.name, *((again,) if again else ()))
 
     def key(kind: str) -> str:
@@ -339,6 +342,7 @@ def make_environment(
         id=own,
         name=spec.name,
         type=spec.type,
+        # An environment has up to four ids of its own, and each holds a part of its data [Choreo].
         external_id=own if spec.type == "ON_PREM" else key("external"),
         internal_id=key("internal") if shared else None,
         sandbox_id=None if spec.type == "ON_PREM" else key("sandbox"),

@@ -1,1 +1,1 @@
-"""Tables as the traffic itself tells them, without the query fields."""
+"""Tables computed from the traffic itself, without the query fields."""

@@ -1,4 +1,4 @@
-"""One day of one environment, as the traffic tells it."""
+"""One day of one environment, computed from the traffic."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -14,7 +14,7 @@ _TOP = 10
 class ExpectedReport:
     """What a report is grouped by and what it measures.
 
-    `key` and `value` are told a cell and whether its errors are meant (else its successes).
+    `key` and `value` get a cell and whether its errors are meant (else its successes).
     Without `percent` the values are summed; with it, they are a percentile over requests.
     `columns` are what the table calls the groups, `measure` what it calls the values.
     """
