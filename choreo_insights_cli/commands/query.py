@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -15,6 +15,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from choreo_insights.catalogue import Column
+from choreo_insights.spreadsheet import safe_cell
 from choreo_insights_cli import names, options, output, spinner
 from choreo_insights_cli.called import called
 from choreo_insights_cli.dataset_copy import CACHE, Copy
@@ -32,8 +34,6 @@ _USERS_FAULT = re.compile(
     r"SYNTAX_ERROR|NOT_FOUND|TYPE_MISMATCH|INVALID_|mismatched input|FUNCTION_NOT|cannot be applied"
 )
 _QUOTED = re.compile(r'[",\r\n]')
-# A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _EXAMPLE = "query 'SELECT * FROM traffic_daily LIMIT 5'"
 _EXAMPLES = """\b
 Examples:
@@ -145,7 +145,7 @@ def _text(sql: str | None, saved: str | None) -> str:
 
 def saved_queries() -> dict[str, tuple[str, str]]:
     """The title of each saved query and its SQL, by name."""
-    # A parser of SQL takes longer to import than most commands run.
+    # A part of the program that most commands do without.
     from choreo_insights_cli.sql.shipped import queries  # noqa: PLC0415
 
     return {query.name: (query.title, query.text) for query in queries()}
@@ -235,29 +235,53 @@ def _by_duckdb(stack: Stack, sql: str, say: Callable[[str], None]) -> QueryResul
     # Together these take longer to import than most commands run.
     import duckdb  # noqa: PLC0415
 
-    from choreo_insights_cli.sql import check  # noqa: PLC0415
     from choreo_insights_cli.sql import duckdb as views  # noqa: PLC0415
 
     own = {table.name: table.columns for table in catalogue().tables}
-    known = check.Known({**own, **views.tables()}, [*views.all_views().values()])
-    now, described = datetime.now(UTC), check.described(sql)
-    needed: set[str] = set()
-    if described is None:
-        check.check(sql, known)
-        needed = {table for name in views.names(sql) for table in views.tables_of(name)}
+    now = datetime.now(UTC)
+    needed, translation = _translated(sql, now, own)
     frozen = stack.parameters.get("Frozen") == "true"
     try:
-        with Copy.of(stack, CACHE).held(needed & known.names, _BEGINNING, say) as files:
+        with Copy.of(stack, CACHE).held(needed, _BEGINNING, say) as files:
             say("querying")
             database = views.connect(files, now, own, frozen=frozen)
         with database:
-            found = database.execute(described or views.translated(sql, now))
+            found = database.execute(translation)
             columns = [column[0] for column in found.description or ()]
             return QueryResult(columns, [tuple(map(_plain, row)) for row in found.fetchall()])
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         raise WrongUsage(f"The query cannot be answered: {_first(error)}\n{sql}") from error
     except duckdb.Error as error:
         raise CommandError(f"The query cannot be answered: {_first(error)}\n{sql}") from error
+
+
+def _translated(
+    sql: str, now: datetime, own: Mapping[str, Sequence[Column]]
+) -> tuple[frozenset[str], str]:
+    """The tables that a query reads, and its text for DuckDB. Raises WrongUsage or CommandError."""
+    from choreo_insights_cli.sql import duckdb as views  # noqa: PLC0415
+    from choreo_insights_cli.sql import moment, shipped  # noqa: PLC0415
+
+    saved = {query.text: query for query in shipped.queries()}
+    if query := saved.get(sql):
+        tables = (views.tables_of(source) for source in query.sources)
+        return frozenset().union(*tables), moment.at(query.duckdb, now)
+    try:
+        from choreo_insights_cli.sql import check, translation  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "sqlglot":
+            raise
+        raise CommandError(
+            "A stack on this machine answers no query of your own here, only saved ones: it needs"
+            " the translator sqlglot, which the checkout has (make query SQL=...) and"
+            " `pipx inject choreo-insights-export sqlglot` brings. On AWS nothing is missing."
+        ) from None
+    known = check.Known({**own, **views.tables()}, [*views.all_views().values()])
+    if described := check.described(sql):
+        return frozenset(), described
+    check.check(sql, known)
+    needed = {table for name in translation.names(sql) for table in views.tables_of(name)}
+    return frozenset(needed & known.names), translation.translated(sql, now)
 
 
 def _first(error: Exception) -> str:
@@ -294,8 +318,7 @@ def _csv_line(row: Iterable[Value]) -> str:
 def _cell(value: Value) -> Value:
     if not isinstance(value, str):
         return value
-    safe = f"'{value}" if value.startswith(_FORMULA) else value
-    return output.escaped(safe, keep="\n\t")
+    return output.escaped(str(safe_cell(value)), keep="\n\t")
 
 
 def readable(answer: QueryResult, width: int) -> Iterator[Table | Text]:

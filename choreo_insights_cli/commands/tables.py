@@ -9,8 +9,8 @@ from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.generate.tables_page import first_sentence
 from choreo_insights_cli.names import check as check_names
 from choreo_insights_cli.paths import catalogue, project
+from choreo_insights_cli.sql.model import ViewColumn
 from choreo_insights_cli.sql.shipped import OWN, view_titles, views
-from choreo_insights_cli.sql.statements import ViewColumn
 
 _EXAMPLES = """\b
 Examples:

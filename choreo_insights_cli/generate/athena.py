@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from choreo_insights_cli.generate.glue import HEADER, dump, logical_id
-from choreo_insights_cli.sql.statements import TRINO_TYPES, Statement, View, ViewColumn
+from choreo_insights_cli.sql.model import TRINO_TYPES, Statement, View, ViewColumn
 
 _COMMENT = "Presto View"
 # A view may ask for it as '${Frozen}', in its text.

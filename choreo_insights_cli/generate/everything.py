@@ -1,7 +1,7 @@
 """Generates every file that follows from the documents, views and panels: `make tables`."""
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.generate import athena, cli_page, glue, quicksight, tables_page, views_page
 from choreo_insights_cli.paths import DISTRIBUTION, PACKAGE, ROOT, is_project
-from choreo_insights_cli.sql import statements
-from choreo_insights_cli.sql.shipped import OWN
+from choreo_insights_cli.sql import shipped as shipped_sql
+from choreo_insights_cli.sql.model import Statement, View
+from choreo_insights_cli.sql.shipped import COMPILED, OWN
 
 
 def version(root: Path) -> str:
@@ -56,13 +57,44 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
     yield root / "docs/generated/tables.md", tables_page.render(shipped, OWN)
     yield root / "docs/generated/custom_tables.md", tables_page.render_own(own)
     tables = {name: columns for name, _, columns in [*map(_described, shipped), *OWN]}
-    views = statements.views(program / "sql/views", tables)
-    queries = statements.queries(program / "sql/queries", tables, views)
+    views, queries = _sql(program, tables)
+    yield root / PACKAGE.name / COMPILED, shipped_sql.compiled(views, queries)
     yield root / "generated/views.yaml", athena.render_views(views)
     yield root / "generated/queries.yaml", athena.render_queries(queries)
     yield root / "docs/generated/views.md", views_page.render(views, queries)
     yield root / "docs/cli.md", cli_page.render()
     yield root / "generated/quicksight.yaml", quicksight.render(SHEETS, views)
+
+
+def _sql(
+    program: Path, tables: Mapping[str, Sequence[Column]]
+) -> tuple[Sequence[View], Sequence[Statement]]:
+    """The views and saved queries of a project. Raises DocumentError, or WrongUsage.
+
+    An installation has no parser of SQL. It needs none while the project's files are its own: a
+    user's documents make tables, and no view reads these.
+    """
+    try:
+        from choreo_insights_cli.sql import statements  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "sqlglot":
+            raise
+        if changed := _sql_files(program) ^ _sql_files(PACKAGE):
+            raise WrongUsage(
+                f"The project's SQL is not this program's ({min(changed)[0]}): `make tables` in"
+                " the project's folder compiles it, with the tools of its developers."
+            ) from None
+        return shipped_sql.views(), shipped_sql.queries()
+    views = statements.views(program / "sql/views", tables)
+    return views, statements.queries(program / "sql/queries", tables, views)
+
+
+def _sql_files(program: Path) -> set[tuple[str, str]]:
+    folder = program / "sql"
+    return {
+        (path.relative_to(folder).as_posix(), path.read_text("utf-8"))
+        for path in folder.glob("*/*.sql")
+    }
 
 
 def _compiled(tables: Sequence[Table]) -> str:

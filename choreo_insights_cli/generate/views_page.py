@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from choreo_insights_cli.sql.statements import Statement, View
+from choreo_insights_cli.sql.model import Statement, View
 
 _SQL = "../../choreo_insights_cli/sql"
 _INTRO = """# The views

@@ -6,7 +6,7 @@ from datetime import date
 
 from choreo_insights.catalogue import Column
 from choreo_insights_cli.called import called
-from choreo_insights_cli.sql.statements import ViewColumn
+from choreo_insights_cli.sql.model import ViewColumn
 
 # The type of each column, as Glue or QuickSight names it.
 Types = Mapping[str, str]

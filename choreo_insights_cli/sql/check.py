@@ -18,7 +18,8 @@ from sqlglot.schema import MappingSchema
 from choreo_insights.catalogue import Column
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.names import nearest
-from choreo_insights_cli.sql.statements import DIALECT, TRINO_TYPES, View, metadata, schema_of
+from choreo_insights_cli.sql.model import DIALECT, TRINO_TYPES, View
+from choreo_insights_cli.sql.statements import metadata, schema_of
 
 _FAMILIES = {
     "text": exp.DataType.TEXT_TYPES,

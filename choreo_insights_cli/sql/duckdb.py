@@ -4,21 +4,19 @@ So their figures can be had, and compared, without Athena.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache, lru_cache
+from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 import duckdb
-import sqlglot
-from sqlglot import exp
 
 from choreo_insights.catalogue import Column, load
 from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.sql import shipped
-from choreo_insights_cli.sql.statements import DIALECT, View, views
+from choreo_insights_cli.sql.model import View
+from choreo_insights_cli.sql.moment import at
 
-_FOLDER = Path(__file__).resolve().parent / "views"
 _TYPES = {
     "string": "VARCHAR",
     "bigint": "BIGINT",
@@ -51,7 +49,7 @@ def tables() -> dict[str, Sequence[Column]]:
 @cache
 def all_views() -> Mapping[str, View]:
     """The views by name, each after those that it reads."""
-    return {view.name: view for view in views(_FOLDER, tables())}
+    return {view.name: view for view in shipped.views()}
 
 
 def tables_of(view: str) -> frozenset[str]:
@@ -65,37 +63,6 @@ def _tables_of(name: str) -> Iterator[str]:
         return
     for source in all_views()[name].statement.sources:
         yield from _tables_of(source)
-
-
-def names(sql: str) -> frozenset[str]:
-    """The tables and views that a query in Trino's SQL reads. Raises SqlglotError."""
-    tree = sqlglot.parse_one(sql, read=DIALECT)
-    own = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
-    return frozenset(table.name.lower() for table in tree.find_all(exp.Table)) - own
-
-
-@lru_cache(maxsize=128)
-def translated(sql: str, now: datetime | None = None) -> str:
-    """Translates a query from Trino's SQL to DuckDB's. `now`, aware, replaces the current time."""
-    query = sqlglot.parse_one(sql, read=DIALECT).transform(_changed, now)
-    return query.sql(dialect="duckdb", comments=False)
-
-
-def _changed(node: exp.Expression, now: datetime | None) -> exp.Expression:
-    # Trino's max_by may return a null; DuckDB's arg_max skips rows with one.
-    if isinstance(node, exp.ArgMax):
-        return exp.Anonymous(this="arg_max_null", expressions=[node.this, node.expression])
-    # Trino's count_if of nulls alone is 0; DuckDB's is null.
-    if isinstance(node, exp.CountIf):
-        return exp.Count(this=exp.case().when(node.this, exp.Literal.number(1)))
-    if now is None:
-        return node
-    at = now.astimezone(UTC)
-    if isinstance(node, exp.CurrentDate):
-        return exp.cast(exp.Literal.string(at.date().isoformat()), "date")
-    if isinstance(node, exp.CurrentTimestamp):
-        return exp.cast(exp.Literal.string(at.isoformat()), "timestamptz")
-    return node
 
 
 def connect(
@@ -125,8 +92,8 @@ def connect(
         columns = ", ".join(
             f'CAST("{c.name}" AS {_TYPES[c.type]}) AS "{c.name}"' for c in view.columns
         )
-        text = view.statement.text.replace("${Frozen}", str(frozen).lower())
-        select = translated(text, now)
+        text = view.statement.duckdb.replace("${Frozen}", str(frozen).lower())
+        select = at(text, now)
         # Names and texts of this project's own files; nothing of it comes from outside.
         statement = f'CREATE VIEW "{view.name}" AS SELECT {columns} FROM ({select})'  # nosec B608
         database.execute(statement)

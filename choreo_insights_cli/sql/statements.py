@@ -20,19 +20,10 @@ from sqlglot.schema import MappingSchema
 from choreo_insights.catalogue import Column
 from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.catalogue.errors import DocumentError
+from choreo_insights_cli.sql.model import DIALECT, TRINO_TYPES, Statement, View, ViewColumn
+from choreo_insights_cli.sql.translation import sources, template_of
 
-DIALECT = "trino"
 PARTITION = ("day", "date")
-
-# The types of Glue in Trino's words.
-TRINO_TYPES: Mapping[str, str] = {
-    "string": "varchar",
-    "bigint": "bigint",
-    "double": "double",
-    "timestamp": "timestamp(3)",
-    "boolean": "boolean",
-    "date": "date",
-}
 _GLUE_TYPES = {trino: glue for glue, trino in TRINO_TYPES.items()}
 
 # The meaning of these columns, where a view does not say otherwise.
@@ -63,44 +54,12 @@ _GRAIN = "Grain: "
 
 
 @dataclass(frozen=True)
-class Statement:
-    """A file with one SELECT. `text` is all of it, `notes` the paragraph below the title."""
+class ParsedStatement(Statement):
+    """A statement with what its file says: the meanings of columns, and the SELECT as a tree."""
 
-    name: str
     path: Path
-    title: str
-    grain: str
-    notes: str
     meanings: Mapping[str, str]
-    text: str
     tree: exp.Query
-
-    @property
-    def sources(self) -> frozenset[str]:
-        """The tables and views that it reads."""
-        own = {cte.alias for cte in self.tree.find_all(exp.CTE)}
-        return frozenset(table.name for table in self.tree.find_all(exp.Table)) - own
-
-
-@dataclass(frozen=True)
-class ViewColumn:
-    """A column of a view: its name, its Glue type and its meaning."""
-
-    name: str
-    type: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class View:
-    """A view with the columns of its SELECT."""
-
-    statement: Statement
-    columns: tuple[ViewColumn, ...]
-
-    @property
-    def name(self) -> str:
-        return self.statement.name
 
 
 Tables = Mapping[str, Iterable[Column]]
@@ -130,7 +89,7 @@ def views(folder: Path, tables: Tables) -> list[View]:
     return done
 
 
-def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[Statement]:
+def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[ParsedStatement]:
     """The saved queries of a folder. Raises DocumentError for one that cannot run."""
     schema, names = schema_of(tables), {*tables}
     for view in over:
@@ -143,13 +102,13 @@ def queries(folder: Path, tables: Tables, over: Iterable[View]) -> list[Statemen
     return saved
 
 
-def statements(folder: Path) -> Iterator[Statement]:
+def statements(folder: Path) -> Iterator[ParsedStatement]:
     """The files of a folder by name. Raises DocumentError."""
     for path in sorted(folder.glob("*.sql")):
         yield read(path, path.read_text("utf-8"))
 
 
-def read(path: Path, text: str) -> Statement:
+def read(path: Path, text: str) -> ParsedStatement:
     """Parses a file's text. Raises DocumentError."""
     try:
         trees = parse(text, read=DIALECT)
@@ -162,7 +121,10 @@ def read(path: Path, text: str) -> Statement:
         raise DocumentError(path, "it has a `${`, which a template would take for its own")
     title, *lines = _comment(path, text)
     grain, notes, meanings = _taken_apart(lines)
-    return Statement(path.stem, path, title, grain, notes, meanings, text, trees[0])
+    tree = trees[0]
+    return ParsedStatement(
+        path.stem, title, grain, notes, text, sources(tree), template_of(tree), path, meanings, tree
+    )
 
 
 def _comment(path: Path, text: str) -> list[str]:
@@ -204,7 +166,7 @@ def schema_of(tables: Tables) -> MappingSchema:
     return MappingSchema(types, dialect=DIALECT)
 
 
-def _in_order(by_name: Mapping[str, Statement]) -> Iterator[Statement]:
+def _in_order(by_name: Mapping[str, ParsedStatement]) -> Iterator[ParsedStatement]:
     """Each after those that it reads, and else by name."""
     sorter = TopologicalSorter({n: by_name[n].sources & by_name.keys() for n in by_name})
     try:
@@ -218,7 +180,9 @@ def _in_order(by_name: Mapping[str, Statement]) -> Iterator[Statement]:
         sorter.done(*ready)
 
 
-def _qualified(statement: Statement, schema: MappingSchema, names: Iterable[str]) -> exp.Query:
+def _qualified(
+    statement: ParsedStatement, schema: MappingSchema, names: Iterable[str]
+) -> exp.Query:
     """The SELECT with every name resolved and every type known that can be."""
     if unknown := sorted(statement.sources - set(names)):
         raise DocumentError(statement.path, f"unknown table or view {', '.join(unknown)}")
@@ -241,7 +205,7 @@ def metadata() -> dict[type[exp.Expr], dict[str, object]]:
 
 
 def _columns(
-    statement: Statement, schema: MappingSchema, names: Iterable[str]
+    statement: ParsedStatement, schema: MappingSchema, names: Iterable[str]
 ) -> tuple[ViewColumn, ...]:
     columns = []
     for selected in _qualified(statement, schema, names).selects:

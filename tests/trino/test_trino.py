@@ -9,8 +9,8 @@ import pytest
 
 from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.sql import shipped
-from choreo_insights_cli.sql.duckdb import translated
-from choreo_insights_cli.sql.statements import TRINO_TYPES, Statement, View
+from choreo_insights_cli.sql.model import TRINO_TYPES, Statement, View
+from choreo_insights_cli.sql.translation import translated
 from tests.documents import blocks
 from tests.grafana import expanded
 from tests.trino.conftest import Both

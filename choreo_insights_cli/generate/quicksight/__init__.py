@@ -17,7 +17,7 @@ from choreo_insights_cli.generate.quicksight.access import (
     query_role,
 )
 from choreo_insights_cli.generate.quicksight.definition import definition
-from choreo_insights_cli.sql.statements import View
+from choreo_insights_cli.sql.model import View
 
 _PARAMETERS = {
     "StackName": "Name of the stack around this one: part of every id and title.",

@@ -12,7 +12,7 @@ from choreo_insights.dataset.access_rules import ACCESS_RULES, ACCESS_RULES_COLU
 from choreo_insights_cli.dashboard.description import Dimension, Filter, Panel, Sheet, ValuePart
 from choreo_insights_cli.generate.glue import logical_id
 from choreo_insights_cli.generate.quicksight.access import OWN_DATA_SET, granted
-from choreo_insights_cli.sql.statements import View
+from choreo_insights_cli.sql.model import View
 
 # The view whose values the filters list.
 CHOICES: Mapping[Filter, str] = {

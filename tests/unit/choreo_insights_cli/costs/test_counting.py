@@ -11,7 +11,8 @@ import pytest
 
 from choreo_insights_cli.costs.counting import COUNTS_SQL, SIZES_SQL, counts_of, inputs_of, sized
 from choreo_insights_cli.costs.inputs import Counts, Inputs, runs_a_day
-from choreo_insights_cli.sql.duckdb import connect, translated
+from choreo_insights_cli.sql.duckdb import connect
+from choreo_insights_cli.sql.translation import translated
 from choreo_insights_cli.template import Template
 from dev.sandbox import SandboxServer, SandboxSettings, World
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from choreo_insights_cli.sql.duckdb import translated
+from choreo_insights_cli.sql.translation import translated
 from tests.documents import blocks
 from tests.grafana import expanded
 from tests.unit.choreo_insights_cli.dashboard.conftest import NOW, SINCE, Dataset

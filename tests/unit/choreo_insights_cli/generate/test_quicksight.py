@@ -23,7 +23,8 @@ from choreo_insights_cli.generate.quicksight.access import (
 )
 from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.sql import shipped
-from choreo_insights_cli.sql.duckdb import connect, translated
+from choreo_insights_cli.sql.duckdb import connect
+from choreo_insights_cli.sql.translation import translated
 from choreo_insights_cli.template import Template
 
 Json = dict[str, Any]

@@ -18,7 +18,8 @@ from choreo_insights.dataset.registry_tables import (
     REGISTRY_NAMES_COLUMNS,
 )
 from choreo_insights.times import microseconds
-from choreo_insights_cli.sql.duckdb import connect, translated
+from choreo_insights_cli.sql.duckdb import connect
+from choreo_insights_cli.sql.translation import translated
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY
 
 Row = Mapping[str, Any]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 import duckdb
 import pytest
-from sqlglot import exp
+from sqlglot import exp, parse_one
 
 from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.registry_tables import REGISTRY_ENVIRONMENTS_COLUMNS
 from choreo_insights_cli.sql import shipped
-from choreo_insights_cli.sql.duckdb import connect, translated
-from choreo_insights_cli.sql.statements import Statement, View
+from choreo_insights_cli.sql.duckdb import connect
+from choreo_insights_cli.sql.model import DIALECT, Statement, View
+from choreo_insights_cli.sql.translation import translated
 from tests.unit.choreo_insights.export.test_run import NOW
 from tests.unit.choreo_insights.memory import MemoryDataset
 from tests.unit.choreo_insights_cli.sql.conftest import Views
@@ -38,6 +39,10 @@ NOT_ADDITIVE = re.compile(
 # A sum of them that is called what it is.
 WEIGHTED = {("latency_daily", "hour_p95_ms * requests")}
 _WIDER = {"HUGEINT": "bigint", "TIMESTAMP": "timestamp", "VARCHAR": "string"}
+
+
+def tree_of(statement: Statement) -> exp.Expr:
+    return parse_one(statement.text, read=DIALECT)
 
 
 def named(things: list[View] | list[Statement]) -> list[str]:
@@ -80,17 +85,19 @@ def test_a_saved_query_answers(views: Views, query: Statement):
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=named(STATEMENTS))
 def test_nothing_is_added_up_that_cannot_be(statement: Statement):
-    for summed in statement.tree.find_all(exp.Sum, exp.Avg):
+    for summed in tree_of(statement).find_all(exp.Sum, exp.Avg):
         if (statement.name, summed.this.sql()) in WEIGHTED:
             continue
         for column in summed.find_all(exp.Column):
             assert not NOT_ADDITIVE.fullmatch(column.name), f"{statement.name}: {summed.sql()}"
-    assert not list(statement.tree.find_all(exp.Avg)), "an average of what? weigh it, and say so"
+    assert not list(tree_of(statement).find_all(exp.Avg)), (
+        "an average of what? weigh it, and say so"
+    )
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=named(STATEMENTS))
 def test_a_division_has_a_divisor(statement: Statement):
-    for division in statement.tree.find_all(exp.Div):
+    for division in tree_of(statement).find_all(exp.Div):
         divisor = division.expression.unnest()
         safe = isinstance(divisor, exp.Nullif | exp.Literal)
         # Counted rows of a group are never none.
@@ -99,7 +106,7 @@ def test_a_division_has_a_divisor(statement: Statement):
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=named(STATEMENTS))
 def test_no_function_stands_around_a_day_that_filters(statement: Statement):
-    for where in statement.tree.find_all(exp.Where):
+    for where in tree_of(statement).find_all(exp.Where):
         for comparison in where.find_all(exp.Predicate):
             left = comparison.this
             if any(column.name == "day" for column in left.find_all(exp.Column)):

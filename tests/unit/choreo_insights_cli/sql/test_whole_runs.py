@@ -11,7 +11,8 @@ import pytest
 from choreo_insights.dataset.coverage import state
 from choreo_insights.dataset.ledger import RUNS
 from choreo_insights.dataset.partitions import day_of, table_prefix
-from choreo_insights_cli.sql.duckdb import connect, translated
+from choreo_insights_cli.sql.duckdb import connect
+from choreo_insights_cli.sql.translation import translated
 from dev.sandbox import SandboxServer, SandboxSettings, World, changes
 from dev.sandbox.lapses import Lapse
 from tests.unit.choreo_insights.export.test_run import NOW, TODAY, Place
