@@ -116,15 +116,16 @@ def draw(
                 f" `{called('export')}` fills it."
             )
         say(f"reading {len(files):,} objects")
-        database = connect(files, now, frozen=ends is not None)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with database:
+        # The rules' rows go from a database of its own.
+        kept = copy.folder / "rows.duckdb" if rules is None else None
         source = _source(stack)
-        if rules is not None:
-            restrict(database, rules)
-            source = f"what {group} may see"
-        say("drawing the dashboard")
-        page = draw_page(database, About(source, now, _note(stack, ends)))
+        with connect(files, now, frozen=ends is not None, kept=kept) as database:
+            if rules is not None:
+                restrict(database, rules)
+                source = f"what {group} may see"
+            say("drawing the dashboard")
+            page = draw_page(database, About(source, now, _note(stack, ends)))
+    out.parent.mkdir(parents=True, exist_ok=True)
     # A page that was cut off must not pass for a whole one.
     part = out.with_name(f"{out.name}.part")
     part.write_text(page, "utf-8")

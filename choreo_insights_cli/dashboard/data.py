@@ -5,9 +5,10 @@ and aggregates it further, which sums, counts, maxima and minima allow; a percen
 sums. Nothing else is aggregated.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -17,15 +18,23 @@ from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.dashboard.description import (
     Aggregation,
     Dimension,
+    Filter,
     Measure,
     Panel,
     Sheet,
     ValuePart,
 )
+from choreo_insights_cli.dashboard.panels.shared import API
 from choreo_insights_cli.sql.duckdb import all_views, tables_of
 
 _EPOCH_DAY = date(1970, 1, 1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# How a value is written, by its type.
+_PLAIN = {
+    "hour": "epoch_ms({}) // 3600000",
+    "TIMESTAMP": "epoch_ms({})",
+    "DATE": "{} - DATE '1970-01-01'",
+    "HUGEINT": "CAST({} AS BIGINT)",
+}
 _OF_HOUR = (ValuePart.HOUR, ValuePart.HOUR_OF_DAY)
 _FUNCTIONS = {Aggregation.SUM: "sum", Aggregation.MAX: "max", Aggregation.MIN: "min"}
 
@@ -89,10 +98,13 @@ def frames(panels: Iterable[Panel]) -> dict[str, Frame]:
     """The frames of these panels by their names."""
     by_name: dict[str, Frame] = {}
     for panel in panels:
-        dimensions = (panel.x, panel.y, panel.series, *panel.dimensions)
+        dimensions = dimensions_of(panel)
         keys = [choice.value for choice in panel.filters]
+        keys += [column for dimension in dimensions for column in dimension.also]
+        if Filter.API in panel.filters:
+            keys += API.also
         keys += [only.column for only in panel.only]
-        keys += [key_of(dimension) for dimension in dimensions if dimension]
+        keys += [key_of(dimension) for dimension in dimensions]
         values = [value for measure in panel.measures for value in values_of(measure)]
         frame = Frame(panel.view, is_raw(panel), (), ())
         known = by_name.get(frame.name, frame)
@@ -121,31 +133,43 @@ def _expression(value: str) -> str:
     return f'{function}("{column}")' + (f" FILTER (WHERE {known})" if known else "")
 
 
-def filled(database: duckdb.DuckDBPyConnection, frame: Frame) -> dict[str, Any]:
-    """A frame's columns. A text is an index into `texts`; null stays null.
+def filled(database: duckdb.DuckDBPyConnection, frame: Frame) -> str:
+    """A frame's columns as JSON. A text is an index into `texts`; null stays null.
 
     Days and hours are counted since 1970, other instants are milliseconds; all UTC.
     """
-    rows = database.execute(frame.sql).fetchall()
-    names = (*frame.keys, *frame.values)
-    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
-    return {name: _column(name, values) for name, values in zip(names, columns, strict=True)}
+    # The database writes the JSON: a year of a large organisation has millions of values, and
+    # Python would make an object of each.
+    database.execute(f"CREATE OR REPLACE TEMP TABLE filled AS {frame.sql}")
+    kinds = {row[0]: row[1] for row in database.execute("DESCRIBE filled").fetchall()}
+    found = [f'"{name}":{_column(database, name, kind)}' for name, kind in kinds.items()]
+    return f"{{{','.join(found)}}}"
 
 
-def _column(name: str, values: Sequence[Any]) -> dict[str, Any]:
-    if not any(isinstance(value, str) for value in values):
-        return {"values": [_plain(name, value) for value in values]}
-    numbers: dict[str, int] = {}
-    coded = [None if v is None else numbers.setdefault(v, len(numbers)) for v in values]
-    return {"texts": list(numbers), "values": coded}
+def _column(database: duckdb.DuckDBPyConnection, name: str, kind: str) -> str:
+    expression, texts = _PLAIN.get("hour" if name == "hour" else kind, "{}"), ""
+    if kind == "VARCHAR":
+        distinct = f'SELECT DISTINCT "{name}" FROM filled WHERE "{name}" IS NOT NULL ORDER BY 1'
+        database.execute(f"CREATE OR REPLACE TEMP TYPE coded AS ENUM ({distinct})")  # nosec B608
+        listed = "SELECT CAST(to_json(enum_range(NULL::coded)) AS VARCHAR)"
+        texts = f'"texts":{_one(database, listed)},'
+        expression = "enum_code(CAST({} AS coded))"
+    values = f"list({expression.format(_quoted(name))} ORDER BY rowid)"
+    select = f"SELECT CAST(coalesce(to_json({values}), '[]') AS VARCHAR) FROM filled"  # nosec B608
+    return f'{{{texts}"values":{_one(database, select)}}}'
 
 
-def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, datetime):
-        since = value.replace(tzinfo=UTC) - _EPOCH
-        whole = timedelta(hours=1) if name == "hour" else timedelta(milliseconds=1)
-        return since // whole
-    return (value - _EPOCH_DAY).days if isinstance(value, date) else value
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _one(database: duckdb.DuckDBPyConnection, sql: str) -> str:
+    return str(database.execute(sql).fetchall()[0][0])
+
+
+def dimensions_of(panel: Panel) -> list[Dimension]:
+    every = (panel.x, panel.y, panel.series, *panel.dimensions)
+    return [dimension for dimension in every if dimension]
 
 
 def panels_of(sheets: Iterable[Sheet]) -> list[Panel]:
@@ -181,7 +205,7 @@ def coverage(database: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     by_place: dict[tuple[str, str, str | None], list[list[int]]] = {}
     for table, organization, environment, day, there in rows:
         ranges = by_place.setdefault((table, organization, environment), [])
-        number = _plain("day", day)
+        number = (day - _EPOCH_DAY).days
         if there and ranges and ranges[-1][1] == number - 1:
             ranges[-1][1] = number
         elif there:
@@ -200,14 +224,20 @@ def environments(database: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
     return [{"organization": o, "environment": e, "type": kind} for o, e, kind in rows]
 
 
-def everything(database: duckdb.DuckDBPyConnection, sheets: Iterable[Sheet]) -> dict[str, Any]:
-    """The data of the page, as JSON values."""
+def everything(database: duckdb.DuckDBPyConnection, sheets: Iterable[Sheet]) -> str:
+    """The data of the page, as JSON."""
     needed = frames(panels_of(sheets))
-    return {
-        "frames": {name: filled(database, frame) for name, frame in needed.items()},
-        "coverage": coverage(database),
-        "environments": environments(database),
+    filled_frames = (f'"{name}":{filled(database, frame)}' for name, frame in needed.items())
+    parts = {
+        "frames": f"{{{','.join(filled_frames)}}}",
+        "coverage": _json(coverage(database)),
+        "environments": _json(environments(database)),
     }
+    return "{" + ",".join(f'"{name}":{text}' for name, text in parts.items()) + "}"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def unknown_columns(panel: Panel) -> Iterator[str]:

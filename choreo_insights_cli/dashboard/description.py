@@ -51,7 +51,7 @@ class ValuePart(StrEnum):
 
 
 class Filter(StrEnum):
-    """A choice of the reader, by the column of the view that it filters."""
+    """A choice at the top of every sheet, by the column of the view that it filters."""
 
     ORGANIZATION = "organization"
     ENVIRONMENT = "environment"
@@ -108,6 +108,11 @@ class Dimension:
     known: tuple[Value, ...] = ()
     # What stands for null and for empty text.
     absent: str = "(none)"
+    # The columns that tell apart what has one name: two organisations may have a Development, two
+    # environments an API, and an API two versions.
+    also: tuple[str, ...] = ()
+    # What its values are together. With this a value that is clicked at filters all sheets.
+    plural: str = ""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,8 @@ class Measure:
     colour: Colour | None = None
     # Whether a figure above 0 needs attention.
     bad: bool = False
+    # Whether a table shows each figure's part of the sum beside it.
+    share: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,9 @@ class Panel:
 
     `top` limits the values of `x` (`y` of a heat map, the rows of a table) to the largest by
     `order`. `top_series` limits the series; with sums, `Other` adds up the rest. The panel shows
-    `nothing` where data were exported but hold no row.
+    `nothing` where data were exported but hold no row. A table that `compares` shows the days
+    before beside those chosen, as many. `target` is the field of `targets.toml` with the figure
+    that should be met.
     """
 
     id: str
@@ -185,6 +194,8 @@ class Panel:
     top: int | None = None
     top_series: int | None = None
     unavailable: Unavailable | None = None
+    compares: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,11 @@ import duckdb
 from choreo_insights.catalogue import Column, load
 from choreo_insights.dataset.registry_tables import UNPARTITIONED
 from choreo_insights_cli.sql import shipped
+from choreo_insights_cli.sql.files import columns_of, declared, rows_of, type_of
+from choreo_insights_cli.sql.kept import KeptTable, refresh
 from choreo_insights_cli.sql.model import View
 from choreo_insights_cli.sql.moment import at
 
-_TYPES = {
-    "string": "VARCHAR",
-    "bigint": "BIGINT",
-    "double": "DOUBLE",
-    "timestamp": "TIMESTAMP",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-}
 # A query reads the tables that are there: no file, no network, no variable of this program, and
 # no setting that would let it. Without a directory for temporary files it writes none.
 _LOCKED = (
@@ -35,7 +29,6 @@ _LOCKED = (
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
-_DAY = r"/day=(\d{4}-\d{2}-\d{2})/"
 
 
 def tables() -> dict[str, Sequence[Column]]:
@@ -71,29 +64,36 @@ def connect(
     own: Mapping[str, Sequence[Column]] = MappingProxyType({}),
     *,
     frozen: bool = False,
+    kept: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A database with the dataset's tables, read from files named as in S3, and all views.
 
-    It holds all that it needs in memory: queries can neither read files nor write any.
-    A file is in `<table>/day=<day>/`, or in `<table>/` where the table has no partitions. A table
-    without files is empty. `own` are the columns of the user's own tables. `frozen` says that the
-    dataset has ended, as the views' template is given it.
+    Queries can neither read files nor write any. A file is in `<table>/day=<day>/`, or in
+    `<table>/` where the table has no partitions. A table without files is empty. `own` are the
+    columns of the user's own tables. `frozen` says that the dataset has ended, as the views'
+    template is given it. `kept` is a database that has the rows of files from the last time, and
+    is brought up to date: then only files that changed are read. Without it the rows are in memory.
     """
+    every = _tables(files, {**own, **tables()})
     database = duckdb.connect()
     database.execute("SET TimeZone = 'UTC'")
-    by_table: dict[str, list[str]] = {}
-    for path in files:
-        folder = path.parent if path.parent.name in UNPARTITIONED else path.parent.parent
-        by_table.setdefault(folder.name, []).append(str(path))
-    for table, of_table in {**own, **tables()}.items():
-        _fill(database, table, of_table, by_table.get(table, []))
+    if kept:
+        refresh(kept, every)
+        database.execute(f"ATTACH '{str(kept).replace(chr(39), chr(39) * 2)}' AS kept (READ_ONLY)")
+    for name, table in every.items():
+        if kept:
+            columns = ", ".join(f'"{column}"' for column in table.columns)
+            # The names come from this project's own files.
+            rows = f'SELECT {columns} FROM kept."rows_{name}"'  # nosec B608
+            database.execute(f'CREATE VIEW "{name}" AS {rows}')
+        else:
+            _fill(database, name, table)
     for view in all_views().values():
         # A sum of 64-bit integers has 128 bits in DuckDB, and 64 in Trino.
         columns = ", ".join(
-            f'CAST("{c.name}" AS {_TYPES[c.type]}) AS "{c.name}"' for c in view.columns
+            f'CAST("{c.name}" AS {type_of(c.type)}) AS "{c.name}"' for c in view.columns
         )
-        text = view.statement.duckdb.replace("${Frozen}", str(frozen).lower())
-        select = at(text, now)
+        select = at(view.statement.duckdb.replace("${Frozen}", str(frozen).lower()), now)
         # Names and texts of this project's own files; nothing of it comes from outside.
         statement = f'CREATE VIEW "{view.name}" AS SELECT {columns} FROM ({select})'  # nosec B608
         database.execute(statement)
@@ -102,26 +102,20 @@ def connect(
     return database
 
 
-def _fill(
-    database: duckdb.DuckDBPyConnection,
-    table: str,
-    columns: Sequence[Column],
-    paths: Sequence[str],
-) -> None:
-    declared = ", ".join(f'"{column.name}" {_TYPES[column.type]}' for column in columns)
-    partitioned = table not in UNPARTITIONED
-    declared += ", day DATE" * partitioned
-    database.execute(f'CREATE TABLE "{table}" ({declared})')
-    if not paths:
-        return
-    source = "read_parquet(?, union_by_name = true, hive_partitioning = false, filename = true)"
-    # The names come from this project's own files; the paths are a parameter.
-    described = database.execute(f"DESCRIBE SELECT * FROM {source}", [paths])  # nosec B608
-    there = {row[0] for row in described.fetchall()}
-    # A file from before a column was added has no such column.
-    values = ", ".join(
-        f'CAST("{column.name}" AS {_TYPES[column.type]})' if column.name in there else "NULL"
-        for column in columns
-    )
-    values += f", CAST(regexp_extract(filename, '{_DAY}', 1) AS DATE)" * partitioned
-    database.execute(f'INSERT INTO "{table}" SELECT {values} FROM {source}', [paths])  # nosec B608
+def _tables(files: Iterable[Path], columns: Mapping[str, Sequence[Column]]) -> dict[str, KeptTable]:
+    by_table: dict[str, list[Path]] = {}
+    for path in files:
+        folder = path.parent if path.parent.name in UNPARTITIONED else path.parent.parent
+        by_table.setdefault(folder.name, []).append(path)
+    return {
+        name: KeptTable(columns_of(name, of), by_table.get(name, []))
+        for name, of in columns.items()
+    }
+
+
+def _fill(database: duckdb.DuckDBPyConnection, name: str, table: KeptTable) -> None:
+    database.execute(f'CREATE TABLE "{name}" ({declared(table.columns)})')
+    if table.files:
+        rows = rows_of(table.columns)
+        paths = [str(path) for path in table.files]
+        database.execute(f'INSERT INTO "{name}" BY NAME {rows}', [paths])  # nosec B608

@@ -72,4 +72,4 @@ def test_the_command_draws_the_file(deployment: Deployment, tmp_path: Path) -> N
     assert str(out) in done.stdout
     page = out.read_text("utf-8")
     assert "Synthetic data from the sandbox" in page
-    assert "window.vegaEmbed" in page
+    assert "window.dashboard" in page

@@ -25,7 +25,18 @@ from choreo_insights_cli.dashboard.html.render import About, draw
 from choreo_insights_cli.sql.duckdb import connect
 now = datetime.now(UTC)
 with connect([], now) as database:
-    assert "window.vegaEmbed" in draw(database, About("nobody", now, ""))
+    assert "window.dashboard" in draw(database, About("nobody", now, ""))
+"""
+ASK = """
+from datetime import UTC, datetime
+from choreo_insights_cli.commands.query import _translated, saved_queries
+from choreo_insights_cli.errors import CommandError
+saved = saved_queries()["traffic_of_the_week"][1]
+print(*sorted(_translated(saved, datetime.now(UTC), {})[0], reverse=True))
+try:
+    _translated("SELECT 1", datetime.now(UTC), {})
+except CommandError as error:
+    print(error)
 """
 
 
@@ -77,6 +88,15 @@ def test_it_has_the_project_s_files(installed: Path, tmp_path: Path) -> None:
     )
     drawn = run(installed, tmp_path, "python", "-I", "-c", DRAW)
     assert drawn.returncode == 0, drawn.stderr
+
+
+def test_it_answers_saved_queries_of_a_local_stack_alone(installed: Path, tmp_path: Path) -> None:
+    """The translator of SQL is for developers; what the project asks itself is translated."""
+    done = run(installed, tmp_path, "python", "-I", "-c", ASK)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[0].startswith("total_traffic")
+    assert "make query" in said[1]
 
 
 def test_it_brings_two_packages_with_names_of_their_own(installed: Path) -> None:
@@ -155,7 +175,7 @@ def test_it_draws_the_dashboard_of_a_stack(installed: Path, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "Drawn from" in done.stdout
     page = (tmp_path / "board.html").read_text("utf-8")
-    assert "window.vegaEmbed" in page
+    assert "window.dashboard" in page
     assert "acme, lotus" in page
 
 

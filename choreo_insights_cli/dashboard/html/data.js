@@ -4,32 +4,55 @@ async function unpack() {
   const packed = Uint8Array.from(
     atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const found = JSON.parse(await new Response(stream).text());
-  for (const frame of Object.values(found.frames)) {
-    for (const column of Object.values(frame)) {
-      const texts = column.texts;
-      if (texts) column.values = column.values.map((n) => (n === null ? null : texts[n]));
-    }
-  }
-  return found;
+  return JSON.parse(await new Response(stream).text());
 }
 
-const columnOf = (panel, name) => data.frames[panel.frame][name].values;
+// A column as numbers into `texts`, where it holds texts.
+const columnOf = (panel, name) => {
+  const frame = data.frames[panel.frame];
+  return Object.hasOwn(keys, name) ? (frame[`key:${name}`] ??= keyed(frame, name)) : frame[name];
+};
 
-function selected(panel) {
-  const tests = panel.only.map((only) => [columnOf(panel, only.column), (v) => v === only.value]);
-  for (const name of CHOICES) {
-    if (panel.filters.includes(name) && choice[name]) {
-      tests.push([columnOf(panel, name), (v) => v === choice[name]]);
+// What a name alone does not tell apart: the text of each value is a list as JSON.
+function keyed(frame, name) {
+  const columns = [name, ...keys[name]].map((part) => frame[part]);
+  const sizes = columns.map((column) => (column?.texts.length ?? 0) + 1);
+  const numbers = new Map(), texts = [], values = new Array(columns[0].values.length);
+  for (let i = 0; i < values.length; i++) {
+    if (columns[0].values[i] === null) { values[i] = null; continue; }
+    let id = 0;
+    for (let n = 0; n < columns.length; n++) id = id * sizes[n] + (columns[n] ? columns[n].values[i] ?? sizes[n] - 1 : 0);
+    let number = numbers.get(id);
+    if (number === undefined) {
+      numbers.set(id, (number = texts.length));
+      texts.push(JSON.stringify(columns.map((column) => column?.texts[column.values[i]] ?? null)));
     }
+    values[i] = number;
   }
-  if (panel.filters.includes("day")) {
-    tests.push([columnOf(panel, "day"), (v) => v >= choice.from && v <= choice.to]);
-  }
+  return { texts, values };
+}
+
+// Whether a panel's rows can be chosen by a column.
+const follows = (panel, name) => (CHOICES.includes(name) || name === "day"
+  ? panel.filters.includes(name) : Object.hasOwn(data.frames[panel.frame], name));
+
+const chosen = () => [...CHOICES, ...Object.keys(filters)]
+  .filter((name, n, all) => choice[name] && all.indexOf(name) === n);
+
+function selected(panel, { from, to } = choice) {
+  const tests = panel.only.map((only) => [only.column, only.value]);
+  for (const name of chosen()) if (follows(panel, name)) tests.push([name, choice[name]]);
+  const equal = tests.map(([name, text]) => {
+    const { texts, values } = columnOf(panel, name);
+    return [values, texts.indexOf(text)];
+  });
+  const days = panel.filters.includes("day") ? columnOf(panel, "day").values : null;
   const count = Object.values(data.frames[panel.frame])[0].values.length;
   const found = [];
-  for (let i = 0; i < count; i++) {
-    if (tests.every(([values, test]) => test(values[i]))) found.push(i);
+  next: for (let i = 0; i < count; i++) {
+    if (days && (days[i] < from || days[i] > to)) continue;
+    for (const [values, wanted] of equal) if (values[i] !== wanted) continue next;
+    found.push(i);
   }
   return found;
 }
@@ -65,28 +88,61 @@ function result(measure, sums) {
   return first === null || !total ? null : (100 * first) / total;
 }
 
+// The number of the part of each value, and the parts by number.
+function parts(panel, dimension) {
+  const { texts, values } = columnOf(panel, dimension.key);
+  const numbers = new Map(), found = [];
+  const numberOf = (value) => {
+    const key = part(dimension, texts && value !== null ? texts[value] : value);
+    let number = numbers.get(key);
+    if (number === undefined) { numbers.set(key, (number = found.length)); found.push(key); }
+    return number;
+  };
+  // Most values come often: each is looked at once.
+  const seen = new Map();
+  const at = (i) => {
+    const value = values[i];
+    let number = seen.get(value);
+    if (number === undefined) seen.set(value, (number = numberOf(value)));
+    return number;
+  };
+  return { at, found };
+}
+
 // The rows of a panel: {keys, values}, a key for each dimension and a value for each measure.
-function aggregated(panel, dimensions) {
-  const keyColumns = dimensions.map((dimension) => columnOf(panel, dimension.key));
+function aggregated(panel, dimensions, days = choice) {
+  const columns = dimensions.map((dimension) => parts(panel, dimension));
   const names = [...new Set(panel.measures.flatMap((measure) => measure.columns))];
-  const valueColumns = names.map((name) => columnOf(panel, name));
-  const given = panel.is_raw;
+  const valueColumns = names.map((name) => columnOf(panel, name).values);
+  const adds = names.map((name) => ADD[name.split(":")[0]]);
   const groups = new Map();
-  for (const i of selected(panel)) {
-    const keys = dimensions.map((dimension, n) => part(dimension, keyColumns[n][i]));
-    const id = given ? i : JSON.stringify(keys);
+  for (const i of selected(panel, days)) {
+    const numbers = columns.map(({ at }) => at(i));
+    const id = panel.is_raw ? i : numbers.length === 1 ? numbers[0] : numbers.join();
     let group = groups.get(id);
-    if (!group) groups.set(id, (group = { keys, sums: {} }));
-    names.forEach((name, n) => {
-      const value = valueColumns[n][i];
-      if (value === null) return;
-      const add = ADD[name.split(":")[0]];
-      group.sums[name] = name in group.sums ? add(group.sums[name], value) : value;
-    });
+    if (!group) groups.set(id, (group = { numbers, sums: {} }));
+    for (let n = 0; n < names.length; n++) {
+      const value = valueColumns[n][i], name = names[n];
+      if (value === null) continue;
+      group.sums[name] = name in group.sums ? adds[n](group.sums[name], value) : value;
+    }
   }
-  return [...groups.values()].map(({ keys, sums }) => ({
-    keys, values: panel.measures.map((measure) => result(measure, sums)),
+  // Text measures of raw rows are numbers into their texts.
+  const text = (measure, value) => {
+    const { texts } = columnOf(panel, measure.columns[0]);
+    return texts && value !== null ? texts[value] : value;
+  };
+  return [...groups.values()].map(({ numbers, sums }) => ({
+    keys: numbers.map((number, n) => columns[n].found[number]),
+    values: panel.measures.map((measure) => text(measure, result(measure, sums))),
   }));
+}
+
+// The days before those chosen, as many; null where they or the chosen ones are not known.
+function before() {
+  const count = choice.to - choice.from + 1;
+  return choice.to < today && choice.from - count >= span[0]
+    ? { from: choice.from - count, to: choice.from - 1 } : null;
 }
 
 const compare = (a, b) => {

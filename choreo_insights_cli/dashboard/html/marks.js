@@ -1,20 +1,36 @@
 // What each kind of panel draws: {rows, ...}, or null where there is nothing to see.
-// Marks name their series and places by number: Vega uses these as keys of objects, where a name
-// such as `constructor` is there already. `shades` are the series' colours in that order.
+// Marks name their series by number; `pick` is the choice that a mark stands for.
 
 function figure(panel) {
   const rows = aggregated(panel, []);
   const value = rows.length ? rows[0].values[0] : null;
-  return value === null ? null : { rows: [{ value, label: panel.measures[0].label }] };
+  if (value === null) return null;
+  const earlier = before();
+  const was = earlier && complete(panel, earlier) && complete(panel, choice)
+    ? aggregated(panel, [], earlier)[0]?.values[0] ?? null : null;
+  return { rows: [{ value, label: panel.measures[0].label }], was, earlier };
 }
 
 function table(panel) {
   const all = ordered(panel, panel.dimensions, aggregated(panel, panel.dimensions));
-  return all.length ? { rows: all.slice(0, panel.top ?? all.length), all } : null;
+  if (!all.length) return null;
+  const earlier = panel.compares ? before() : null;
+  if (panel.compares) {
+    const then = new Map((earlier ? aggregated(panel, panel.dimensions, earlier) : [])
+      .map((row) => [JSON.stringify(row.keys), row.values]));
+    for (const row of all) row.was = then.get(JSON.stringify(row.keys)) ?? row.values.map(() => null);
+  }
+  const totals = panel.measures.map((_, n) => all.reduce((sum, row) => sum + (row.values[n] ?? 0), 0));
+  return { rows: all.slice(0, panel.top ?? all.length), all, totals, earlier };
 }
 
 const additive = (panel) =>
   panel.measures.every((measure) => ["sum", "count"].includes(measure.aggregation));
+
+// The choice that a value of a dimension stands for, if it can be chosen.
+const picks = (dimension, key) => (dimension && key !== null && key !== OTHER &&
+  dimension.part === "whole" && Object.hasOwn(filters, dimension.column)
+  ? { [dimension.column]: key } : null);
 
 // Long form: a row for each time and series, or for each time and measure.
 function series(panel) {
@@ -45,8 +61,8 @@ function limited(panel, rows, limit) {
     const there = sums.get(id);
     if (there) there.value += value; else sums.set(id, { x, key: to, value });
   }
-  const keys = left || totals.has(OTHER) ? [...kept, OTHER] : [...kept];
-  return { rows: [...sums.values()], keys, left: 0 };
+  const all = left || totals.has(OTHER) ? [...kept, OTHER] : [...kept];
+  return { rows: [...sums.values()], keys: all, left: 0 };
 }
 
 function overTime(panel) {
@@ -62,7 +78,7 @@ function overTime(panel) {
       ({ rows, keys, left } = limited(panel, raw, panel.top_series ?? palette.length));
     }
   }
-  const name = (key) => (panel.series ? named(panel.series, key) : key);
+  const name = (key) => (!panel.series || key === OTHER ? key : named(panel.series, key));
   const step = panel.x.part === "hour" && !coarse() ? HOUR : DAY;
   const byTime = new Map();
   for (const row of rows) {
@@ -73,10 +89,11 @@ function overTime(panel) {
   const unit = panel.measures[0].unit;
   const hover = times.map((x) => {
     const there = keys.filter((key) => byTime.get(x).has(key));
-    const rows = there.map((key) => [name(key), written(unit, byTime.get(x).get(key))]);
-    if (panel.kind === "stacked" && there.length > 1 && rows.every(([label]) => label !== TOTAL)) {
-      rows.push([TOTAL, written(unit, there.reduce((sum, key) => sum + byTime.get(x).get(key), 0))]);
-    }
+    const sum = there.reduce((total, key) => total + byTime.get(x).get(key), 0);
+    const shares = panel.kind === "stacked" && there.length > 1;
+    const rows = there.map((key) => [name(key), written(unit, byTime.get(x).get(key)),
+      ...(shares ? [share(byTime.get(x).get(key), sum)] : [])]);
+    if (shares && rows.every(([label]) => label !== TOTAL)) rows.push([TOTAL, written(unit, sum), ""]);
     return { x0: x, x1: x + step, tip: { title: named(panel.x, x) + (step === HOUR ? " UTC" : ""), rows } };
   });
   const marks = panel.kind === "line"
@@ -84,9 +101,17 @@ function overTime(panel) {
   // A day's name stands below the middle of its marks; an hour's bar begins where it is named.
   if (panel.kind === "line") shift(hover, step / 2);
   else if (step === DAY) { shift(hover, step / 2); shift(marks, step / 2); }
-  const legend = coloured(panel, keys);
-  return { rows: rows.map((row) => ({ ...row, key: name(row.key) })), marks, hover, left, step,
-    legend, shades: keys.map((key) => legend.get(name(key))) };
+  const shades = shadesOf(panel, keys);
+  const legend = keys.map((key, n) => ({ name: name(key), colour: shades[n], pick: picks(panel.series, key) }));
+  const sums = keys.map((key) => rows.reduce((sum, row) => sum + (row.key === key ? row.value : 0), 0));
+  if (additive(panel) && keys.length > 1) {
+    const total = sums.reduce((a, b) => a + b, 0);
+    legend.forEach((entry, n) => { entry.share = share(sums[n], total); });
+  }
+  const highest = panel.kind === "line" ? Math.max(...rows.map((row) => row.value))
+    : Math.max(...times.map((x) => [...byTime.get(x).values()].reduce((a, b) => a + b, 0)));
+  return { rows: rows.map((row) => ({ ...row, key: name(row.key), id: row.key })), marks, hover, left,
+    step, legend, shades, highest };
 }
 
 function shift(rows, by) {
@@ -100,7 +125,7 @@ function lineMarks(byTime, times, keys, step) {
     for (let x = times[0]; x <= times.at(-1); x += step) {
       // A null breaks the line where there is no data.
       const alone = !has(x - step) && !has(x + step);
-      marks.push({ x0: x, value: byTime.get(x)?.get(key) ?? null, series: String(n),
+      marks.push({ x0: x, value: byTime.get(x)?.get(key) ?? null, series: n,
         dot: has(x) && (!many || alone) });
     }
   }
@@ -115,7 +140,7 @@ function stackMarks(byTime, times, keys, step) {
     return [...keys.entries()].filter(([, key]) => byTime.get(x).has(key)).map(([n, key]) => {
       const y0 = from;
       from += byTime.get(x).get(key);
-      return { x0: x + gap, x1: x + step - gap, y0, y1: from, series: String(n) };
+      return { x0: x + gap, x1: x + step - gap, y0, y1: from, series: n };
     });
   });
 }
@@ -125,45 +150,56 @@ function bars(panel) {
   if (additive(panel)) rows = rows.filter((row) => row.values[0] !== 0);
   if (!rows.length) return null;
   rows = ordered(panel, [panel.x], rows);
+  const total = additive(panel) ? rows.reduce((sum, row) => sum + row.values[0], 0) : 0;
   const left = panel.top ? Math.max(0, rows.length - panel.top) : 0;
   rows = rows.slice(0, panel.top ?? rows.length);
   const measure = panel.measures[0];
-  const names = rows.map(({ keys }) => named(panel.x, keys[0]));
-  const marks = rows.map(({ values }, n) => {
-    const text = written(measure.unit, values[0]);
-    return { x0: String(n), value: values[0], text, series: names[n] === OTHER ? "1" : "0",
-      tip: { title: names[n], rows: [[measure.label, text]] } };
+  const marks = rows.map(({ keys: [key], values: [value] }) => {
+    const text = written(measure.unit, value), part = rows.length + left > 1 ? share(value, total) : "";
+    const name = named(panel.x, key), known = panel.x.known.find((each) => each.value === key);
+    return { name, value, text: part ? `${text} (${part})` : text, pick: picks(panel.x, key),
+      shade: known?.colour ?? (name === OTHER ? rest : measure.colour ?? palette[0]),
+      tip: { title: name, rows: [[measure.label, text], ...(part ? [["Share", part]] : [])] } };
   });
-  return { names, rows: rows.map(({ keys, values }) => ({ x: named(panel.x, keys[0]), value: values[0] })),
-    marks, left, largest: rows.reduce((most, row) => Math.max(most, row.values[0]), 0),
-    shades: [measure.colour ?? palette[0], rest] };
+  return { marks, left, rows: rows.map(({ keys: [key], values: [value] }) =>
+    ({ x: named(panel.x, key), id: key, value })),
+  largest: rows.reduce((most, row) => Math.max(most, row.values[0]), 0) };
 }
 
 function heat(panel) {
   const dimensions = [panel.x, panel.y], measure = panel.measures[0];
   const rows = aggregated(panel, dimensions).filter((row) => row.values[0]);
   if (!rows.length) return null;
-  const totals = new Map();
-  for (const { keys, values } of rows) totals.set(keys[1], (totals.get(keys[1]) ?? 0) + values[0]);
+  const totals = new Map(), widths = new Map();
+  for (const { keys: [x, y], values: [value] } of rows) {
+    totals.set(y, (totals.get(y) ?? 0) + value);
+    widths.set(x, (widths.get(x) ?? 0) + value);
+  }
   let down = [...totals.keys()];
   down.sort(panel.order.length ? (a, b) => totals.get(b) - totals.get(a) || compare(a, b) : compare);
   const left = panel.top ? Math.max(0, down.length - panel.top) : 0;
   if (panel.top) down = down.slice(0, panel.top);
   const kept = rows.filter((row) => down.includes(row.keys[1]));
-  const across = [...new Set(kept.map((row) => row.keys[0]))].sort(compare);
-  const most = Math.max(...kept.map((row) => row.values[0]));
-  const light = !dark();
-  const marks = kept.map(({ keys, values: [value] }) => ({
-    x0: String(across.indexOf(keys[0])), y0: String(down.indexOf(keys[1])), value,
+  let across = [...new Set(kept.map((row) => row.keys[0]))].sort(compare);
+  // More columns than fit: those with the most.
+  const most = 24, hidden = Math.max(0, across.length - most);
+  if (hidden) {
+    const best = new Set([...across].sort((a, b) => widths.get(b) - widths.get(a)).slice(0, most));
+    across = across.filter((x) => best.has(x));
+  }
+  const shown = kept.filter((row) => across.includes(row.keys[0]));
+  const highest = Math.max(...shown.map((row) => row.values[0]));
+  const marks = shown.map(({ keys: [x, y], values: [value] }) => ({
+    column: across.indexOf(x), row: down.indexOf(y), value,
     text: across.length <= 9 && innerWidth > 760 || across.length <= 5 ? compact.format(value) : "",
-    // Where white is easier to read on the cell than black.
-    deep: (light ? value / most : 1 - value / most) > 0.7,
-    tip: { title: named(panel.y, keys[1]),
-      rows: [[panel.x.label, named(panel.x, keys[0])], [measure.label, written(measure.unit, value)]] },
+    pick: { ...picks(panel.x, x), ...picks(panel.y, y) },
+    tip: { title: named(panel.y, y),
+      rows: [[panel.x.label, named(panel.x, x)], [measure.label, written(measure.unit, value)]] },
   }));
-  const names = down.map((y) => named(panel.y, y));
-  return { marks, left, most, names, down: names, across: across.map((x) => named(panel.x, x)),
-    rows: kept.map(({ keys, values: [value] }) => ({ x: named(panel.x, keys[0]), y: named(panel.y, keys[1]), value })) };
+  return { marks, left, hidden, most: highest, down: down.map((y) => named(panel.y, y)),
+    across: across.map((x) => named(panel.x, x)),
+    rows: shown.map(({ keys: [x, y], values: [value] }) =>
+      ({ x: named(panel.x, x), y: named(panel.y, y), id: [x, y], value })) };
 }
 
 const KINDS = { figure, table, line: overTime, stacked: overTime, bar: bars, heatmap: heat };

@@ -1,52 +1,10 @@
 // The page: its panels, sheets and filters.
 
-function rowsTable(panel, found) {
-  const heads = [
-    ...panel.dimensions.map((dimension, n) => ({ label: dimension.label, at: (row) => row.keys[n],
-      text: (row) => named(dimension, row.keys[n]), kind: dimension.part === "whole" && dimension.unit === "text" ? "text" : "" })),
-    ...panel.measures.map((measure, n) => ({ label: measure.label, at: (row) => row.values[n],
-      text: (row) => written(measure.unit, row.values[n]),
-      kind: ["instant", "day", "text"].includes(measure.unit) ? "" : "number-cell",
-      bad: (row) => measure.bad && row.values[n] > 0 })),
-  ];
-  let { rows } = found;
-  const by = sorted.get(panel.id);
-  if (by) {
-    rows = [...found.all].sort((a, b) => {
-      const [one, other] = [heads[by.column].at(a), heads[by.column].at(b)];
-      const words = typeof one === "string" && typeof other === "string";
-      const sign = words ? collator.compare(one, other) : compare(one, other);
-      return one === null || other === null ? sign : sign * (by.descending ? -1 : 1);
-    }).slice(0, rows.length);
-  }
-  const head = heads.map(({ label, kind }, n) => {
-    const current = by?.column === n ? (by.descending ? "descending" : "ascending") : undefined;
-    const button = element("button", { type: "button" }, label + (current ? (by.descending ? " ↓" : " ↑") : ""));
-    button.onclick = async () => {
-      sorted.set(panel.id, { column: n, descending: !(by?.column === n && by.descending) });
-      await draw(panel);
-      document.querySelectorAll(`#panel-${panel.id} th button`)[n].focus();
-    };
-    return element("th", { class: kind, scope: "col", "aria-sort": current }, button);
-  });
-  for (const one of heads) one.long = one.kind === "text" && rows.some((row) => one.text(row).length > 40);
-  const cell = (row, { label, text, kind, bad, long }) => {
-    const said = bad?.(row) ? `● ${text(row)}` : text(row);
-    const kinds = [kind, bad?.(row) && "bad", long && "long"];
-    return element("td", { "data-label": label, class: kinds.filter(Boolean).join(" ") || undefined }, said);
-  };
-  const body = rows.map((row) => element("tr", {}, ...heads.map((head) => cell(row, head))));
-  return element("div", { class: "rows", tabindex: 0, role: "region", "aria-label": panel.title }, element("table", {},
-    element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body)));
-}
-
 async function draw(panel) {
   const place = document.getElementById(`panel-${panel.id}`);
-  views.get(panel.id)?.finalize();
-  views.delete(panel.id);
   const found = KINDS[panel.kind](panel);
   drawn.set(panel.id, found ? { rows: found.rows } : { reason: reason(panel) });
-  const head = element("header", {}, element("h2", {}, panel.title));
+  const head = element("header", {}, element("h2", { id: `title-${panel.id}` }, panel.title));
   const said = element("p", { class: "subtitle" }, panel.subtitle);
   place.dataset.state = found ? "drawn" : drawn.get(panel.id).reason.why;
   const scoped = [scope(panel, place.dataset.state)].filter(Boolean).map((text) => element("p", { class: "scope" }, text));
@@ -55,26 +13,41 @@ async function draw(panel) {
     place.replaceChildren(head, said, ...scoped, element("p", { class: "reason" }, element("b", {}, title), text));
     return;
   }
+  // Figures are to be taken away as well: a report quotes them.
+  const file = element("button", { type: "button", class: "csv", "aria-label": `${panel.title} as CSV` }, "CSV");
+  file.onclick = () => takeAway(panel);
+  head.append(file);
   if (panel.kind === "figure") {
-    const { value } = found.rows[0], measure = panel.measures[0];
-    const text = Math.abs(value) >= 1e7 && measure.unit === "count" ? compact.format(value) : written(measure.unit, value);
-    const bad = measure.bad && value > 0 ? " bad" : "";
-    place.replaceChildren(head, element("p", { class: `number${bad}`, title: written(measure.unit, value) }, text), said, ...scoped);
+    place.replaceChildren(head, ...tile(panel, found), said, ...scoped);
     return;
   }
-  const left = found.left ?? (found.all.length - found.rows.length);
-  const more = left ? [element("p", { class: "scope" }, `${whole.format(left)} more not shown.`)] : [];
   if (panel.kind === "table") {
-    place.replaceChildren(head, said, ...scoped, rowsTable(panel, found), ...more);
+    const compared = found.earlier ? [element("p", { class: "scope" }, `Before: ${daysText(found.earlier)}.`)] : [];
+    place.replaceChildren(head, said, ...scoped, ...compared, ...rowsTable(panel, found));
     return;
   }
-  const plotted = element("div", { class: "plot", role: "img", "aria-label": `${panel.title}. ${panel.subtitle}` });
-  place.replaceChildren(head, said, ...scoped, legend(panel, found), plotted, ...more);
-  const laid = layout(panel, found, plotted.clientWidth);
-  plotted.style.minHeight = `${laid.least}px`;
+  const left = [found.left && `${whole.format(found.left)} more are in the table.`,
+    found.hidden && `${whole.format(found.hidden)} more columns are in the table.`].filter(Boolean).join(" ");
+  const more = left ? [element("p", { class: "scope" }, left)] : [];
+  const plotted = element("div", { class: "plot" });
+  place.replaceChildren(head, said, ...scoped, legend(panel, found), plotted, ...more, asTable(panel));
+  const [least, most] = layout(panel, found, plotted.clientWidth);
+  plotted.style.minHeight = `${least}px`;
   // By then all panels of a row have their least height: the row's is the highest of these.
   await null;
-  await plot(panel, found, plotted, laid);
+  plot(panel, found, plotted, most);
+}
+
+function tile(panel, found) {
+  const { value } = found.rows[0], measure = panel.measures[0];
+  const text = Math.abs(value) >= 1e7 && measure.unit === "count" ? compact.format(value) : written(measure.unit, value);
+  const bad = measure.bad && value > 0 ? " bad" : "";
+  const made = [element("p", { class: `number${bad}`, title: written(measure.unit, value) }, text)];
+  const by = found.was === null ? null : change(measure.unit, value, found.was);
+  if (by) made.push(element("p", { class: "change" }, element("b", {}, by), ` from ${written(measure.unit, found.was)} in ${daysText(found.earlier)}`));
+  const target = targetOf(panel);
+  if (target) made.push(element("p", { class: "change" }, target.text));
+  return made;
 }
 
 // What cannot be drawn says so in its place: an empty chart would look like no traffic.
@@ -100,10 +73,11 @@ function drawSheet() {
 
 async function drawNow() {
   const current = sheets.find(({ id }) => id === sheet);
+  bubble.hidden = true;
   for (const { id } of sheets) document.getElementById(`sheet-${id}`).hidden = id !== sheet;
-  for (const button of document.querySelectorAll("nav button")) {
-    if (button.dataset.sheet === sheet) button.setAttribute("aria-current", "page");
-    else button.removeAttribute("aria-current");
+  for (const made of document.querySelectorAll("nav button")) {
+    if (made.dataset.sheet === sheet) made.setAttribute("aria-current", "page");
+    else made.removeAttribute("aria-current");
   }
   const own = current.panels.map((id) => byId.get(id));
   common = commonGaps(own);
@@ -122,11 +96,12 @@ function build() {
     `${about.source} · drawn ${about.drawn} UTC`);
   const nav = document.getElementById("sheets");
   nav.append(...sheets.map(({ id, title }) => {
-    const button = element("button", { type: "button", "data-sheet": id }, title);
-    button.onclick = () => show(id);
-    return button;
+    const made = element("button", { type: "button", "data-sheet": id }, title);
+    made.onclick = () => show(id);
+    return made;
   }));
   document.getElementById("main").replaceChildren(...sheets.map(section));
+  document.body.append(bubble);
 }
 
 function section({ id, title, subtitle, panels: ids }) {
@@ -134,7 +109,7 @@ function section({ id, title, subtitle, panels: ids }) {
     element("p", {}, subtitle, " ", element("span", { class: "note" })));
   const own = ids.map((panel) => byId.get(panel));
   const box = (panel, wide) => element("article",
-    { id: `panel-${panel.id}`, class: `panel ${panel.kind}${wide ? " wide" : ""}` });
+    { id: `panel-${panel.id}`, class: `panel ${panel.kind}${wide ? " wide" : ""}`, "aria-labelledby": `title-${panel.id}` });
   let charts = [];
   const flush = () => {
     // Of an odd number the first takes the whole width.
@@ -154,15 +129,19 @@ function section({ id, title, subtitle, panels: ids }) {
   return made;
 }
 
+// --- What is chosen
+
 const form = document.getElementById("choice");
-let span;
 
 const wholeSpan = () => choice.from <= span[0] && choice.to >= span[1];
 
 function spanOfDays() {
   let first = Infinity, last = -Infinity;
+  const seen = new Set();
   for (const panel of panels.filter((p) => p.filters.includes("day"))) {
-    for (const day of columnOf(panel, "day")) {
+    if (seen.has(panel.frame)) continue;
+    seen.add(panel.frame);
+    for (const day of columnOf(panel, "day").values) {
       if (day < first) first = day;
       if (day > last) last = day;
     }
@@ -173,36 +152,41 @@ function spanOfDays() {
       if (to > last) last = to;
     }
   }
-  const today = Math.floor(about.at / DAY);
   return first <= last ? [first, last] : [today, today];
 }
 
-function options(name, values, all) {
+// The days of each span by its id, as they are in every span of this project.
+function daysOf(id) {
+  const month = (day, by) => {
+    const at = new Date(day * DAY);
+    return Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + by, 1) / DAY;
+  };
+  switch (id) {
+    case "today": return { from: today, to: today };
+    case "yesterday": return { from: today - 1, to: today - 1 };
+    case "last_7_days": return { from: today - 7, to: today - 1 };
+    case "this_month": return { from: month(today, 0), to: today };
+    case "last_month": return { from: month(today, -1), to: month(today, 0) - 1 };
+    case "all": return { from: span[0], to: span[1] };
+    default: return null;
+  }
+}
+
+const isThere = (days) => days && days.from <= span[1] && days.to >= span[0];
+
+function options(name, values, all, text = String) {
   const select = form.elements[name];
   const wanted = values.includes(choice[name]) ? choice[name] : "";
   select.replaceChildren(element("option", { value: "" }, all),
-    ...values.map((value) => element("option", { value }, value)));
+    ...values.map((value) => element("option", { value }, text(value))));
   select.value = choice[name] = wanted;
 }
 
-const inOrder = (values) => [...new Set(values)].filter((v) => v !== null).sort(collator.compare);
-
-function apis() {
-  const found = new Set();
-  const seen = new Set();
-  for (const panel of panels.filter((p) => p.filters.includes("api_name"))) {
-    if (seen.has(panel.frame)) continue;
-    seen.add(panel.frame);
-    const names = columnOf(panel, "api_name");
-    const organizations = columnOf(panel, "organization");
-    const environments = panel.filters.includes("environment") ? columnOf(panel, "environment") : null;
-    names.forEach((name, i) => {
-      if ((!choice.organization || organizations[i] === choice.organization) &&
-          (!choice.environment || !environments || environments[i] === choice.environment)) found.add(name);
-    });
-  }
-  return found;
-}
+const inOrder = (values, text = String) => [...new Set(values)].filter((v) => v !== null)
+  .sort((a, b) => collator.compare(text(a), text(b)));
+const dimensionOf = (column) => ({ column, part: "whole", unit: "text", absent: "(none)", known: [], ...filters[column] });
+const textOf = (column) => (value) => named(dimensionOf(column), value);
+const filterText = (name) => textOf(name)(choice[name]);
 
 function showChoice() {
   options("organization", inOrder([
@@ -210,9 +194,11 @@ function showChoice() {
     ...data.coverage.map((entry) => entry.organization)]), "All");
   options("environment", inOrder(data.environments
     .filter((place) => !choice.organization || place.organization === choice.organization)
-    .map((place) => place.environment)), "All");
-  options("api_name", inOrder(apis()), "All");
+    .map((place) => JSON.stringify([place.environment, place.organization])), textOf("environment")), "All", textOf("environment"));
+  options("api_name", inOrder(keysOf("api_name"), textOf("api_name")), "All", textOf("api_name"));
   showDates();
+  showSpans();
+  showChips();
 }
 
 function showDates() {
@@ -220,34 +206,56 @@ function showDates() {
     const control = form.elements[name];
     // To write what is there already would disturb who is typing.
     if (control.value !== dayText(value)) control.value = dayText(value);
-    control.min = dayText(span[0]);
-    control.max = dayText(span[1]);
-  }
-  for (const button of spans()) {
-    const days = Number(button.dataset.days);
-    // More days than there are would be All.
-    button.hidden = days > span[1] - span[0];
-    button.setAttribute("aria-pressed", isNewest(days));
+    control.min = dayText(Math.min(span[0], choice.from));
+    control.max = dayText(Math.max(span[1], today, choice.to));
   }
 }
 
-const spans = () => form.querySelectorAll("[data-days]");
-const since = (days) => (days ? Math.max(span[0], span[1] - days + 1) : span[0]);
-const isNewest = (days) => choice.to === span[1] && choice.from === since(days);
+function showSpans() {
+  const select = form.elements.span;
+  select.replaceChildren(...spans.map(({ id, label: name }) => {
+    const days = daysOf(id);
+    return element("option", { value: id, disabled: id !== "custom" && !isThere(days) },
+      days && id !== "all" ? `${name} (${daysText(days)})` : name);
+  }));
+  select.value = choice.span;
+}
+
+// What is chosen beside the days, each to be taken away.
+function showChips() {
+  const chips = chosen().map((name) => {
+    const text = `${filters[name].label}: ${filterText(name)}`;
+    const made = element("button", { type: "button", class: "chip", "aria-label": `Remove the filter ${text}` },
+      text, element("span", { "aria-hidden": true }, " ✕"));
+    made.onclick = async () => {
+      await choose({ [name]: "" });
+      (document.querySelector(".chip") ?? form.elements.organization).focus();
+    };
+    return made;
+  });
+  document.getElementById("chips").replaceChildren(...chips);
+}
 
 function dayOf(text, otherwise) {
   const at = Date.parse(`${text}T00:00:00Z`);
   return Number.isNaN(at) ? otherwise : at / DAY;
 }
 
-async function choose(change) {
+async function choose(change, how = "pushState") {
   choice = { ...choice, ...change };
+  if ("span" in change) Object.assign(choice, daysOf(change.span));
+  else if ("from" in change || "to" in change) choice.span = "custom";
   if (choice.from > choice.to) {
     if ("from" in change) choice.to = choice.from; else choice.from = choice.to;
   }
   showChoice();
-  remember();
+  remember(how);
   await drawSheet();
+}
+
+// Chooses what a mark stands for, or all again.
+function toggle(pick) {
+  return choose(isPicked(pick) ? Object.fromEntries(Object.keys(pick).map((name) => [name, ""])) : pick);
 }
 
 async function show(id) {
@@ -262,27 +270,44 @@ async function show(id) {
 function remember(how = "replaceState") {
   const words = new URLSearchParams();
   if (sheet !== sheets[0].id) words.set("sheet", sheet);
-  for (const name of CHOICES) if (choice[name]) words.set(name, choice[name]);
-  // The newest days stay the newest in a file that is drawn tomorrow.
-  const newest = [FIRST_DAYS, ...[...spans()].map((button) => Number(button.dataset.days))].find(isNewest);
-  if (newest === undefined) for (const name of ["from", "to"]) words.set(name, dayText(choice[name]));
-  else if (newest !== FIRST_DAYS) words.set("days", newest);
+  for (const name of chosen()) words.set(name, choice[name]);
+  // The same span in a file that is drawn tomorrow is of other days.
+  if (choice.span === "custom") for (const name of ["from", "to"]) words.set(name, dayText(choice[name]));
+  else if (choice.span !== firstSpan()) words.set("span", choice.span);
   if (theme) words.set("theme", theme);
   const text = String(words);
-  history[how](null, "", location.href.split("#")[0] + (text && `#${text}`));
+  const address = location.href.split("#")[0] + (text && `#${text}`);
+  history[address === location.href ? "replaceState" : how](null, "", address);
 }
+
+// The last full week where there is something of it, else all.
+const firstSpan = () => (isThere(daysOf("last_7_days")) && span[0] <= today - 7 ? "last_7_days" : "all");
 
 function recall() {
   const words = new URLSearchParams(location.hash.slice(1));
   const within = (name, otherwise) =>
-    Math.min(Math.max(dayOf(words.get(name), otherwise), span[0]), span[1]);
+    Math.min(Math.max(dayOf(words.get(name), otherwise), span[0]), Math.max(span[1], today));
   sheet = (sheets.find(({ id }) => id === words.get("sheet")) ?? sheets[0]).id;
-  choice = { from: within("from", since(Number(words.get("days") ?? FIRST_DAYS))), to: within("to", span[1]) };
-  for (const name of CHOICES) choice[name] = words.get(name) ?? "";
+  const named = spans.find(({ id }) => id === words.get("span") && id !== "custom")?.id;
+  const custom = !named && (words.has("from") || words.has("to"));
+  choice = { span: custom ? "custom" : named ?? firstSpan() };
+  const start = daysOf(custom ? "all" : choice.span);
+  Object.assign(choice, custom ? { from: within("from", start.from), to: within("to", start.to) } : start);
+  for (const name of new Set([...CHOICES, ...Object.keys(filters)])) choice[name] = words.get(name) ?? "";
   if (choice.from > choice.to) choice.from = choice.to;
+  for (const name of Object.keys(keys)) if (choice[name] && !isKey(name, choice[name])) choice[name] = "";
   theme = words.get("theme");
   dress();
   showChoice();
+}
+
+function isKey(name, text) {
+  try {
+    const key = JSON.parse(text);
+    return Array.isArray(key) && key.length === keys[name].length + 1;
+  } catch {
+    return false;
+  }
 }
 
 // The reader's own choice, else what the device wants.
@@ -297,15 +322,17 @@ function listen() {
   form.addEventListener("change", ({ target: { name, value, validity } }) => {
     const isDate = name === "from" || name === "to";
     // While a year is typed, its first digits are a year too.
-    if (validity.valid) choose({ [name]: isDate ? dayOf(value, choice[name]) : value });
+    if (validity.valid) choose({ [name]: isDate ? dayOf(value, choice[name]) : value }, isDate ? "replaceState" : "pushState");
   });
   form.addEventListener("focusout", showDates);
-  for (const button of spans()) {
-    button.onclick = () => choose({ to: span[1], from: since(Number(button.dataset.days)) });
-  }
   addEventListener("popstate", () => { recall(); drawSheet(); });
+  addEventListener("keydown", ({ key }) => { if (key === "Escape") bubble.hidden = true; });
   matchMedia("screen and (max-width: 760px)").addEventListener("change", drawSheet);
   wants.addEventListener("change", () => { dress(); drawSheet(); });
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (innerWidth !== width) { width = innerWidth; drawSheet(); }
+  });
   document.getElementById("theme").onclick = () => {
     theme = dark() ? "light" : "dark";
     dress();
@@ -325,7 +352,7 @@ async function start() {
 
 // For tests, and for whoever wants the figures.
 window.dashboard = {
-  choose, show,
+  choose, show, csv: (id) => csv(byId.get(id)),
   sheets: sheets.map(({ id, panels: ids }) => ({ id, panels: ids })),
   shown: (id) => drawn.get(id),
   failures: () => failures,

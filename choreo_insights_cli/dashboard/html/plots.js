@@ -1,110 +1,57 @@
-// The charts, by Vega-Lite.
+// The charts, as SVG. What stands for a choice is a button: by mouse, Enter and the space bar.
 
 const dark = () => document.documentElement.dataset.theme === "dark";
+const SVG = "http://www.w3.org/2000/svg";
+const HEIGHT = 230, LETTER = 6.4;
 
 function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
+  return completed(document.createElement(tag), attributes, children);
+}
+
+function svg(tag, attributes = {}, ...children) {
+  return completed(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function completed(made, attributes, children) {
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== undefined && value !== false) made.setAttribute(name, value === true ? "" : value);
+    if (value !== undefined && value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
   }
   made.append(...children);
   return made;
 }
 
-function config(small) {
-  // The page's own colours, so that they change where it is printed.
-  const of = (name) => `var(--${name})`;
-  const font = getComputedStyle(document.body).fontFamily;
-  return {
-    background: "transparent", font, view: { stroke: null },
-    axis: { labelColor: of("soft"), titleColor: of("soft"), gridColor: of("line"),
-      domainColor: of("line"), tickColor: of("line"), labelFontSize: 11, titleFontSize: 11,
-      titleFontWeight: "normal", labelFont: font, titleFont: font },
-    // Over a year, lines of the usual width would hide each other.
-    line: { strokeWidth: choice.to - choice.from > 120 ? 1 : 2 },
-    text: { color: of("ink"), font, fontSize: 11 },
-    scale: { bandPaddingInner: 0.12 },
-    ...small,
-  };
+const words = (text, attributes = {}) => svg("text", attributes, text);
+
+const pen = document.createElement("canvas").getContext("2d");
+function widthOf(text, size = 11) {
+  pen.font = `${size}px ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text).width;
 }
 
-// Lists with one word that begins with $ are the page's to fill.
-function fill(spec, words) {
-  if (Array.isArray(spec)) {
-    if (spec.length === 1 && typeof spec[0] === "string" && Object.hasOwn(words, spec[0])) return words[spec[0]];
-    return spec.map((item) => fill(item, words));
-  }
-  if (spec === null || typeof spec !== "object") return spec;
-  return Object.fromEntries(Object.entries(spec).map(([name, item]) => [name, fill(item, words)]));
+// The middle of a long name is left out, as versions stand at the end. The page has all of it.
+function shortened(name, room) {
+  const text = name.replace(/^https?:\/\//, "");
+  if (widthOf(text) <= room) return text;
+  let letters = Math.max(4, Math.floor(room / LETTER));
+  const cut = (n) => `${text.slice(0, Math.ceil(n * 0.6))}…${text.slice(-Math.floor(n * 0.4))}`;
+  while (letters > 4 && widthOf(cut(letters)) > room) letters -= 1;
+  return cut(letters);
 }
 
-// On a narrow screen names stand above their bars.
-const ABOVE = {
-  axisYBand: { labelAlign: "left", labelPadding: 0, labelOffset: -14 }, bar: { discreteBandSize: 12 },
-};
+// --- Axes
 
-// The width has room for names beside marks, or for them side by side; how high it all has to be.
-function layout(panel, found, width) {
-  const narrow = width < 480;
-  switch (panel.kind) {
-    case "bar": {
-      const [least, most] = narrow ? [34, 34] : [24, 36];
-      return { narrow, least: least * found.marks.length + 12, most: most * found.marks.length + 12 };
-    }
-    case "heatmap": {
-      const room = (width - (narrow ? 120 : 160)) / found.across.length;
-      const longest = Math.max(...found.across.map((name) => name.length));
-      const angle = longest < 4 || longest * 7 <= room ? 0 : room < 18 ? -90 : -40;
-      const below = angle ? Math.min(longest * 6, 115) * Math.sin(-angle * Math.PI / 180) : 0;
-      const [least, most] = [26, 36].map((row) => row * found.down.length + 48 + below);
-      return { narrow, angle, least, most };
-    }
-    default: return { narrow, least: charts[panel.id].height, most: Infinity };
-  }
+// Round numbers from 0 up to a figure or a little more.
+function scaleTo(most, unit) {
+  const rough = (most || 1) / 5, power = 10 ** Math.floor(Math.log10(rough));
+  let step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
+  if (unit === "count") step = Math.max(1, step);
+  const count = Math.max(1, Math.ceil((most || 1) / step - 1e-9));
+  return [...Array(count + 1).keys()].map((n) => Number((n * step).toPrecision(12)));
 }
 
-async function plot(panel, found, place, { narrow, angle, most }) {
-  const shades = found.shades ?? [], numbers = (of) => of.map((_, n) => String(n));
-  const above = narrow && panel.kind === "bar";
-  const spec = fill(charts[panel.id], {
-    $ticks: ticks(found, place.clientWidth), $extent: [0, (narrow ? 1.35 : 1.2) * found.largest || 1],
-    $coloured: numbers(shades), $colours: shades,
-    $across: numbers(found.across ?? []), $down: numbers(found.down ?? []), $scale: scales[dark() ? "dark" : "light"],
-  });
-  // Columns without width at the ends: all charts of a sheet reach over the same dates.
-  const ends = found.hover ? timeSpan(found).map((x) => ({ x0: x, x1: x, tip: "" })) : [];
-  spec.datasets = { rows: found.marks, hover: [...ends, ...(found.hover ?? [])] };
-  spec.height = Math.min(place.clientHeight, most);
-  const fitting = JSON.parse(JSON.stringify(spec), (name, value) => {
-    if (name === "labelLimit" && narrow) return above ? place.clientWidth : 125;
-    if (name === "labelExpr") {
-      return value.replaceAll("$letters", above ? "50" : narrow ? "17" : "34")
-        .replaceAll(/\$(names|across)/g, (_, words) => list(found[words]));
-    }
-    return name === "labelAngle" && angle ? angle : value;
-  });
-  const made = await vegaEmbed(place, fitting, {
-    mode: "vega-lite", renderer: "svg", actions: false, config: config(above ? ABOVE : {}),
-    tooltip: { theme: dark() ? "dark" : "light", formatTooltip: tooltip },
-    // Expressions are interpreted: no policy for the page need allow `eval`.
-    ast: true,
-  });
-  views.set(panel.id, made);
-  if (!place.querySelector(".role-mark path")) throw new Error("no mark was drawn");
-}
-
-// Names as a list in Vega's expressions, each behind a letter that these take off again: Vega's
-// compiler looks texts up in objects too.
-const list = (names) =>
-  JSON.stringify((names ?? []).map((name) => `-${name}`)).replace(/[\u2028\u2029]/g, " ");
-
-const escaped = (text) => String(text).replace(/[&<>"]/g, (found) => `&#${found.charCodeAt(0)};`);
-
-function tooltip({ title, rows }) {
-  const cells = rows.map(([label, text]) =>
-    `<tr><td class="key">${escaped(label)}</td><td class="value">${escaped(text)}</td></tr>`);
-  return `<h2>${escaped(title)}</h2><table>${cells.join("")}</table>`;
-}
+const axisText = (unit, value) => (unit === "count" || unit === "bytes"
+  ? value < 1000 ? String(value) : compact.format(value) : whole.format(value));
+const AXIS_TITLES = { percent: "%", ms: "ms", hours: "hours" };
 
 // The days chosen as far as there are any, the same for all charts of a sheet.
 function timeSpan(found) {
@@ -114,7 +61,6 @@ function timeSpan(found) {
 
 // Round times, at least a step apart, and no more than have room.
 function ticks(found, width) {
-  if (!found.hover) return [];
   const [from, to] = timeSpan(found);
   const room = Math.max(3, width / 75);
   const step = [6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY, 14 * DAY, 30 * DAY, 90 * DAY]
@@ -126,6 +72,170 @@ function ticks(found, width) {
   return marks;
 }
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const tickText = (at) => (at % DAY ? iso(at).slice(11, 16)
+  : `${MONTHS[new Date(at).getUTCMonth()]} ${iso(at).slice(8, 10)}`);
+
+// --- Kinds of charts; each gives its SVG
+
+function overTimeChart(panel, found, width, height) {
+  const { unit } = panel.measures[0], target = targetOf(panel);
+  const values = scaleTo(Math.max(found.highest, target?.at ?? 0), unit);
+  const title = AXIS_TITLES[unit];
+  const left = Math.max(...values.map((value) => widthOf(axisText(unit, value)))) + 10;
+  const [top, right, bottom] = [title ? 20 : 8, 10, 22];
+  const [from, to] = timeSpan(found), most = values.at(-1);
+  const x = (at) => left + ((at - from) / (to - from)) * (width - left - right);
+  const y = (value) => top + (1 - value / most) * (height - top - bottom);
+  const grid = values.flatMap((value) => [
+    svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
+    words(axisText(unit, value), { class: "label", x: left - 6, y: y(value) + 4, "text-anchor": "end", "data-value": value }),
+  ]);
+  const times = ticks(found, width - left).map((at) => {
+    const half = widthOf(tickText(at)) / 2;
+    return words(tickText(at), { class: "label time", y: height - 6, "text-anchor": "middle",
+      x: Math.min(Math.max(x(at), half), width - half) });
+  });
+  const marks = panel.kind === "line" ? lines(panel, found, x, y) : found.marks.map((mark) =>
+    svg("rect", { class: "mark", fill: found.shades[mark.series], x: x(mark.x0), y: y(mark.y1),
+      width: Math.max(0.5, x(mark.x1) - x(mark.x0)), height: y(mark.y0) - y(mark.y1) }));
+  const columns = found.hover.map((column) => {
+    const [a, b] = [Math.max(x(column.x0), left), Math.min(x(column.x1), width - right)];
+    const made = svg("rect", { class: "hover", x: a, width: Math.max(0, b - a), y: top, height: height - top - bottom });
+    hovers(made, column.tip);
+    // Of a day or of an hour in it, all of that day.
+    const day = Math.floor((column.x0 + (column.x1 - column.x0) / 2 + (found.step === DAY ? DAY / 2 : 0)) / DAY);
+    if (panel.kind === "stacked") made.onclick = (event) => pickAt(found, column, event, y, day);
+    return made;
+  });
+  const line = target ? [svg("line", { class: "target", x1: left, x2: width - right, y1: y(target.at), y2: y(target.at) }),
+    words(target.text, { class: "label", x: width - right, y: y(target.at) - 5, "text-anchor": "end" })] : [];
+  return [svg("g", { class: "axis" }, ...grid, ...times, ...(title ? [words(title, { class: "label", x: 2, y: 12 })] : [])),
+    svg("g", { class: "marks" }, ...marks), ...line, svg("g", {}, ...columns)];
+}
+
+// A click on a part of a column chooses what the part stands for, one beside it the day.
+function pickAt(found, column, event, y, day) {
+  const middle = (column.x0 + column.x1) / 2;
+  const at = event.clientY - event.currentTarget.ownerSVGElement.getBoundingClientRect().y;
+  const part = found.marks.find((mark) => mark.x0 <= middle && middle <= mark.x1 &&
+    y(mark.y1) <= at && at <= y(mark.y0));
+  const pick = part && found.legend[part.series]?.pick;
+  if (pick) toggle(pick); else if (choice.from !== choice.to) choose({ span: "custom", from: day, to: day });
+}
+
+function lines(panel, found, x, y) {
+  const made = [];
+  const thin = choice.to - choice.from > 120 ? 1 : 2;
+  found.shades.forEach((colour, n) => {
+    const points = found.marks.filter((mark) => mark.series === n);
+    let path = "", drawing = false;
+    for (const { x0, value } of points) {
+      if (value === null) { drawing = false; continue; }
+      path += `${drawing ? "L" : "M"}${x(x0).toFixed(2)} ${y(value).toFixed(2)}`;
+      drawing = true;
+    }
+    // Measures of the same requests can be equal: a dashed line shows the one below it.
+    made.push(svg("path", { class: "line", d: path, fill: "none", stroke: colour, "stroke-width": thin,
+      "stroke-dasharray": !panel.series && n % 2 ? "4 4" : undefined }));
+    for (const { x0, value, dot } of points) {
+      if (dot) made.push(svg("circle", { class: "mark", cx: x(x0), cy: y(value), r: 3, fill: colour }));
+    }
+  });
+  return made;
+}
+
+function barChart(panel, found, width, height) {
+  const narrow = width < 480, rows = found.marks.length;
+  const target = targetOf(panel);
+  const room = Math.max(...found.marks.map(({ text }) => widthOf(text))) + 10;
+  const names = narrow ? 0 : Math.min(width * 0.36, 250,
+    Math.max(...found.marks.map(({ name }) => widthOf(name.replace(/^https?:\/\//, "")))) + 10);
+  const row = Math.min(height / rows, narrow ? 40 : 36), thick = narrow ? 14 : row * 0.78;
+  const most = Math.max(found.largest, target?.at ?? 0) || 1;
+  const x = (value) => names + (value / most) * (width - names - room);
+  const made = found.marks.map((mark, n) => {
+    const top = n * row + (narrow ? row - thick - 4 : (row - thick) / 2);
+    const text = shortened(mark.name, narrow ? width : names - 10);
+    const bar = svg("g", { class: "bar" },
+      svg("rect", { class: "back", x: 0, y: n * row, width, height: row }),
+      words(text, { class: "label name", x: narrow ? 0 : names - 8, y: narrow ? top - 4 : n * row + row / 2 + 4,
+        "text-anchor": narrow ? "start" : "end" }),
+      svg("rect", { class: "mark", x: names, y: top, rx: 2, width: Math.max(1, x(mark.value) - names), height: thick, fill: mark.shade }),
+      words(mark.text, { class: "value", x: x(mark.value) + 5, y: top + thick / 2 + 4 }));
+    hovers(bar, mark.tip);
+    return picking(bar, mark.pick, `${mark.name}: ${mark.text}`);
+  });
+  const line = target ? [svg("line", { class: "target", x1: x(target.at), x2: x(target.at), y1: 0, y2: rows * row })] : [];
+  return [...made, ...line];
+}
+
+function heatChart(panel, found, width, height) {
+  const narrow = width < 480;
+  const names = Math.min(narrow ? 125 : 250, Math.max(...found.down.map((name) => widthOf(name))) + 10);
+  const cell = (width - names) / found.across.length;
+  const longest = Math.max(...found.across.map((name) => widthOf(name)));
+  const angle = longest + 6 <= cell ? 0 : cell < 18 ? 90 : 40;
+  const below = angle ? Math.min(longest, 115) * Math.sin((angle * Math.PI) / 180) + 18 : 20;
+  const row = Math.min(36, (height - below) / found.down.length);
+  const shade = (value) => mixed(scales[dark() ? "dark" : "light"], value / found.most);
+  // One place for the Tab key; arrows go from cell to cell.
+  const made = found.marks.map((mark, n) => {
+    const [left, top] = [names + mark.column * cell, mark.row * row], colour = shade(mark.value);
+    const made = svg("g", { class: "cell", "data-column": mark.column, "data-row": mark.row },
+      svg("rect", { class: "mark", x: left + 1, y: top + 1, width: Math.max(1, cell - 2), height: row - 2, fill: colour }),
+      ...(mark.text ? [words(mark.text, { class: "figure", x: left + cell / 2, y: top + row / 2 + 4,
+        "text-anchor": "middle", fill: readable(colour) })] : []));
+    hovers(made, mark.tip);
+    return picking(made, Object.keys(mark.pick).length ? mark.pick : null,
+      `${mark.tip.title}: ${mark.tip.rows.map(([label, text]) => `${label} ${text}`).join(", ")}`, n === 0 ? 0 : -1);
+  });
+  const axis = [
+    ...found.down.map((name, n) => words(shortened(name, names - 10),
+      { class: "label name", x: names - 8, y: n * row + row / 2 + 4, "text-anchor": "end" })),
+    ...found.across.map((name, n) => {
+      const [x, y] = [names + (n + 0.5) * cell, found.down.length * row + 14];
+      if (!angle && n % Math.ceil((longest + 4) / cell)) return "";
+      return words(shortened(name, 115), { class: "label across", x, y, "text-anchor": angle ? "end" : "middle",
+        transform: angle ? `rotate(-${angle} ${x} ${y - 4})` : undefined });
+    }),
+  ];
+  return [svg("g", { class: "axis" }, ...axis), svg("g", { class: "cells" }, ...made)];
+}
+
+const channels = (colour) => [1, 3, 5].map((n) => parseInt(colour.slice(n, n + 2), 16));
+const mixed = ([low, high], share) => `#${channels(low)
+  .map((from, n) => Math.round(from + (channels(high)[n] - from) * share).toString(16).padStart(2, "0")).join("")}`;
+const light = (colour) => channels(colour).map((value) => value / 255)
+  .map((value) => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4))
+  .reduce((sum, value, n) => sum + value * [0.2126, 0.7152, 0.0722][n], 0);
+// Black or white, whichever has more contrast.
+const readable = (colour) => (1.05 / (light(colour) + 0.05) > (light(colour) + 0.05) / 0.05 ? "#ffffff" : "#000000");
+
+// --- The place of a chart
+
+function layout(panel, found, width) {
+  const narrow = width < 480;
+  switch (panel.kind) {
+    case "bar": return [narrow ? 40 : 24, narrow ? 40 : 36].map((row) => row * found.marks.length + 6);
+    case "heatmap": {
+      const below = widthOf("0".repeat(Math.min(18, Math.max(...found.across.map((name) => name.length)))));
+      return [26, 36].map((row) => row * found.down.length + 24 + below);
+    }
+    default: return [HEIGHT, Infinity];
+  }
+}
+
+function plot(panel, found, place, most) {
+  const [width, height] = [place.clientWidth, Math.min(place.clientHeight, most)];
+  const draw = { bar: barChart, heatmap: heatChart }[panel.kind] ?? overTimeChart;
+  const interactive = panel.kind === "bar" || panel.kind === "heatmap";
+  const chart = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": panel.title,
+    role: interactive ? "group" : "img" }, ...draw(panel, found, width, height));
+  place.replaceChildren(chart);
+  if (!chart.querySelector(".mark, .line")) throw new Error("no mark was drawn");
+}
+
 function legend(panel, found) {
   if (panel.kind === "heatmap") {
     const ramp = scales[dark() ? "dark" : "light"].join(", ");
@@ -133,7 +243,83 @@ function legend(panel, found) {
       element("i", { class: "ramp", style: `background: linear-gradient(to right, ${ramp})` }),
       `${written(panel.measures[0].unit, found.most)} ${panel.measures[0].label.toLowerCase()}`));
   }
-  if (!found.legend || (found.legend.size < 2 && !panel.series)) return "";
-  return element("ul", { class: "legend" }, ...[...found.legend].map(([name, colour]) =>
-    element("li", {}, element("i", { style: `background: ${colour}` }), element("span", { title: name }, name))));
+  if (!found.legend || (found.legend.length < 2 && !panel.series)) return "";
+  return element("ul", { class: "legend" }, ...found.legend.map(({ name, colour, pick, share }) => {
+    const said = [element("i", { style: `background: ${colour}` }), element("span", { title: name }, name),
+      ...(share ? [element("small", {}, share)] : [])];
+    return element("li", {}, ...(pick ? [button(said, pick, name)] : said));
+  }));
+}
+
+const isPicked = (pick) => Object.entries(pick).every(([name, value]) => choice[name] === value);
+
+function button(children, pick, name) {
+  const made = element("button", { type: "button", class: "pick", "aria-pressed": isPicked(pick),
+    title: `Show only ${name}` }, ...children);
+  made.onclick = () => toggle(pick);
+  return made;
+}
+
+// A mark that stands for a choice.
+function picking(mark, pick, said, tab = 0) {
+  if (!pick) { mark.setAttribute("role", "img"); mark.setAttribute("aria-label", said); return mark; }
+  for (const [name, value] of Object.entries({ role: "button", tabindex: tab, "aria-label": said, "aria-pressed": isPicked(pick) })) {
+    mark.setAttribute(name, value);
+  }
+  mark.classList.add("pick");
+  mark.onclick = () => toggle(pick);
+  mark.onkeydown = (event) => {
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(pick); }
+    if (mark.dataset.row !== undefined) step(mark, event);
+  };
+  return mark;
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+function step(mark, event) {
+  const by = ARROWS[event.key];
+  if (!by) return;
+  event.preventDefault();
+  let [column, row] = [Number(mark.dataset.column), Number(mark.dataset.row)];
+  const cells = [...mark.parentNode.children];
+  for (let n = 0; n < 60; n++) {
+    column += by[0]; row += by[1];
+    const next = cells.find((cell) => cell.dataset.column === String(column) && cell.dataset.row === String(row));
+    if (!next) continue;
+    mark.setAttribute("tabindex", -1);
+    next.setAttribute("tabindex", 0);
+    next.focus();
+    return;
+  }
+}
+
+// --- What the pointer or the keyboard is at
+
+const bubble = element("div", { id: "tip", "aria-hidden": true, hidden: true });
+function hovers(mark, tip) {
+  const show = (x, y) => {
+    bubble.replaceChildren(element("b", {}, tip.title), element("table", {}, ...tip.rows.map((cells) =>
+      element("tr", {}, ...cells.map((cell) => element("td", {}, cell))))));
+    bubble.hidden = false;
+    const { width, height } = bubble.getBoundingClientRect();
+    bubble.style.left = `${Math.max(4, Math.min(x + 14, innerWidth - width - 8))}px`;
+    bubble.style.top = `${Math.max(4, y + height + 20 > innerHeight ? y - height - 10 : y + 14)}px`;
+  };
+  const hide = () => { bubble.hidden = true; };
+  mark.addEventListener("pointermove", (event) => show(event.clientX, event.clientY));
+  mark.addEventListener("pointerleave", hide);
+  mark.addEventListener("focus", () => {
+    const box = mark.getBoundingClientRect();
+    show(box.x + box.width / 2, box.y + box.height / 2);
+  });
+  mark.addEventListener("blur", hide);
+}
+
+// The target of what is shown, where one is set.
+function targetOf(panel) {
+  const { target } = panel;
+  if (!target) return null;
+  const at = targets[target];
+  return at === null || at === undefined ? null
+    : { at, text: `Target ${written(panel.measures[0].unit, at)}` };
 }

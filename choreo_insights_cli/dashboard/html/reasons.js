@@ -3,8 +3,12 @@
 function places() {
   return data.environments.filter((place) =>
     (!choice.organization || place.organization === choice.organization) &&
-    (!choice.environment || place.environment === choice.environment));
+    (!choice.environment || inPlace(place.environment, place.organization)));
 }
+
+// Whether an environment is the one that is chosen: those of two organisations may share a name.
+const inPlace = (environment, organization) =>
+  JSON.stringify([environment, organization]) === choice.environment;
 
 // The ledger has no entry about itself: it exists where any table does.
 const ofLedger = (panel) => panel.sources.every((table) => table === "runs");
@@ -15,12 +19,18 @@ function exports(panel) {
     (ofLedger(panel) || panel.sources.includes(entry.table)) &&
     (!choice.organization || entry.organization === choice.organization) &&
     (!choice.environment || entry.environment === null || !panel.filters.includes("environment") ||
-      entry.environment === choice.environment)).map((entry) => entry.days);
+      inPlace(entry.environment, entry.organization))).map((entry) => entry.days);
 }
 
 function exported(panel) {
   return exports(panel).some((days) => !panel.filters.includes("day") ||
     days.some(([first, last]) => first <= choice.to && last >= choice.from));
+}
+
+// Whether all of some days were exported: else a comparison would be with a part of them.
+function complete(panel, { from, to }) {
+  const known = exports(panel);
+  return known.length > 0 && known.every((days) => days.some(([first, last]) => first <= from && to <= last));
 }
 
 // The text for chosen days without an export, or with a part of one.
@@ -36,6 +46,8 @@ function gaps(panel) {
   return [found.none && `No export of ${found.none} ${of}.`, found.some && `Incomplete on ${found.some} ${of}.`]
     .filter(Boolean).join(" ");
 }
+
+const PLACES = ["organization", "environment"];
 
 function reason(panel) {
   const absent = panel.unavailable;
@@ -53,8 +65,10 @@ function reason(panel) {
       text: ofLedger(panel) ? panel.nothing
         : `No export of ${panel.sources.join(", ")} in what is chosen. The sheet Data health tells more.` };
   }
-  const api = choice.api_name && panel.filters.includes("api_name") ? ` (${choice.api_name})` : "";
-  return { why: "nothing happened", title: "Nothing happened", text: panel.nothing + api };
+  const of = chosen().filter((name) => follows(panel, name) && !PLACES.includes(name))
+    .map((name) => `${filters[name].label} ${filterText(name)}`);
+  return { why: "nothing happened", title: "Nothing happened",
+    text: panel.nothing + (of.length ? ` (${of.join(", ")})` : "") };
 }
 
 // A gap that all panels of a sheet share is shown once.
@@ -66,10 +80,7 @@ function commonGaps(own) {
 
 // The text for choices that a panel ignores.
 function scope(panel, why) {
-  const left = [];
-  if (choice.organization && !panel.filters.includes("organization")) left.push("all organisations");
-  if (choice.environment && !panel.filters.includes("environment")) left.push("all environments");
-  if (choice.api_name && !panel.filters.includes("api_name")) left.push("all APIs");
+  const left = chosen().filter((name) => !follows(panel, name)).map((name) => filters[name].all);
   if (!wholeSpan() && !panel.filters.includes("day")) left.push("all dates");
   const said = left.length ? [`Shows ${left.join(", ")}.`] : [];
   if (panel.x?.part === "hour") {
@@ -82,7 +93,6 @@ function scope(panel, why) {
 
 // The day of the drawing is incomplete.
 function filling() {
-  const today = Math.floor(about.at / DAY);
   return choice.from <= today && today <= Math.min(choice.to, span[1])
     ? `${dayText(today).replaceAll("-", "\u2011")} is not over: its figures are of a part of the day.` : "";
 }

@@ -3,17 +3,17 @@
 import base64
 import gzip
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import duckdb
-import vl_convert
 
 from choreo_insights_cli.dashboard.data import (
+    dimensions_of,
     everything,
     is_raw,
     key_of,
@@ -22,23 +22,33 @@ from choreo_insights_cli.dashboard.data import (
     values_of,
 )
 from choreo_insights_cli.dashboard.data import frames as frames_of
-from choreo_insights_cli.dashboard.description import PALETTE, REST, Dimension, Kind, Panel, Sheet
-from choreo_insights_cli.dashboard.html.charts import chart, scale
+from choreo_insights_cli.dashboard.description import PALETTE, REST, SCALE, Dimension, Panel, Sheet
 from choreo_insights_cli.dashboard.panels import HOURS_UP_TO_DAYS, SHEETS
+from choreo_insights_cli.dashboard.spans import DaySpan
 
 _PAGE = Path(__file__).resolve().parent
 # Concatenated into one script, in this order.
-_SCRIPTS = ("state", "data", "words", "marks", "reasons", "plots", "page")
-_WITHOUT_CHART = (Kind.FIGURE, Kind.TABLE)
+_SCRIPTS = ("state", "data", "words", "marks", "reasons", "plots", "tables", "page")
 
 
 @dataclass(frozen=True)
 class About:
-    """The header of the page: the source of the data, when it was drawn, and a warning."""
+    """The page's header: the source of the data, when it was drawn, and a warning.
+
+    `ends` is the last day of a dataset that goes no further: its spans are those of that day.
+    `targets` are figures that should be met, by their names in `targets.toml`.
+    """
 
     source: str
     drawn: datetime
     note: str = ""
+    ends: date | None = None
+    targets: Mapping[str, float | None] = field(default_factory=dict)
+
+    @property
+    def today(self) -> date:
+        """The day by which spans are counted."""
+        return self.ends + timedelta(days=1) if self.ends else self.drawn.astimezone(UTC).date()
 
 
 def draw(
@@ -46,14 +56,13 @@ def draw(
 ) -> str:
     """Draws the page from a database with the dataset's views."""
     sheets = tuple(sheets)
-    packed = gzip.compress(_json(everything(database, sheets)).encode(), 9, mtime=0)
+    packed = gzip.compress(everything(database, sheets).encode(), 6, mtime=0)
     template = Template((_PAGE / "page.html").read_text("utf-8"))
     return template.substitute(
         style=(_PAGE / "page.css").read_text("utf-8"),
         # `</script` in a text would end the element.
         description=_json(_description(sheets, about)).replace("<", "\\u003c"),
         data=base64.b64encode(packed).decode(),
-        library=_in_script(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")),
         script=_in_script(_script()),
     )
 
@@ -74,6 +83,7 @@ def _in_script(code: str) -> str:
 
 def _description(sheets: Iterable[Sheet], about: About) -> dict[str, Any]:
     panels = panels_of(sheets)
+    dimensions = [each for panel in panels for each in dimensions_of(panel)]
     return {
         "sheets": [
             {
@@ -85,16 +95,21 @@ def _description(sheets: Iterable[Sheet], about: About) -> dict[str, Any]:
             for sheet in sheets
         ],
         "panels": [_panel(panel) for panel in panels],
-        "charts": {panel.id: chart(panel) for panel in panels if panel.kind not in _WITHOUT_CHART},
+        "keys": {each.column: each.also for each in dimensions if each.also},
+        "filters": {each.column: _filter(each) for each in dimensions if each.plural},
         "palette": list(PALETTE),
         "rest": REST,
-        "scales": {"light": scale(dark=False), "dark": scale(dark=True)},
+        # What is most stands out from the background.
+        "scales": {"light": SCALE, "dark": SCALE[::-1]},
+        "spans": [{"id": span, "label": span.label} for span in DaySpan],
+        "targets": dict(about.targets),
         "hoursUpToDays": HOURS_UP_TO_DAYS,
         "about": {
             "source": about.source,
             "note": about.note,
             "drawn": f"{about.drawn.astimezone(UTC):%Y-%m-%d %H:%M}",
             "at": int(about.drawn.timestamp() * 1000),
+            "today": (about.today - date(1970, 1, 1)).days,
         },
     }
 
@@ -111,6 +126,16 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "measures": [
             asdict(measure) | {"columns": values_of(measure)} for measure in panel.measures
         ],
+    }
+
+
+def _filter(dimension: Dimension) -> dict[str, Any]:
+    known = [asdict(value) for value in dimension.known]
+    return {
+        "label": dimension.label,
+        "all": f"all {dimension.plural}",
+        "absent": dimension.absent,
+        "known": known,
     }
 
 

@@ -1,4 +1,4 @@
-// Formats values, and gives them colours.
+// Formats values, and gives them names and colours.
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
@@ -9,6 +9,7 @@ const collator = new Intl.Collator("en", { numeric: true });
 const two = fixed(2), one = fixed(1);
 const iso = (ms) => new Date(ms).toISOString();
 const dayText = (day) => iso(day * DAY).slice(0, 10);
+const daysText = ({ from, to }) => (from === to ? dayText(from) : `${dayText(from)} to ${dayText(to)}`);
 
 function written(unit, value) {
   if (value === null || value === undefined) return "–";
@@ -22,7 +23,19 @@ function written(unit, value) {
   }
 }
 
-function named(dimension, value) {
+// By how much a figure differs from an earlier one; a percentage by points.
+function change(unit, value, earlier) {
+  if (value === null || earlier === null || value === undefined || earlier === undefined) return null;
+  const signed = (by, digits) => `${by < 0 ? "−" : "+"}${fixed(digits).format(Math.abs(by))}`;
+  if (unit === "percent") return `${signed(value - earlier, 2)} points`;
+  if (!["count", "ms", "bytes"].includes(unit) || !earlier) return null;
+  const by = 100 * (value / earlier - 1);
+  return `${signed(by, Math.abs(by) < 10 ? 1 : 0)} %`;
+}
+
+const share = (value, total) => (total ? `${one.format((100 * value) / total)} %` : "");
+
+function named(dimension, value, panel = null) {
   if (value === null || value === undefined) return dimension.absent;
   switch (dimension.part) {
     case "hour": return iso(value).slice(0, coarse() ? 10 : 16).replace("T", " ");
@@ -32,8 +45,79 @@ function named(dimension, value) {
     case "weekday": return WEEKDAYS[value - 1];
     default:
       if (dimension.unit === "day") return dayText(value);
+      if (Object.hasOwn(keys, dimension.column)) return label(dimension, value, panel);
       return dimension.known.find((known) => known.value === value)?.label ?? String(value);
   }
+}
+
+// --- Labels: a name, and as much more as tells it apart from the others that can be chosen
+
+const labels = new Map();
+function label(dimension, key, panel) {
+  const [name, ...more] = JSON.parse(key);
+  const { column } = dimension;
+  // A table that shows an organisation beside it need not say it twice.
+  const beside = panel?.kind === "table" ? panel.dimensions.map((other) => other.column) : [];
+  const needed = telling(column).get(key) ?? [];
+  const said = keys[column].map((part, n) => (needed.includes(part) && !beside.includes(part) ? more[n] : null));
+  const of = (part) => said[keys[column].indexOf(part)] ?? null;
+  const version = keys[column].includes("api_version") ? of("api_version") : null;
+  const base = name === "" ? dimension.absent : name === "UNKNOWN" ? "UNKNOWN (no application)" : name;
+  return [version ? `${base} ${version}` : base, ...["environment", "organization"].map(of)]
+    .filter((word) => word !== null).join(" · ");
+}
+
+// The fewest parts that tell a key apart from others of its name, for each that needs any.
+function telling(column) {
+  const place = JSON.stringify([column, choice.organization, choice.environment]);
+  if (!labels.has(place)) {
+    const byName = new Map(), found = new Map();
+    for (const text of keysOf(column)) {
+      const key = JSON.parse(text);
+      if (!byName.has(key[0])) byName.set(key[0], []);
+      byName.get(key[0]).push([text, key]);
+    }
+    for (const those of byName.values()) {
+      for (const [text, key] of those.length > 1 ? those : []) {
+        found.set(text, subsets(keys[column]).find((parts) => {
+          const at = parts.map((part) => keys[column].indexOf(part) + 1);
+          return those.every(([other, its]) => other === text || at.some((n) => its[n] !== key[n]));
+        }) ?? keys[column]);
+      }
+    }
+    labels.set(place, found);
+  }
+  return labels.get(place);
+}
+
+const subsets = (parts) => [...Array(2 ** parts.length).keys()]
+  .map((bits) => parts.filter((_, n) => bits & (1 << n)))
+  .sort((a, b) => a.length - b.length);
+
+// Every key of a column in the organisation and environment chosen.
+const known = new Map();
+function keysOf(column) {
+  if (!known.has(column)) {
+    const found = new Set();
+    const seen = new Set();
+    for (const panel of panels) {
+      if (seen.has(panel.frame) || !Object.hasOwn(data.frames[panel.frame], column)) continue;
+      seen.add(panel.frame);
+      // A panel without environments would make each key twice.
+      if (keys[column].some((part) => !Object.hasOwn(data.frames[panel.frame], part))) continue;
+      for (const text of columnOf(panel, column).texts) found.add(text);
+    }
+    known.set(column, [...found]);
+  }
+  const at = (part) => (part === column ? 0 : keys[column].indexOf(part) + 1);
+  const place = choice.environment ? JSON.parse(choice.environment) : null;
+  return known.get(column).filter((text) => {
+    const key = JSON.parse(text);
+    const of = (part) => key[at(part)];
+    return (!choice.organization || of("organization") === choice.organization) &&
+      (!place || column === "environment" || !keys[column].includes("environment") ||
+        (of("environment") === place[0] && of("organization") === place[1]));
+  });
 }
 
 // --- Colours: a value keeps its colour whatever is chosen
@@ -44,8 +128,12 @@ function ranksOf({ series: { key } }) {
     const panel = panels.find(({ series }) => series?.key === key && !series.known.length);
     if (!panel) return new Map();
     const totals = new Map();
-    const values = columnOf(panel, panel.measures[0].columns[0]);
-    columnOf(panel, key).forEach((name, i) => totals.set(name, (totals.get(name) ?? 0) + (values[i] ?? 0)));
+    const { values } = columnOf(panel, panel.measures[0].columns[0]);
+    const { texts, values: numbers } = columnOf(panel, key);
+    numbers.forEach((number, i) => {
+      const name = number === null ? null : texts[number];
+      totals.set(name, (totals.get(name) ?? 0) + (values[i] ?? 0));
+    });
     const names = [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a) || compare(a, b));
     colours.set(key, new Map(names.filter((n) => n !== OTHER).map((name, n) => [name, n])));
   }
@@ -57,21 +145,17 @@ const byRank = (panel) => (a, b) => {
   return (ranks.get(a) ?? Infinity) - (ranks.get(b) ?? Infinity) || compare(a, b);
 };
 
-function coloured(panel, keys) {
-  const found = new Map();
-  if (!panel.series) {
-    panel.measures.forEach((measure, n) => found.set(measure.label, measure.colour ?? palette[n]));
-    return found;
-  }
+// The colour of each key, in their order.
+function shadesOf(panel, series) {
+  if (!panel.series) return panel.measures.map((measure, n) => measure.colour ?? palette[n]);
   const ranks = ranksOf(panel), taken = new Set();
-  for (const key of keys) {
+  return series.map((key) => {
     const known = panel.series.known.find((value) => value.value === key);
     let colour = known?.colour ?? (key === OTHER ? rest : palette[ranks.get(key)]);
     if (!colour || (!known && taken.has(colour))) {
       colour = palette.find((free) => !taken.has(free)) ?? rest;
     }
     taken.add(colour);
-    found.set(named(panel.series, key), colour);
-  }
-  return found;
+    return colour;
+  });
 }

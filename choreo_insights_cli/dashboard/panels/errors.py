@@ -21,7 +21,9 @@ from choreo_insights_cli.dashboard.panels.shared import (
     HOUR,
     NO_ERROR,
     NO_REQUEST,
+    REASON,
     REQUESTS,
+    STATUS_CODE,
     VERSION,
     percent,
 )
@@ -35,12 +37,14 @@ _CATEGORY = Dimension(
         Value("throttled", "Throttled", Colour.PURPLE),
         Value("other", "Other", Colour.GREY),
     ),
+    plural="categories",
 )
 
 _CLASS = Dimension(
     "status_class",
     "Status",
     known=(Value("4xx", "4xx", Colour.ORANGE), Value("5xx", "5xx", Colour.VERMILION)),
+    plural="statuses",
 )
 
 ERRORS_SHEET = Sheet(
@@ -100,7 +104,7 @@ ERRORS_SHEET = Sheet(
             Kind.BAR,
             (ERRORS,),
             NO_ERROR,
-            x=Dimension("reason", "Reason"),
+            x=REASON,
             filters=ALL_FILTERS,
             order=(Order("Errors"),),
             top=10,
@@ -150,7 +154,7 @@ ERRORS_SHEET = Sheet(
             Kind.HEATMAP,
             (ERRORS,),
             NO_ERROR,
-            x=Dimension("status_code", "Status code"),
+            x=STATUS_CODE,
             y=API,
             only=(Only("side", "proxy"),),
             filters=ALL_FILTERS,
@@ -165,7 +169,7 @@ ERRORS_SHEET = Sheet(
             Kind.HEATMAP,
             (ERRORS,),
             "No backend answered with an error in these days.",
-            x=Dimension("status_code", "Status code"),
+            x=STATUS_CODE,
             y=API,
             only=(Only("side", "target"),),
             filters=ALL_FILTERS,
@@ -180,7 +184,7 @@ ERRORS_SHEET = Sheet(
             Kind.TABLE,
             (ERRORS,),
             NO_ERROR,
-            dimensions=(API, VERSION, APPLICATION, Dimension("reason", "Reason")),
+            dimensions=(API, VERSION, APPLICATION, REASON),
             filters=ALL_FILTERS,
             order=(Order("Errors"),),
             top=100,

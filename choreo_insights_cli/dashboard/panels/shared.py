@@ -15,12 +15,28 @@ NO_REQUEST = "No request in these days."
 NO_ERROR = "No request failed in these days."
 NO_LATENCY = "No request in these days, so no response time."
 
-ORGANIZATION = Dimension("organization", "Organisation")
-ENVIRONMENT = Dimension("environment", "Environment", absent="(all)")
-API = Dimension("api_name", "API")
+ORGANIZATION = Dimension("organization", "Organisation", plural="organisations")
+ENVIRONMENT = Dimension(
+    "environment",
+    "Environment",
+    absent="(all)",
+    also=("organization",),
+    plural="environments",
+)
+API = Dimension(
+    "api_name", "API", also=("api_version", "environment", "organization"), plural="APIs"
+)
 VERSION = Dimension("api_version", "Version")
 SLUG = Dimension("api_slug", "Slug")
-APPLICATION = Dimension("application_name", "Application")
+APPLICATION = Dimension(
+    "application_name",
+    "Application",
+    also=("environment", "organization"),
+    plural="applications",
+)
+STATUS_CODE = Dimension("status_code", "Status code", plural="status codes")
+REASON = Dimension("reason", "Reason", plural="reasons")
+PROJECT = Dimension("project", "Project", plural="projects")
 HOUR = Dimension("hour", "Hour (UTC)", ValuePart.HOUR, Unit.INSTANT)
 DAY = Dimension("day", "Day (UTC)", ValuePart.DAY, Unit.DAY)
 DAY_OF_HOUR = replace(DAY, column="hour")

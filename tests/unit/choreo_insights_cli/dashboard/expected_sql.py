@@ -1,11 +1,13 @@
 """What SQL says that a panel shows: asked of the views directly, not of the file's frames."""
 
+import json
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import duckdb
 
+from choreo_insights_cli.dashboard.data import frames, panels_of
 from choreo_insights_cli.dashboard.description import (
     Aggregation,
     Dimension,
@@ -15,8 +17,11 @@ from choreo_insights_cli.dashboard.description import (
     Unit,
     ValuePart,
 )
-from choreo_insights_cli.dashboard.panels import HOURS_UP_TO_DAYS
+from choreo_insights_cli.dashboard.panels import HOURS_UP_TO_DAYS, SHEETS
+from choreo_insights_cli.dashboard.panels.shared import API, APPLICATION, ENVIRONMENT
+from choreo_insights_cli.sql.duckdb import all_views
 
+FRAMES = frames(panels_of(SHEETS))
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
@@ -27,8 +32,11 @@ class Choice:
     first: date
     last: date
     organization: str = ""
-    environment: str = ""
-    api_name: str = ""
+    # A name and its organisation.
+    environment: tuple[str, str] | None = None
+    # A name, its version, environment and organisation.
+    api_name: tuple[str, str, str, str] | None = None
+    application_name: tuple[str, str, str] | None = None
 
     @property
     def script(self) -> dict[str, Any]:
@@ -36,8 +44,9 @@ class Choice:
         epoch = date(1970, 1, 1)
         return {
             "organization": self.organization,
-            "environment": self.environment,
-            "api_name": self.api_name,
+            "environment": key(self.environment),
+            "api_name": key(self.api_name),
+            "application_name": key(self.application_name),
             "from": (self.first - epoch).days,
             "to": (self.last - epoch).days,
         }
@@ -48,8 +57,19 @@ class Choice:
         return (self.last - self.first).days + 1 > HOURS_UP_TO_DAYS
 
 
+def key(parts: tuple[str, ...] | None) -> str:
+    """A choice of what a name alone does not tell apart, as the page has it."""
+    return json.dumps(parts, ensure_ascii=False, separators=(",", ":")) if parts else ""
+
+
+ALSO = {each.column: each.also for each in (ENVIRONMENT, API, APPLICATION)}
+
+
 def _dimension(dimension: Dimension, choice: Choice) -> str:
     column = f'"{dimension.column}"'
+    if dimension.also:
+        parts = ", ".join(f'"{name}"' for name in (dimension.column, *dimension.also))
+        return f"CASE WHEN {column} IS NOT NULL THEN CAST(to_json([{parts}]) AS VARCHAR) END"
     expressions = {
         ValuePart.HOUR: f"date_trunc('day', {column})" if choice.coarse else column,
         ValuePart.DAY: f"CAST(date_trunc('day', {column}) AS DATE)",
@@ -89,14 +109,26 @@ def rows(
     given = any(m.aggregation is Aggregation.AS_IS for m in panel.measures)
     keys = [_dimension(dimension, choice) for dimension in dimensions]
     columns = [*keys, *map(_measure, panel.measures)]
-    tests, values = ["true"], []
+    tests: list[str] = ["true"]
+    values: list[Any] = []
+    frame = FRAMES[next(iter(frames([panel])))]
     for only in panel.only:
         tests.append(f'"{only.column}" = ?')
         values.append(only.value)
-    for name in ("organization", "environment", "api_name"):
-        if (wanted := getattr(choice, name)) and Filter(name) in panel.filters:
-            tests.append(f'"{name}" = ?')
-            values.append(wanted)
+    there = {column.name for column in all_views()[panel.view].columns}
+    if choice.organization:
+        tests.append("organization = ?")
+        values.append(choice.organization)
+    for name, also in ALSO.items():
+        wanted = getattr(choice, name)
+        # Every panel that knows applications follows them.
+        if wanted and (
+            Filter(name) in panel.filters
+            if name in {*Filter}
+            else name in there and name in frame.keys
+        ):
+            tests += [f'"{column}" = ?' for column in (name, *also)]
+            values += wanted
     if Filter.DATES in panel.filters:
         tests.append("day BETWEEN ? AND ?")
         values += [choice.first, choice.last]

@@ -1,5 +1,6 @@
 """What the file holds of the dataset."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -33,7 +34,7 @@ def rows_of(columns: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_frame_holds_all_of_its_view(dataset: Dataset) -> None:
     for frame in frames(PANELS).values():
-        rows = rows_of(filled(dataset.database, frame))
+        rows = rows_of(json.loads(filled(dataset.database, frame)))
         for value in frame.values:
             function, colon, column = value.partition(":")
             if not colon:
@@ -92,6 +93,6 @@ def test_a_percentage_is_of_rows_that_have_all_of_its_figures() -> None:
     panel = replace(PANELS[0], view="traffic_daily", measures=(rate, REQUESTS))
     panel = replace(panel, x=None, filters=(Filter.ORGANIZATION,))
     (frame,) = frames([panel]).values()
-    (row,) = rows_of(filled(database, frame))
+    (row,) = rows_of(json.loads(filled(database, frame)))
     part, whole = values_of(rate)
     assert (row[part], row[whole], row["sum:requests"]) == (5, 50, 150)

@@ -17,20 +17,16 @@ from tests.unit.choreo_insights_cli.dashboard.reader import choose, drawn, legen
 
 # The marks of a panel in the order of its data: their colours, places and sizes.
 MARKS = (
-    "[...document.querySelectorAll('#panel-{} .role-mark.mark-{} path')].map((mark) => {{"
+    "[...document.querySelectorAll('#panel-{} .mark')].map((mark) => {{"
     " const box = mark.getBoundingClientRect();"
     " return {{ colour: getComputedStyle(mark).fill, x: box.x + box.width / 2,"
-    " y: box.y + box.height / 2, width: box.width, height: box.height,"
-    " seen: getComputedStyle(mark).opacity !== '0' }}; }})"
+    " y: box.y + box.height / 2, width: box.width, height: box.height }}; }})"
 )
-TEXTS = (
-    "[...document.querySelectorAll('#panel-{} .role-mark.mark-text text')]"
-    ".map((text) => text.textContent)"
-)
+TEXTS = "[...document.querySelectorAll('#panel-{} .value')].map((text) => text.textContent)"
 AXIS = (
-    "[[...document.querySelectorAll('#panel-{0} .role-axis-grid line')]"
+    "[[...document.querySelectorAll('#panel-{0} .grid')]"
     ".map((line) => line.getBoundingClientRect().y),"
-    " document.querySelector('#panel-{0} [aria-label^=Y-axis]').getAttribute('aria-label')]"
+    " [...document.querySelectorAll('#panel-{0} [data-value]')].map((l) => l.dataset.value)]"
 )
 PIXEL = 1.1
 LAST = NOW.date()
@@ -45,12 +41,12 @@ def of_kind(kind: Kind) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("panel", panels, ids=lambda panel: panel.id)
 
 
-def seen(browser: Browser, panel: Panel, kind: str, last: date) -> tuple[Rows, Marks]:
+def seen(browser: Browser, panel: Panel, last: date) -> tuple[Rows, Marks]:
     """The rows of a panel and its marks."""
     choose(browser, Choice(SINCE, last, organization="acme"))
     show(browser, SHEET_OF[panel.id])
-    marks: Marks = browser.run(MARKS.format(panel.id, kind))
-    return drawn(browser, panel.id)["rows"], [mark for mark in marks if mark["seen"]]
+    marks: Marks = browser.run(MARKS.format(panel.id))
+    return drawn(browser, panel.id)["rows"], marks
 
 
 def are(sizes: list[float], values: list[float], pixels: float) -> None:
@@ -62,7 +58,7 @@ def are(sizes: list[float], values: list[float], pixels: float) -> None:
 def axis(browser: Browser, panel: Panel) -> tuple[float, float]:
     """Where the axis has nothing, and how many pixels above are 1, as its words and lines say."""
     lines, said = browser.run(AXIS.format(panel.id))
-    first, last = map(float, re.findall(r"[\d.]+", said.split("values from")[1].replace(",", "")))
+    first, *_, last = map(float, said)
     assert first == 0
     return max(lines), (max(lines) - min(lines)) / last
 
@@ -81,19 +77,19 @@ def by_colour(browser: Browser, panel: Panel, rows: Rows, marks: Marks) -> tuple
 
 @of_kind(Kind.BAR)
 def test_bars_are_as_long_as_their_figures(opened: Browser, panel: Panel) -> None:
-    rows, bars = seen(opened, panel, "rect", LAST)
+    rows, bars = seen(opened, panel, LAST)
     values = [row["value"] for row in rows]
     longest = max(bar["width"] for bar in bars)
     assert longest > 200
     are([bar["width"] for bar in bars], values, longest / max(values))
     texts = opened.run(TEXTS.format(panel.id))
-    said = [float(text.replace(",", "").removesuffix(" %").removesuffix(" ms")) for text in texts]
+    said = [float(re.sub(r" .*|,", "", text)) for text in texts]
     assert said == pytest.approx(values, abs=0.5)
 
 
 @of_kind(Kind.STACKED)
 def test_stacked_parts_are_as_high_as_their_figures(opened: Browser, panel: Panel) -> None:
-    rows, parts = by_colour(opened, panel, *seen(opened, panel, "rect", LAST))
+    rows, parts = by_colour(opened, panel, *seen(opened, panel, LAST))
     bottom, pixels = axis(opened, panel)
     are([part["height"] for part in parts], [row["value"] for row in rows], pixels)
     # On top of each other, without a gap or an overlap.
@@ -109,14 +105,14 @@ def test_stacked_parts_are_as_high_as_their_figures(opened: Browser, panel: Pane
 def test_lines_are_as_high_as_their_figures(opened: Browser, panel: Panel) -> None:
     # Over more than 60 hours the points are left out.
     two_days = SINCE + timedelta(days=1)
-    rows, points = by_colour(opened, panel, *seen(opened, panel, "symbol", two_days))
+    rows, points = by_colour(opened, panel, *seen(opened, panel, two_days))
     bottom, pixels = axis(opened, panel)
     are([bottom - point["y"] for point in points], [row["value"] for row in rows], pixels)
 
 
 @of_kind(Kind.HEATMAP)
 def test_cells_are_as_deep_as_their_figures(opened: Browser, panel: Panel) -> None:
-    rows, cells = seen(opened, panel, "rect", LAST)
+    rows, cells = seen(opened, panel, LAST)
     assert len(rows) == len(cells) > 1
     red = [int(cell["colour"].removeprefix("rgb(").split(",")[0]) for cell in cells]
     order = sorted(range(len(rows)), key=lambda n: rows[n]["value"])

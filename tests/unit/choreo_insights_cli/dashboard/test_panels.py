@@ -5,7 +5,6 @@ from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
-import altair as alt
 import pytest
 
 from choreo_insights_cli import dashboard
@@ -21,7 +20,6 @@ from choreo_insights_cli.dashboard.description import (
     Unit,
     ValuePart,
 )
-from choreo_insights_cli.dashboard.html.charts import chart
 from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.sql.duckdb import all_views
 from tests.unit.choreo_insights_cli.dashboard import sight
@@ -152,10 +150,3 @@ def test_every_table_and_organisation_is_on_the_health_sheet() -> None:
     assert {"last_success", "age_hours", "days_missing", "days_failed"} <= shown
     assert [d.column for d in freshness.dimensions] == ["organization", "table_name"]
     assert freshness.top is None
-
-
-@each_panel
-def test_a_chart_is_vega_lite(panel: Panel) -> None:
-    if panel.kind not in (Kind.FIGURE, Kind.TABLE):
-        made = alt.LayerChart.from_dict(chart(panel))
-        assert made.to_dict()["layer"]
