@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from choreo_insights.catalogue import Column
-from choreo_insights.dataset.registry import UNPARTITIONED
+from choreo_insights.dataset.registry_tables import UNPARTITIONED
 
 _TYPES = {
     "string": "VARCHAR",
