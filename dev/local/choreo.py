@@ -59,7 +59,7 @@ def start_sandbox(folder: Folder) -> Sandbox:
         "PYTHONUNBUFFERED": "1",
     }
     # As clients of 2026 see the service: with display names.
-    options = ("--port", "0", "--set", "newer_fields=true")
+    options = ("--port", "0", "--set", "newer_fields=true", "--set", "traffic_type=same")
     command = (PYTHON, "-m", "dev.sandbox", *options)
     process = background.start(command, environment, log, ROOT)
     background.wait_until_ready(process, lambda: bool(_url(folder)), "The sandbox", log)

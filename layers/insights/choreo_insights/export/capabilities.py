@@ -24,9 +24,11 @@ from choreo_insights.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import date
 
-    from choreo_insights.dataset.partitions import Partition
+    from choreo_insights.catalogue import Table
+    from choreo_insights.dataset.partitions import Environment, Partition
     from choreo_insights.dataset.registry import Registry
     from choreo_insights.dataset.registry_merge import KnownEnvironment
 
@@ -44,11 +46,13 @@ class Capabilities:
 
     def __init__(self, registry: Registry, today: date) -> None:
         self._registry = registry
-        self._today = today
+        self.today = today
         self._refused: dict[_Place, dict[str, date]] = {}
         # Refused in this run, as long as no other document has been answered.
         self._doubtful: set[tuple[_Place, str]] = set()
         self._learned: dict[str, dict[str, dict[str, date | None]]] = {}
+        # Documents that were answered when they were tried, by organisation.
+        self._known: set[tuple[str, str]] = set()
 
     def remember(self, organization: str, known: KnownEnvironment) -> None:
         """Takes what the registry knows of an environment."""
@@ -60,15 +64,39 @@ class Capabilities:
         if place is None or other is None:
             return partition
         day = self._refused.get(place, {}).get(partition.table.document)
-        is_refused = day is not None and self._today - day < _TRIED_AGAIN
+        is_refused = day is not None and self.today - day < _TRIED_AGAIN
         return replace(partition, table=other) if is_refused else partition
+
+    def tried(
+        self, partition: Partition, environments: Iterable[Environment], *, is_answered: bool
+    ) -> None:
+        """Learns from a trial of the partition's document, for all environments."""
+        organization, document = partition.organization, partition.table.document
+        if is_answered:
+            self._known.add((organization, document))
+        for environment in environments:
+            refused = self._refused.setdefault((organization, environment.id), {})
+            if not is_answered:
+                refused[document] = self.today
+                self._learn((organization, environment.id), document, self.today)
+            elif refused.pop(document, None):
+                self._learn((organization, environment.id), document, None)
+
+    def other_way(self, partition: Partition, error: InsightsError) -> Partition | None:
+        """The partition by its other document, where that may be answered and this one is not.
+
+        A document that passed its trial is not to blame: the other one may give less.
+        """
+        if (partition.organization, partition.table.document) in self._known:
+            return None
+        return other_way(partition, error)
 
     def failed(self, partition: Partition, error: InsightsError) -> None:
         """Learns from a document that was not answered."""
         place = _place(partition)
-        if place is None:
+        if place is None or _learns_by_trial(partition.table):
             return
-        if partition.table.otherwise and _means_refused(error):
+        if partition.table.otherwise and means_refused(error):
             # Not learned yet: the service may be down. Only the success of the other document shows
             # it.
             self._doubtful.add((place, partition.table.document))
@@ -80,7 +108,7 @@ class Capabilities:
     def succeeded(self, partition: Partition) -> None:
         """Learns from a document that was answered."""
         place = _place(partition)
-        if place is None:
+        if place is None or _learns_by_trial(partition.table):
             return
         document = partition.table.document
         if partition.table.otherwise and document in self._refused.get(place, {}):
@@ -88,7 +116,7 @@ class Capabilities:
         for tried in [each for each in self._doubtful if each[0] == place]:
             if tried[1] != document and _is_of(tried[1], partition):
                 self._doubtful.discard(tried)
-                self._learn(place, tried[1], self._today)
+                self._learn(place, tried[1], self.today)
 
     def save(self) -> None:
         """Keeps what was learned. A failure only means that the next run learns it again."""
@@ -113,7 +141,17 @@ def other_way(partition: Partition, error: InsightsError) -> Partition | None:
     return replace(partition, table=table.otherwise)
 
 
-def _means_refused(error: InsightsError) -> bool:
+def is_tried(table: Table) -> bool:
+    """Whether a table's document is tried before partitions use it."""
+    return table.otherwise is not None and _learns_by_trial(table)
+
+
+def _learns_by_trial(table: Table) -> bool:
+    # A list is queried once a run, and which way takes an on-prem key depends on the environment.
+    return table.daily and table.scope == "environment" and not table.on_prem_key
+
+
+def means_refused(error: InsightsError) -> bool:
     """Whether the service does not know what a document asks for, as far as can be seen."""
     if isinstance(error, Retriable | OutOfTime | PersonMustAct | Unauthenticated):
         return False

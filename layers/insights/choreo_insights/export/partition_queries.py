@@ -71,6 +71,10 @@ class PartitionQueries:
             return self._checked_apis(partition, queries)
         return queries
 
+    def values(self, partition: Partition) -> dict[str, Any]:
+        """The variables that are the same for the whole partition, with the first tenant."""
+        return self._values(partition, self._config.tenants[0])
+
     def _values(self, partition: Partition, tenant: str) -> dict[str, Any]:
         """The variables that are the same for the whole partition."""
         environment, extra = partition.environment, self._config.extra_environment_ids

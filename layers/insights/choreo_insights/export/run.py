@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain
 
 import msgspec
 
@@ -27,7 +28,7 @@ from choreo_insights.dataset.registry import Registry
 from choreo_insights.dataset.store import Dataset
 from choreo_insights.dataset.writer import KnownApis, Writer
 from choreo_insights.errors import BadAnswer, InsightsError, OutOfTime, Retriable
-from choreo_insights.export.capabilities import Capabilities, other_way
+from choreo_insights.export.capabilities import Capabilities
 from choreo_insights.export.decode import Answer, Reader
 from choreo_insights.export.event import Bounds
 from choreo_insights.export.insights_api import Choreo
@@ -40,6 +41,7 @@ from choreo_insights.export.plan import Plan
 from choreo_insights.export.queries import Query, Rows
 from choreo_insights.export.report import Report
 from choreo_insights.export.scheduler import Scheduler
+from choreo_insights.export.trials import Trials
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ class Export:
         self._queries = PartitionQueries(
             config, catalogue, self._registry, self._lists, self._credentials, force=bounds.force
         )
+        self._trials = Trials(self._capabilities, self._lists, self._queries.values)
         deadline = ends - _SECONDS_FOR_LEDGER
         left = deadline - clock()
         self._scheduler = Scheduler(
@@ -137,7 +140,7 @@ class Export:
         with self._scheduler:
             # One after the other: each is over what the one before has learned.
             self._scheduler.run(self._environment_lists())
-            self._scheduler.run(self._name_lists())
+            self._scheduler.run(chain(self._name_lists(), self._trials.jobs(self._bounds.tables)))
             self._scheduler.run(self._partitions())
         self.report.requests = self._scheduler.requests
         self.report.settled += self._plan.settled
@@ -303,7 +306,7 @@ class Export:
         """Another way to an answer: another document, or none where the environment is gone."""
         if isinstance(error, OutOfTime):
             return None
-        if other := other_way(partition, error):
+        if other := self._capabilities.other_way(partition, error):
             return self._job_by(other, store)
         is_gone = self._lists.is_gone(partition)
         if not (is_gone and job.requests) or isinstance(error, Retriable) or self._bounds.force:

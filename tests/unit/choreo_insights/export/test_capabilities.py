@@ -82,3 +82,62 @@ def test_where_the_other_document_fails_the_next_run_begins_with_the_first(place
     assert place.run(TABLES).failures
     place.sandbox.faults.clear()
     assert "Orders (1.0.0)" in run(place, 1)[1]
+
+
+# Filters that only newer releases know
+
+
+USAGE = (
+    *("api_usage_over_time", "api_application_usage_over_time", "api_usage_by_app_over_time"),
+    *("api_usage_by_backend_over_time", "resource_usage"),
+)
+YESTERDAY = NOW.date() - timedelta(days=1)
+
+
+def export(place: Place, days: int = 0) -> int:
+    """How many requests were refused in a run of the tables of usage, days after the first one."""
+    place.now = NOW + timedelta(days=days)
+    before = place.sandbox.statistics.statuses.get("query 400", 0)
+    event = {"tables": [*USAGE], "from": str(YESTERDAY), "to": str(YESTERDAY), "force": True}
+    assert place.run(event).failures == []
+    return place.sandbox.statistics.statuses.get("query 400", 0) - before
+
+
+def test_all_traffic_is_queried_where_the_service_knows_kinds_of_it(place: Place):
+    place.sandbox.settings.traffic_type = "external"
+    place.sandbox.settings.newer_fields = True
+    assert export(place) == 0
+    for table in USAGE:
+        counts = [row["count"] for row in place.dataset.table(table)]
+        wanted = place.expected(table, "acme", "Production", YESTERDAY)
+        assert sum(counts) == sum(row["count"] for row in wanted), table
+    assert known(place) == [None]
+
+
+def test_a_filter_that_is_refused_is_tried_again_after_a_week(place: Place):
+    place.sandbox.settings.newer_fields = True
+    first = export(place)
+    # A trial of each document, beside the lists, whatever number of partitions there is.
+    assert 0 < first <= 4 * len(USAGE)
+    (refused,) = known(place)
+    assert sorted(refused.split(",")) == sorted(f"{name}.graphql=2026-11-20" for name in USAGE)
+    assert (export(place, 1), export(place, 6)) == (0, 0)
+    assert export(place, 7) > 0
+    place.sandbox.settings.traffic_type = "same"
+    assert export(place, 8) == 0
+    assert known(place) != [None]
+    assert export(place, 14) == 0
+    assert known(place) == [None]
+
+
+def test_a_failure_of_an_answered_document_does_not_lead_to_the_other_one(place: Place):
+    place.sandbox.settings.traffic_type = "external"
+    place.sandbox.settings.newer_fields = True
+    place.sandbox.faults.add(
+        "field_error", field="getAPIUsageByBackendOverTime", skip=1, times=None
+    )
+    place.now = NOW
+    event = {"tables": [*USAGE], "from": str(YESTERDAY), "to": str(YESTERDAY)}
+    failed = place.run(event).failures
+    assert [each["table"] for each in failed] == ["api_usage_by_backend_over_time"]
+    assert list(place.dataset.table("api_usage_by_backend_over_time")) == []
