@@ -95,7 +95,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def check_tables(given: Sequence[str]) -> None:
-    """Raises WrongUsage for a name that is no table, or of one that is switched off."""
+    """Raises WrongUsage for an unknown table, or one that is switched off."""
     every = catalogue()
     known = [table.name for table in every.tables]
     check("--tables", (n for n in given if n != "all"), known, "table", _TABLES)

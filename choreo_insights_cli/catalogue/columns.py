@@ -136,7 +136,7 @@ class _Shaper:
 
     def _note(self, column: str, field: FieldNode, meaning: str) -> None:
         if not column:
-            reason = "an alias of underscores is no column: name it"
+            reason = "an alias of underscores alone is not a column name: name it"
             raise DocumentError(self._path, reason, field)
         common = [c.name for c in COMMON if self._entity != "environment"]
         forbidden = NOT_ANSWERED if snake(field.name.value) != "api_id" else ("day", RESOLVED)
@@ -243,12 +243,12 @@ def shape_and_columns(
 
 
 def _meaning(fan: FanOut, column: str) -> str:
-    """What a column holds that repeats what was asked for."""
+    """The meaning of a column that repeats a queried value."""
     if fan.over == "groups":
-        return f"Value of the group-by field {column.upper()} that was asked for."
+        return f"Value of the group-by field {column.upper()} that was queried."
     if fan.over == "values":
-        return f"What was asked for: {' or '.join(fan.values)}."
-    return "Id of the API that was asked for."
+        return f"The queried value: {' or '.join(fan.values)}."
+    return "Id of the API that was queried."
 
 
 def _leaf_types(node: Node) -> Iterator[tuple[str, ColumnType]]:

@@ -261,7 +261,8 @@ def _root(path: Path, operation: OperationDefinitionNode) -> FieldNode:
             path, "a table has one root field, written out: split the document", operation
         )
     if selections[0].name.value.startswith("__"):
-        raise DocumentError(path, "introspection is no table: ask a query field", selections[0])
+        reason = "introspection cannot be a table: select a query field"
+        raise DocumentError(path, reason, selections[0])
     return selections[0]
 
 
@@ -348,18 +349,18 @@ def _description(text: str) -> str:
 
 
 def _minified(path: Path, root: FieldNode) -> str:
-    """The root field as it is sent, without an alias: aliases tell the questions apart."""
+    """The root field as it is sent, without an alias: aliases distinguish the queries."""
 
     class Sent(Visitor):
         def enter_directive(self, node: DirectiveNode, *_: object) -> object:
             if node.name.value == "was":
                 return REMOVE
-            reason = "what an answer may leave out is no column: take the directive away"
+            reason = "a field that an answer may leave out cannot be a column: remove the directive"
             raise DocumentError(path, reason, node)
 
         def enter_string_value(self, node: StringValueNode, *_: object) -> None:
             if "$" in node.value:
-                reason = "a '$' inside a text cannot be told from a variable: leave it out"
+                reason = "a '$' inside a text looks like a variable: leave it out"
                 raise DocumentError(path, reason, node)
 
     text = strip_ignored_characters(print_ast(visit(root, Sent())))
@@ -404,6 +405,6 @@ def _paged(
         return False
     if len(names) < 2 or not {"total", "limit"} <= _selected(page).keys():
         reason = "pages need $limit: Int, $offset: Int and pagination {total limit}"
-        reason += ": a page has 5 rows unless told otherwise, and does not say that there are more"
+        reason += ": a page has 5 rows by default, and does not say that there are more"
         raise DocumentError(path, reason, root)
     return True

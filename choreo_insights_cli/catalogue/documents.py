@@ -14,7 +14,7 @@ _SUFFIXES = (".graphql", ".graphqls", ".gql")
 def paths(folder: Path) -> Iterator[Path]:
     """The documents below a folder, the alternatives of a table after its first one.
 
-    A schema of the service that lies in the folder is no document.
+    A schema of the service that lies in the folder is not a document.
     Raises DocumentError for one that would be passed over by its name.
     """
     for path in sorted(folder.rglob("*"), key=lambda path: (path.stem, path)):

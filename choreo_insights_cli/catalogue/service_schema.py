@@ -47,7 +47,7 @@ def reduced(their: GraphQLSchema) -> str:
 def for_own_documents(custom: Path) -> GraphQLSchema:
     """The schema for the documents of the folder `custom`: with what its schema.graphql adds.
 
-    What the published schema has stays as it is. Raises DocumentError for a file that is no schema.
+    What the published schema has stays as it is. Raises DocumentError for a file without a schema.
     """
     path = custom / SCHEMA
     if not path.exists():

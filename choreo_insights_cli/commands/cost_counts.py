@@ -23,7 +23,7 @@ _AT_A_TIME = 50
 def counted(
     stack: Stack, today: date, say: Callable[[str], None] = lambda _: None
 ) -> Counts | None:
-    """The counts of as many days as the ledger tells of; None where it is not a whole one yet."""
+    """The counts of the days in the ledger; None before there is a whole one."""
     ledger = ask(stack, COUNTS_SQL, say).records()
     counts = counts_of(ledger[0]) if ledger else None
     if counts is None:

@@ -30,7 +30,7 @@ _FUNCTIONS = {
 }
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
-# Fields of every line, which tell a reader nothing new.
+# Fields of every line, without news for a reader.
 _USUAL = frozenset(
     (
         *("level", "location", "message", "timestamp", "service", "cold_start"),
@@ -41,7 +41,7 @@ _USUAL = frozenset(
 # The longest retention that the template offers.
 _MOST = timedelta(days=1827)
 _FOLLOW_SECONDS = 2.0
-# Late lines of another stream: so far back is asked for again while following.
+# Late lines of another stream: so far back is read again while following.
 _OVERLAP = timedelta(seconds=10)
 _EXAMPLES = """\b
 Examples:
@@ -51,7 +51,7 @@ Examples:
   insights logs report --since 31d        the monthly report's last run
   insights logs --follow                  until Ctrl-C
 """
-# Lambda's own lines about each invocation, and those that tell of a broken one.
+# Lambda's own lines about each invocation, and those about a broken one.
 _PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
 _BROKEN = re.compile(r"Task timed out|Runtime exited|Runtime\.|\[ERROR\]|Traceback")
 
@@ -100,7 +100,7 @@ def command(
 def ago(text: str) -> timedelta:
     """The time in words such as 30m, 6h or 2d. Raises WrongUsage."""
     if not (found := re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", text, re.ASCII)):
-        raise WrongUsage(f"--since {text} is no time, as in 30m, 6h or 2d.")
+        raise WrongUsage(f"--since {text} is not a time span; use 30m, 6h or 2d.")
     time_ago = timedelta(**{_UNITS[found[2]]: int(found[1])})
     if time_ago > _MOST:
         raise WrongUsage(f"--since {text}: logs are kept for {_MOST.days} days at the most.")

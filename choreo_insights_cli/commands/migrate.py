@@ -99,7 +99,7 @@ def migrate(
 ) -> list[MigrationCounts]:
     """Looks at all objects of these tables (None: of all); rewrites older ones unless `dry`.
 
-    Shows how far it is. Raises WrongUsage for a name that is no table, CommandError, also while a
+    Shows how far it is. Raises WrongUsage for an unknown table, CommandError, also while a
     backfill exports closed days again, InsightsError, or what boto3 raises.
     """
     chosen = _chosen(shapes(catalogue, OWN), names)

@@ -64,7 +64,7 @@ def described(sql: str) -> str | None:
 def check(sql: str, known: Known) -> None:
     """Raises WrongUsage for what Athena would refuse, and for all but one SELECT."""
     tree = _parsed(sql)
-    # Trino does not tell upper from lower case.
+    # Trino's names ignore case.
     there = {*known.names, *(cte.alias.lower() for cte in tree.find_all(exp.CTE))}
     for table in tree.find_all(exp.Table):
         if table.name.lower() not in there and isinstance(table.this, exp.Identifier):

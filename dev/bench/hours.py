@@ -30,7 +30,7 @@ _DAYS = 2
 _HOURS = 24
 # Of an hour later than midnight, so that no run meets a day's end.
 _FIRST = datetime(2026, 3, 28, 0, 5, tzinfo=UTC)
-# What is no table of the API.
+# Tables that are not of the API.
 _OWN = {RUNS, CHECKS, "registry_environments", "registry_names"}
 
 

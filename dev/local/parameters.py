@@ -20,7 +20,7 @@ def check(given: Mapping[str, str]) -> None:
     for name, value in given.items():
         if name not in known:
             more = nearest(name, known) or f"Those are: {', '.join(known)}."
-            raise WrongUsage(f"PARAMETERS: there is no parameter {name}. {more} {_NOTHING}")
+            raise WrongUsage(f"PARAMETERS: unknown parameter {name}. {more} {_NOTHING}")
         for reason in _refusals(known[name], value):
             said = known[name].get("ConstraintDescription") or f"{name}: {reason}."
             raise WrongUsage(f"PARAMETERS: {name}={value} is refused. {said} {_NOTHING}")

@@ -6,4 +6,4 @@ class QueryError(Exception):
 
 
 class BadRequestError(Exception):
-    """What the service answers with status 400, whatever else was asked for."""
+    """What the service answers with status 400, whatever else was queried."""

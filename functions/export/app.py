@@ -43,7 +43,7 @@ _SECONDS_FOR_EXPORT = 180.0
 _HAND_OVER = "backfill"
 
 logger = Logger()
-# Its own attempts: S3 and SSM throttle, and a lost connection is no reason to fail a partition.
+# The SDK's own retries: S3 and SSM throttle, and a lost connection must not fail a partition.
 _AWS = Config(
     connect_timeout=5,
     read_timeout=15,

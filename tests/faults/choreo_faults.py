@@ -33,7 +33,7 @@ def token_service() -> Iterator[Fault]:
         "Retried with back-off; where it stays down the partitions fail, and the next run mints.",
         [
             Case("reset", "mended", (token("reset", 1),)),
-            Case("reset-always", "failed", (token("reset"),), says="could not be asked"),
+            Case("reset-always", "failed", (token("reset"),), says="could not be reached"),
             Case("503", "mended", (token("status", 1, status=503),)),
             *rarely(Case("503-always", "failed", (token("status", status=503),), says="503")),
         ],
@@ -269,7 +269,7 @@ def connection() -> Iterator[Fault]:
         place,
         "reset",
         "Retried with back-off; what stays fails.",
-        [*once("reset"), *stays("reset", "failed", "could not be asked", (FIRST, PAGES))],
+        [*once("reset"), *stays("reset", "failed", "could not be reached", (FIRST, PAGES))],
     )
     yield Fault(
         place,
@@ -313,7 +313,7 @@ def bodies() -> Iterator[Fault]:
         place,
         "breaks off",
         "Retried; what stays so fails.",
-        [*once("cut"), *stays("cut", "failed", "could not be asked")],
+        [*once("cut"), *stays("cut", "failed", "could not be reached")],
     )
     yield Fault(
         place,

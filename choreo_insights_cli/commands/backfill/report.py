@@ -34,7 +34,7 @@ class PartitionKey(NamedTuple):
 
 @dataclass(frozen=True)
 class LastAttempt:
-    """The last that the ledger tells of a partition."""
+    """The newest entry of a partition in the ledger."""
 
     status: str
     error: str | None
@@ -44,7 +44,7 @@ class LastAttempt:
 def tried(
     dataset: Dataset, failures: Sequence[FailedPart], since: datetime, now: datetime
 ) -> dict[PartitionKey, LastAttempt]:
-    """What the ledger tells since then of the partitions of these parts, and of their lists.
+    """The ledger's entries since then of the partitions of these parts, and of their lists.
 
     Raises CommandError where an object of the ledger cannot be read, or what `dataset` does.
     """
@@ -176,7 +176,7 @@ def _ranges(days: Sequence[date]) -> str:
 
 
 def reason_of(failure: FailedPart) -> str:
-    """What the state machine saw: for what the ledger does not tell, as of a killed function."""
+    """What the state machine saw: for what is not in the ledger, as of a killed function."""
     message = failure.cause
     with suppress(ValueError, TypeError, KeyError):
         # The error of a function is JSON.

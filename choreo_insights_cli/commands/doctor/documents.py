@@ -75,7 +75,7 @@ def ways(documents: Iterable[Document], name: str) -> Iterator[Table]:
 def with_other_ways(
     documents: Sequence[Document], findings: Iterable[Finding]
 ) -> Iterator[Finding]:
-    """Findings about documents, in which one that another one stands in for is no fault."""
+    """Findings about documents: one that is refused is not a fault where another replaces it."""
     tables = {document.path: document.table.name for document in documents}
     found = list(findings)
     works = {tables[each.what]: each.what for each in found if each.status in ("ok", "note")}

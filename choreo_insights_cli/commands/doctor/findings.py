@@ -9,7 +9,7 @@ from choreo_insights.redaction import hide
 from choreo_insights_cli.called import as_called
 from choreo_insights_cli.errors import BAD_NEWS, DONE, NOT_DONE
 
-# `note` is worth reading and harms nothing. `skipped` was not asked, for a reason that is no fault.
+# `note` is worth reading and harms nothing. `skipped` was not queried, for a harmless reason.
 Status = Literal["ok", "note", "skipped", "differs", "failed"]
 _FAULTS = ("differs", "failed")
 
@@ -29,7 +29,7 @@ class Diagnosis:
     """All findings about one organisation. What is in `hidden` is in none of them.
 
     `documents` are compared with the live schema, `probes` were asked for, `seen` is how the
-    service behaves, and `behaviour` the same as settings of the sandbox. `asked` tells whether
+    service behaves, and `behaviour` the same as settings of the sandbox. `asked`: whether
     the Insights API gave any answer, a refusal included. Where a parameter's value comes from an
     option, `options` has that, for what to change.
     """

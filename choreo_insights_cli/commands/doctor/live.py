@@ -146,7 +146,7 @@ class Live:
             return build_client_schema(cast("Any", data))
         except (GraphQLError, TypeError, KeyError, ValueError, AttributeError) as error:
             kind = type(error).__name__
-            raise BadAnswer(f"its answer is no schema ({kind})", status=reply.status) from None
+            raise BadAnswer(f"its answer is not a schema ({kind})", status=reply.status) from None
 
     def says(self, reply: Reply) -> str:
         """A refusal in the service's words, without secrets."""

@@ -1,4 +1,4 @@
-"""What the usage of single APIs tells of the index that the service keeps it in."""
+"""Finds out from the usage of single APIs how the service's index keys them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -118,7 +118,7 @@ def _index(seen: Sequence[Look]) -> Index | None:
     kinds: set[_Kind] = {_kind(look) for look in seen}
     if "switched" in kinds:
         return "switched"
-    # Where sums come, no entry has a name: that only their ids find others tells them apart.
+    # A sum has no name: only a query by id shows which API an entry is of.
     if "named" in kinds or kinds == {"id", "both"}:
         return "mixed"
     kind = kinds.pop()

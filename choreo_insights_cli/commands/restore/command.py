@@ -133,7 +133,7 @@ def restore(
 ) -> Iterator[Restored]:
     """Brings objects back as they are taken from it, and says what became of each.
 
-    Raises WrongUsage for a name that is no table, CommandError also while a backfill exports closed
+    Raises WrongUsage for an unknown table, CommandError also while a backfill exports closed
     days again, InsightsError, or what boto3 raises.
     """
     known = {table.name for table in catalogue.tables} | {name for name, *_ in OWN}

@@ -114,7 +114,7 @@ def _theme() -> dict[str, Any]:
         "Properties": {
             **_IDS,
             "ThemeId": {"Fn::Sub": "${StackName}-colours"},
-            "Name": {"Fn::Sub": "Colours that can be told apart (${StackName})"},
+            "Name": {"Fn::Sub": "Distinguishable colours (${StackName})"},
             "BaseThemeId": "CLASSIC",
             "Configuration": {
                 "DataColorPalette": {

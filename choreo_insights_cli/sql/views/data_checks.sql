@@ -1,4 +1,4 @@
--- Whether the tables of a day tell the same numbers
+-- Whether the tables of a day have the same numbers
 -- Grain: comparison of a day, organisation and environment, as of its newest export.
 -- what: What was compared; <= where the left side may be lower.
 -- expected: What there should be; null where it was not compared.

@@ -133,7 +133,7 @@ def _apis_usage_by_applications(day: Day) -> list[Row]:
 
 
 def _success_apis_usage(day: Day) -> list[Row]:
-    """Of the organisation's on-premise environment, whichever was asked for."""
+    """Of the organisation's on-premise environment, whichever was queried."""
     place = day.organization.on_prem
     if place is None or day.place not in (None, place):
         return []

@@ -327,4 +327,4 @@ def _transport_failure(host: str | None, error: Exception) -> InsightsError:
         return PersonMustAct(msg)
     if isinstance(error, ValueError):
         return InsightsError(f"the request to {host} could not be made ({kinds})")
-    return Retriable(f"{host} could not be asked or did not answer to the end ({kinds})")
+    return Retriable(f"{host} could not be reached or did not answer to the end ({kinds})")

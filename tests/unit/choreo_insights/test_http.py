@@ -188,7 +188,7 @@ def test_a_broken_answer_is_asked_for_again(
     with serving(behaviour, OK) as server:
         assert client(clock).post(server.url).ok
     with serving(behaviour) as server:
-        with pytest.raises(Retriable, match=r"127\.0\.0\.1 could not be asked or did not answer"):
+        with pytest.raises(Retriable, match=r"127\.0\.0\.1 could not be reached or did not answer"):
             client(clock).post(server.url)
         assert len(server.requests) == 4
 

@@ -14,7 +14,7 @@ from choreo_insights.times import microseconds
 Verdict = Literal["ok", "lower", "open", "mismatch", "skipped", "warning"]
 CHECKS = "checks"
 CHECKS_DESCRIPTION = (
-    "Whether the tables of a day tell the same numbers, as far as they should. A row for each "
+    "Whether the tables of a day have the same numbers, as far as they should. A row for each "
     "comparison, of the last time that the day was exported."
 )
 CHECKS_COLUMNS: tuple[Column, ...] = (

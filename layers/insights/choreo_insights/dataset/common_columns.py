@@ -16,7 +16,7 @@ COMMON = (
     Column("organization", "string", "Handle of the organisation."),
     Column("environment", "string", "Name of the environment."),
     Column("environment_id", "string", "Id of the environment."),
-    Column("exported_at", "timestamp", "When the row was asked for (UTC)."),
+    Column("exported_at", "timestamp", "When the row was queried (UTC)."),
 )
 RESOLVED_ID = Column(
     RESOLVED,

@@ -197,7 +197,7 @@ def _guarded(what: Callable[[], _Read]) -> _Read:
         # arro3 panics on a bad file, and PyO3's PanicException, which has no name that could be
         # imported, is not an Exception: it would end the whole function.
         if isinstance(error, Exception) or type(error).__name__ == "PanicException":
-            msg = f"this is no whole Parquet file: {error}"
+            msg = f"this is not a whole Parquet file: {error}"
             raise ValueError(msg) from error
         raise
 

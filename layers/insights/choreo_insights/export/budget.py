@@ -189,7 +189,7 @@ class Share:
 
 
 class OtherShare(Share):
-    """The share of a run that is no part."""
+    """The share of a run that is not a part of an execution."""
 
     def __init__(
         self,

@@ -193,7 +193,7 @@ def _decoded(body: bytes) -> _Reply:
 
 
 def _failures(errors: Sequence[_Error], aliases: Set[str]) -> dict[str, InsightsError]:
-    """The errors that name an alias, by alias; of others the first, where there is no such."""
+    """The errors that name an alias, by alias; without any, the first of the others."""
     failed: dict[str, InsightsError] = {}
     for error in errors:
         name = str(error.path[0]) if error.path else None

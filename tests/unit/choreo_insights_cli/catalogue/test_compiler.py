@@ -275,7 +275,7 @@ BAD = {
         r":9: one document holds one query: no fragments",
     ),
     "mutation": ("mutation m { a }", r":1: a table is a query"),
-    "introspection": ("{ __schema { description } }", r":1: introspection is no table"),
+    "introspection": ("{ __schema { description } }", r":1: introspection cannot be a table"),
     "off without a reason": (directed('@off(reason: " ")'), r":3: @off without reason: say why"),
     "kept for no day": (directed("@kept(days: 0)"), r":3: @kept without days: .*one day or more"),
     "for no environment": (
@@ -283,7 +283,7 @@ BAD = {
     ),
     "left out at times": (
         OVER_TIME.replace("requestCount", "requestCount @skip(if: true)"),
-        r":6: what an answer may leave out is no column: take the directive away",
+        r":6: a field that an answer may leave out cannot be a column: remove the directive",
     ),
     "alias without a name": (
         OVER_TIME.replace("requestCount", "_: requestCount"), r":6: an alias of underscores"

@@ -113,7 +113,7 @@ def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
         (("query", "--saved", "nothing"), "no such saved query. There are alerts_of_the_week"),
         (("query", "SELECT 1", "--csv", "--json"), "exclude each other"),
         (("tables", "nothing"), "nothing: no such table or view"),
-        (("logs", "--since", "yesterday"), "is no time, as in 30m"),
+        (("logs", "--since", "yesterday"), "is not a time span"),
         (("secret",), "Missing argument 'HANDLE'"),
     ],
 )
@@ -608,7 +608,7 @@ def test_the_time_of_logs() -> None:
     with pytest.raises(WrongUsage, match="kept for 1827 days"):
         logs.ago("999999d")
     for text in ("", "0h", "2", "2w", "h", "-1h"):
-        with pytest.raises(WrongUsage, match="is no time"):
+        with pytest.raises(WrongUsage, match="is not a time span"):
             logs.ago(text)
 
 

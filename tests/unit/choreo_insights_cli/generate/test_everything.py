@@ -70,7 +70,7 @@ def test_a_users_own_document_is_a_table_beside_the_shipped_ones(files: dict[str
     )
     assert "| a row for each | `user_agent`, hour (`time_span`) |" in page
     assert (
-        "| `user_agent` | string | Value of the group-by field USER_AGENT that was asked " in page
+        "| `user_agent` | string | Value of the group-by field USER_AGENT that was queried" in page
     )
 
 
