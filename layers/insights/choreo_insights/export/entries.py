@@ -129,6 +129,29 @@ def _without_those_of_others(
     return [row for row in rows if row[ANSWERED] not in api.shared]
 
 
+def unshared(table: Table, first: Pages, by_id: Pages, by_name: Pages) -> Pages:
+    """The answer of an API that shares a name, where rows do not say whose they are.
+
+    `first` came under all of its names. An index with both keys has the API's own rows under its id
+    and under the shared name, in the same buckets: then the id alone gives them without those of
+    another API. One that changed its key has them one after the other, and one that is keyed by
+    names has none under the id.
+    """
+    if first is None or by_id is None or by_name is None:
+        return None
+    own, shared = (_buckets(table, pages) for pages in (by_id, by_name))
+    # Without a time all rows are in one bucket.
+    most = 1 if table.time_column else 0
+    return by_id if len(own & shared) > most else first
+
+
+def _buckets(table: Table, pages: Sequence[Answer]) -> set[Any]:
+    """The times of the rows that count anything."""
+    names = [column.name for column in table.columns if column.type in ("bigint", "double")]
+    rows = (row for page in pages for row in _rows(page.columns))
+    return {row.get(table.time_column or "") for row in rows if any(map(row.get, names))}
+
+
 def _united(table: Table, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     keys = row_key(table)
     switch = _switch(rows, table.time_column or "")

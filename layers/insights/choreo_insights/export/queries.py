@@ -104,6 +104,8 @@ def collect(
     answers = yield from _all_pages(queries)
     if any(column.name == ANSWERED for column in table.columns):
         answers = yield from _own(table, queries, answers, apis)
+    else:
+        answers = yield from _unshared(table, queries, answers)
     rows = Rows()
     unanswered: dict[str, None] = {}
     for query, pages in zip(queries, answers, strict=True):
@@ -207,9 +209,30 @@ def _own(
     return settled
 
 
+def _unshared(table: Table, queries: list[Query], answers: list[Pages]) -> _Pages:
+    """The answers without the rows of APIs that share a name, where no row names its API."""
+    doubtful = [i for i, query in enumerate(queries) if query.api and query.api.shared]
+    if not any(fan.over == "api_names" for fan in table.fan_out) or not doubtful:
+        return answers
+    by_id = yield from _all_pages([_by_id_alone(queries[i]) for i in doubtful])
+    by_name = yield from _all_pages([_by_shared_names(queries[i]) for i in doubtful])
+    settled = list(answers)
+    for i, of_id, of_name in zip(doubtful, by_id, by_name, strict=True):
+        settled[i] = entries.unshared(table, answers[i], of_id, of_name)
+    return settled
+
+
 def _by_id_alone(query: Query) -> Query:
-    names = [fan.variable for fan in query.table.fan_out if fan.over == "api_names"]
-    only = dict.fromkeys(names, [query.api.id] if query.api else [])
+    return _by_names(query, [query.api.id] if query.api else [])
+
+
+def _by_shared_names(query: Query) -> Query:
+    return _by_names(query, sorted(query.api.shared) if query.api else [])
+
+
+def _by_names(query: Query, names: list[str]) -> Query:
+    variables = [fan.variable for fan in query.table.fan_out if fan.over == "api_names"]
+    only = dict.fromkeys(variables, names)
     return msgspec.structs.replace(query, variables={**query.variables, **only})
 
 

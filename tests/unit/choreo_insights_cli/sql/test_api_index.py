@@ -93,10 +93,6 @@ def test_views_have_the_figures_of_listed_apis(
         place.dataset.objects.update(before)
     assert report.failures == []
     for view in VIEWS:
-        # Applications come without the name of the API: an index with both keys tells a name that
-        # two APIs share on the same day for both.
-        if "by both" in mode and view == "api_application_usage_hourly":
-            continue
         assert figures(database, view) == expected(place, view, old, new), view
 
 

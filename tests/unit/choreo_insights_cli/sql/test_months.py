@@ -84,3 +84,16 @@ def test_it_holds_the_sums_of_the_days(views: Views) -> None:
         sums[key] = sums.get(key, 0) + row["requests"]
         assert not row["is_final"]
     assert sums == {key: count for key, count in expected.items() if count}
+
+
+def test_the_latency_of_a_month_is_as_it_was_given(dataset: Literal) -> None:
+    table = "overall_latency_by_month"
+    dataset.table(
+        table, MARCH[0], *({table: value, "tenant": str(value)} for value in (70.0, 95.0))
+    )
+    dataset.table(table, date(2026, 4, 1), {table: None})
+    sql = "SELECT day, environment, p95_ms FROM latency_monthly ORDER BY day"
+    assert dataset.rows(sql, NOW) == [
+        (MARCH[0], "Production", 95.0),
+        (date(2026, 4, 1), "Production", None),
+    ]
