@@ -199,7 +199,10 @@ class Plan:
         if stored is _CLOSED or (closed and under_way and not self._bounds.part):
             # Recorded, or still to be recorded by the run that wrote it.
             return
-        if entry is None or (closed and entry.status != "failed" and not entry.final):
+        # The object is newer than the entry by more than a run takes: the run that wrote it was
+        # killed before it recorded it.
+        older = entry is not None and not under_way and stored.written - LONGEST_RUN > entry.started
+        if entry is None or older or (closed and entry.status != "failed" and not entry.final):
             self.unrecorded.append(Unrecorded(partition, stored, closed))
 
     def _is_done(self, partition: Partition, stored: Stored | None, entry: Entry | None) -> bool:

@@ -321,6 +321,42 @@ def test_what_a_killed_backfill_of_old_days_wrote_is_recorded_by_the_next_run(pl
     assert {key for key in place.dataset.objects.keys() - before if f"day={old}" in key} == set()
 
 
+def test_what_a_killed_run_wrote_of_an_open_day_is_recorded_by_the_next_one(place: Place):
+    class Killed(BaseException):
+        pass
+
+    def kill(key: str) -> None:
+        if "/runs/" in key:
+            raise Killed
+
+    def newest(table: str) -> set[str]:
+        rows = [
+            row
+            for key in keys(place, "runs")
+            if f"day={YESTERDAY}" in key
+            for row in place.dataset.rows(key)
+            if row["table"] == table
+        ]
+        rows.sort(key=lambda row: row["exported_at"])
+        return set({row["environment_id"]: row["status"] for row in rows}.values())
+
+    place.config = replace(place.config, tables=("total_traffic",))
+    place.sandbox.faults.add("field_error", field="getTotalTraffic", times=None)
+    place.run()
+    assert newest("total_traffic") == {"failed"}
+    place.sandbox.faults.clear()
+    place.now += timedelta(minutes=30)
+    place.dataset.before = kill
+    with pytest.raises(Killed):
+        place.run()
+    place.dataset.before = lambda key: None
+
+    place.now += timedelta(minutes=30)
+    place.run()
+
+    assert newest("total_traffic") == {"exported"}
+
+
 def test_what_a_run_did_itself_is_the_newest_entry_of_an_object_without_one(place: Place):
     place.run()
     for key in keys(place, "runs"):
