@@ -194,7 +194,12 @@ def _compare(
     if version is None:
         assert not rows, f"{table} of {place.name} on {day} was never exported"
         return
-    assert model.is_closed(version.written, day, truth.settle_hours), f"{version.key} is open"
+    if not model.is_closed(version.written, day, truth.settle_hours):
+        # A correction to less is kept out for a week where no forced run could fetch it.
+        kept = model.lost(table, model.rows_of(version.body), rows)
+        assert kept, f"{version.key} is open"
+        assert truth.is_excused(table, place.id, day, version), f"{version.key} is kept: {kept}"
+        return
     found = model.keyed(table, map(model.plain, model.by_id(table, model.rows_of(version.body))))
     right = model.keyed(table, map(model.plain, rows))
     if truth.is_excused(table, place.id, day, version):
