@@ -33,14 +33,17 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 
 .PHONY: test
 test: ## all tests; of faults the part that SEED= draws
-	@$(MAKE) --no-print-directory -j2 test-integration test-others
+	@$(MAKE) --no-print-directory -j3 test-integration test-others test-faults
 
-# Beside each other: the tests of the whole wait for much, and leave a processor to the others.
-.PHONY: test-integration test-others
+# Beside each other: the two parts with a local AWS mostly wait, and leave the processors to the
+# others. So one part that fails does not keep the rest from running.
+.PHONY: test-integration test-others test-faults
 test-integration: $(LOCAL)
 	@$(INTEGRATION)
 test-others: $(LOCAL) $(VENVS)/runtime/.done
 	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
+test-faults: STATIONS = 4
+test-faults: $(LOCAL)
 	@$(FAULTS)
 
 .PHONY: soak
