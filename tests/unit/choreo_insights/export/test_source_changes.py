@@ -382,6 +382,20 @@ def test_a_day_whose_checks_are_older_than_its_objects_is_checked_by_the_next_ru
     days = {key.split("day=")[1][:10] for key in keys(place, "checks")}
     assert days == {str(TODAY), str(YESTERDAY)}
     assert len(keys(place, "checks")) == 2 * len(environments(place))
+    # Written again, and not checked: an older check does not stand for the newer object.
+    place.now += timedelta(hours=1)
+    place.run({"from": str(YESTERDAY), "to": str(YESTERDAY)}, check=False)
+    place.now += timedelta(minutes=1)
+    place.run({"tables": ["total_traffic"]})
+    written = {
+        name: [
+            place.dataset.objects[key].written
+            for key in keys(place, name)
+            if f"day={YESTERDAY}" in key
+        ]
+        for name in ("checks", "success_summary")
+    }
+    assert min(written["checks"]) >= max(written["success_summary"])
 
 
 def test_settling_at_once_still_waits_for_the_end_of_the_day(place: Place):
