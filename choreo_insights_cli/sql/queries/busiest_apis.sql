@@ -1,4 +1,4 @@
--- Which APIs were called most in the last 30 days?
+-- Which APIs were called most in the last 7 full days?
 -- The twenty with the most requests of each environment. The percentage is of days with both
 -- figures.
 WITH usage AS (
@@ -8,7 +8,7 @@ WITH usage AS (
     100e0 * sum(errors) FILTER (WHERE requests IS NOT NULL)
     / nullif(sum(requests) FILTER (WHERE errors IS NOT NULL), 0) AS error_percent
   FROM api_usage_daily
-  WHERE day >= current_date - INTERVAL '30' DAY
+  WHERE day >= current_date - INTERVAL '7' DAY AND day < current_date
   GROUP BY organization, environment, api_id, api_name, api_version
 ),
 placed AS (

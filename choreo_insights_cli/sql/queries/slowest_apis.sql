@@ -1,4 +1,4 @@
--- Which APIs were slow in the last seven days?
+-- Which APIs were slow in the last 7 full days?
 -- Percentiles are never averaged: the worst hour's is shown, and on how many days the API was
 -- among the ten slowest of its environment; null where no list of them is there.
 WITH worst AS (
@@ -8,19 +8,21 @@ WITH worst AS (
     max(backend_p95_ms) AS worst_hourly_backend_p95_ms,
     max_by(hour, ROW(response_p95_ms, hour)) AS worst_hour
   FROM api_latency_hourly
-  WHERE day >= current_date - INTERVAL '7' DAY AND response_p95_ms IS NOT NULL
+  WHERE
+    day >= current_date - INTERVAL '7' DAY AND day < current_date
+    AND response_p95_ms IS NOT NULL
   GROUP BY organization, environment, api_id, api_name, api_version
 ),
 slow AS (
   SELECT organization, environment, api_id, count(*) AS days_among_the_slowest
   FROM slowest_apis_daily
-  WHERE day >= current_date - INTERVAL '7' DAY
+  WHERE day >= current_date - INTERVAL '7' DAY AND day < current_date
   GROUP BY organization, environment, api_id
 ),
 listed AS (
   SELECT organization, environment, max(day) AS last_day
   FROM slowest_apis_daily
-  WHERE day >= current_date - INTERVAL '7' DAY
+  WHERE day >= current_date - INTERVAL '7' DAY AND day < current_date
   GROUP BY organization, environment
 )
 SELECT

@@ -1,5 +1,5 @@
 -- How did each API's traffic change against the week before?
--- The last seven whole days against the seven before them; no change where a day is not known.
+-- The last 7 full days against the seven before them; no change where a day is not known.
 WITH weeks AS (
   SELECT
     organization, environment, api_name, api_version,

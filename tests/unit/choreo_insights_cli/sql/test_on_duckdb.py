@@ -31,7 +31,10 @@ WITHOUT_DAY = {
     *("monthly_usage_by_application", "api_inventory"),
 }
 # Here all is well, so nothing is missing, and the dataset begins this month.
-NOTHING_TO_SAY = {"what_is_missing", "usage_of_last_month"}
+NOTHING_TO_SAY = {
+    *("what_is_missing", "usage_of_last_month"),
+    *("availability_of_last_month", "resources_not_called_lately"),
+}
 # A percentile, a median or a rate, by its name.
 NOT_ADDITIVE = re.compile(
     r".*(p95|median|_ms|percent|percentage|latency.*)|response|backend|.*_mediation"
