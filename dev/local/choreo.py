@@ -36,6 +36,14 @@ class Sandbox:
         found: dict[str, dict[str, str]] = self.admin("secrets")
         return found
 
+    def projects(self) -> dict[str, str]:
+        """The ids of all projects by name, for the parameter `Projects`."""
+        return {
+            f"{name} of {handle}": own_id
+            for handle, organization in self.admin("world").items()
+            for name, own_id in organization["projects"].items()
+        }
+
     def admin(self, path: str, change: Any = None) -> Any:
         """Reads one of its pages for tests and demos, or sends it a change."""
         body = None if change is None else json.dumps(change).encode()
@@ -58,7 +66,7 @@ def start_sandbox(folder: Folder) -> Sandbox:
         "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "layers" / "insights"))),
         "PYTHONUNBUFFERED": "1",
     }
-    # As clients of 2026 see the service: with display names.
+    # As clients of 2026 see the service: with display names and kinds of traffic.
     options = ("--port", "0", "--set", "newer_fields=true", "--set", "traffic_type=same")
     command = (PYTHON, "-m", "dev.sandbox", *options)
     process = background.start(command, environment, log, ROOT)

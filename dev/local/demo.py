@@ -67,6 +67,9 @@ class Demo:
             written = asked(stack, "written")
             answer = asked(stack, "answer")
             step.note = "through the Glue tables"
+        with steps.step("Views: display names, projects, the remainder") as step:
+            apis = query.ask(stack, _sql("apis"))
+            step.note = f"{len(apis.rows)} rows"
         with steps.step("Dashboard, drawn from the dataset") as step:
             out = self.folder.path / "dashboard.html"
             drawn = dashboard.draw(stack, self.folder.dataset, out, datetime.now(UTC))
@@ -79,6 +82,7 @@ class Demo:
         place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
         self._show_answer(f"Partitions written to {place}", written)
         self._show_answer("SQL: traffic by environment and UTC day (synthetic)", answer)
+        self._show_answer("SQL: yesterday's requests by API, of one organisation", apis)
         self._show_more(stack, keep=keep)
         self._show_pages(drawn, reports)
 
@@ -94,7 +98,9 @@ class Demo:
             step.note = self.state.sandbox.url
         with steps.step("sam build"):
             deploy.build_locally(self.folder)
-        values = up.parameters(self.state, {}) | deploy.given_parameters()
+        projects = self.state.sandbox.projects()
+        named = {"Projects": ",".join(f"{name}={own_id}" for name, own_id in projects.items())}
+        values = up.parameters(self.state, {}) | named | deploy.given_parameters()
         with steps.step("sam deploy") as step:
             deploy.deploy_locally(self.folder, self.state.aws, values)
             up.write_env(self.folder, self.state.aws)
@@ -176,7 +182,11 @@ class Demo:
 
 def asked(stack: Stack, name: str) -> query.QueryResult:
     """The rows of one of the demo's own queries."""
-    return query.by_athena(stack, (_SQL / f"{name}.sql").read_text("utf-8"))
+    return query.by_athena(stack, _sql(name))
+
+
+def _sql(name: str) -> str:
+    return (_SQL / f"{name}.sql").read_text("utf-8")
 
 
 def _count(stack: Stack) -> int:

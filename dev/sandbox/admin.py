@@ -101,6 +101,7 @@ def _world(service: Service, _content: Any) -> Any:
         handle: {
             "name": organization.name,
             "org_id": organization.uuid,
+            "projects": service.world.projects(handle),
             "environments": [
                 {
                     "name": e.name,
