@@ -105,6 +105,10 @@ class Cell(NamedTuple):
             response_median,
         )
 
+    def hits_of(self, ok: int) -> int:
+        """The cache hits among so many successes: neither hits nor misses fall while they grow."""
+        return ok * self.hits // self.ok if self.ok else 0
+
     def part(self, start: int, end: int, whole: int) -> "Cell":
         """The share from `start` to `end` of `whole`; shares side by side add up."""
         return self._replace(
@@ -174,7 +178,7 @@ def _arrived(cell: Cell, seconds: int, late_hours: int) -> Cell | None:
     ok, errors = cell.ok * share // 256, cell.errors * share // 256
     if not ok + errors:
         return None
-    return cell._replace(ok=ok, errors=errors, hits=cell.hits * share // 256)
+    return cell._replace(ok=ok, errors=errors, hits=cell.hits_of(ok))
 
 
 def _lived(arrived: Cell, whole: Cell, hour: int, until: int | None) -> Cell | None:
@@ -195,15 +199,12 @@ def _lived(arrived: Cell, whole: Cell, hour: int, until: int | None) -> Cell | N
     ok, errors = within(arrived.ok, whole.ok), within(arrived.errors, whole.errors)
     if not ok + errors:
         return None
-    return arrived._replace(ok=ok, errors=errors, hits=min(within(arrived.hits, whole.hits), ok))
+    return arrived._replace(ok=ok, errors=errors, hits=whole.hits_of(ok))
 
 
 def _multiplied(cell: Cell, quarters: int) -> Cell:
-    return cell._replace(
-        ok=cell.ok * quarters // 4,
-        errors=cell.errors * quarters // 4,
-        hits=cell.hits * quarters // 4,
-    )
+    ok = cell.ok * quarters // 4
+    return cell._replace(ok=ok, errors=cell.errors * quarters // 4, hits=cell.hits_of(ok))
 
 
 def _so_far(

@@ -111,8 +111,12 @@ def lost(table: Table, old: Content, new: Content) -> str | None:
         return f"{len(new.keys)} rows, without {gone.total()} of the {len(old.keys)} stored ones"
     for column in old.counts:
         before, now = old.totals(column), new.totals(column)
-        if any(now.get(key, -1) < value for key, value in before.items()):
-            return f"a lower {column}: {sum(now.values())} in all instead of {sum(before.values())}"
+        fallen = [(now.get(key, -1), value) for key, value in before.items()]
+        fallen = [(found, stored) for found, stored in fallen if found < stored]
+        if fallen:
+            found, stored = fallen[0]
+            example = f"{'unknown' if found < 0 else found} instead of {stored}"
+            return f"a lower {column} in {len(fallen)} of {len(before)} rows: {example}"
     return None
 
 

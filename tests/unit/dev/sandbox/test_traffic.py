@@ -50,6 +50,7 @@ def test_what_arrives_only_grows(first: float, second: float, late: int) -> None
         assert cell.ok <= after[index].ok
         assert cell.errors <= after[index].errors
         assert cell.hits <= after[index].hits
+        assert cell.ok - cell.hits <= after[index].ok - after[index].hits
 
 
 @given(st.floats(25, 1000))
