@@ -50,7 +50,16 @@ def test_what_arrives_only_grows(first: float, second: float, late: int) -> None
         assert cell.ok <= after[index].ok
         assert cell.errors <= after[index].errors
         assert cell.hits <= after[index].hits
-        assert cell.ok - cell.hits <= after[index].ok - after[index].hits
+
+
+def test_cache_misses_never_fall_while_an_hour_arrives() -> None:
+    newest: dict[int, int] = {}
+    for minute in range(61):
+        for cell in Traffic().hour(PLACE, HOUR, at(minute / 60), 0):
+            misses = cell.ok - cell.hits
+            assert misses >= newest.get(cell.stream.index, 0)
+            newest[cell.stream.index] = misses
+    assert any(newest.values())
 
 
 @given(st.floats(25, 1000))
