@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # A function may run for fifteen minutes; a second call of it would be a second run.
 _PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
 # Thousands of objects are read side by side.
+# urllib3 keeps 10 connections by default, and opens and closes all others.
 _WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 5})
 
 
@@ -93,16 +94,19 @@ class Stack:
 
     @cached_property
     def _session(self) -> boto3.Session:
-        given = self._environment
-        region = self._region or given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
-        key, secret = given.get("AWS_ACCESS_KEY_ID"), given.get("AWS_SECRET_ACCESS_KEY")
+        environment = self._environment
+        region = (
+            self._region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        )
+        key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+        # boto3 takes environment variables before a profile; a person who names a profile means it.
         if self._profile or not (key and secret):
             # A session token without keys is left over from something else.
             return boto3.Session(profile_name=self._profile, region_name=region)
         return boto3.Session(
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
             region_name=region,
         )
 
