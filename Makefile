@@ -152,8 +152,8 @@ doctor: $(DEV) ## checks the real endpoints, and compares their schema (ORG= SEC
 	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \
 	  $${TOKEN_URL:+--token-url "$$TOKEN_URL"} $${INSIGHTS_URL:+--insights-url "$$INSIGHTS_URL"} \
 	  $${SCOPE:+--scope "$$SCOPE"} $${TENANT:+--tenant "$$TENANT"} \
-	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) \
-	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call flag,JSON,json)
+	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) $(call flag,MINT,mint) \
+	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call given,WAIT,wait) $(call flag,JSON,json)
 
 .PHONY: tables
 tables: $(DEV) ## compiles the catalogue's documents (LIST=1 lists tables and views, TABLE=name the columns of one)

@@ -13,6 +13,10 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionClosedError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
     ReadTimeoutError,
 )
 
@@ -221,7 +225,31 @@ class Stack:
         except (ClientError, BotoCoreError) as error:
             said = str(error).removesuffix(".")
             raise CommandError(
-                f"The stack {self.name} cannot be read: {said}. Deploy it first, or name another"
-                " by --stack, --region and --profile (or STACK_NAME and AWS_... variables); for"
-                " the local AWS, run `. .local/env`."
+                f"The stack {self.name} cannot be read: {said}. {_remedy(error)}"
             ) from error
+
+
+def _remedy(error: ClientError | BotoCoreError) -> str:
+    """What to do where a stack cannot be read."""
+    if isinstance(error, ProfileNotFound):
+        return "Name one of your AWS configuration by --profile: `aws configure list-profiles`."
+    if isinstance(error, NoCredentialsError | CredentialRetrievalError):
+        return (
+            "Log in to AWS, or name a profile by --profile; for the local AWS, run `. .local/env`."
+        )
+    if isinstance(error, NoRegionError):
+        return "Name the region by --region or AWS_REGION; for the local AWS, run `. .local/env`."
+    if isinstance(error, BotoCoreError):
+        return (
+            "Check --region, AWS_ENDPOINT_URL and the network; a local AWS that has stopped is"
+            " started by `make local`."
+        )
+    if error.response["Error"]["Code"] != "ValidationError":
+        return (
+            "Whoever runs this needs cloudformation:DescribeStacks and credentials that are valid:"
+            " log in again, or name a profile by --profile."
+        )
+    return (
+        "Deploy it first, or name another by --stack, --region and --profile (or STACK_NAME and"
+        " AWS_... variables); for the local AWS, run `. .local/env`."
+    )

@@ -119,9 +119,10 @@ def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str | Text]:
         f", {bill.usd_after_free:,.2f} where nothing else in the account takes what is free",
     )
     yield (
-        f"{asked.organizations} organisations of {asked.environments} environments of {asked.apis}"
-        f" APIs, {asked.history_days} days of history, {asked.runs_a_day:g} runs a day; prices of"
-        f" {asked.region}, {bill.prices_of}"
+        f"{_many(asked.organizations, 'organisation')} of"
+        f" {_many(asked.environments, 'environment')} of {_many(asked.apis, 'API')},"
+        f" {_many(asked.history_days, 'day')} of history, {_many(asked.runs_a_day, 'run')} a day;"
+        f" prices of {asked.region}, {bill.prices_of}"
     )
     if bill.counted:
         names = ", ".join(name for name in bill.counted if name != "days")
@@ -131,9 +132,13 @@ def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str | Text]:
     yield f"exporting the whole history once: {once.usd:,.2f} USD\n"
 
 
+def _many(count: float, what: str) -> str:
+    return f"{count:,g} {what}{'' if count == 1 else 's'}"
+
+
 def _bill_rows(bill: costs.Estimate) -> QueryResult:
     """The lines that cost a cent at least; the others together."""
-    names = ("service", "what", "quantity", "unit", "USD", "after what is free")
+    names = ("service", "what", "quantity", "unit", "USD", "after free")
     shown = [item for item in bill.items if item.usd >= _CENT]
     rows: list[Sequence[Any]] = [
         (i.service, i.what, _quantity(i.quantity), i.unit, i.usd, i.usd_after_free) for i in shown
@@ -153,7 +158,7 @@ def _quantity(number: float) -> float:
 def _show_growth(
     console: output.Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
 ) -> None:
-    names = ("organisations", "APIs", "days", "requests a run", "minutes a run", "keeps up")
+    names = ("orgs", "APIs", "days", "requests", "minutes", "keeps up")
     rows = [
         (
             *(g.organizations, g.apis, g.history_days, round(g.requests)),
@@ -162,8 +167,9 @@ def _show_growth(
         )
         for g in grown
     ]
-    console.print(Text("\nGrowth", style="bold"))
-    console.print(as_table(QueryResult((*names, "objects", "GB", "USD a month"), rows)))
+    title = "\nGrowth: requests and minutes of a run, USD of a month"
+    console.print(Text(title, style="bold"))
+    console.print(as_table(QueryResult((*names, "objects", "GB", "USD"), rows)))
     title = "\nLimits, in the order in which a growing stack meets them"
     console.print(Text(title, style="bold"))
     met = [
@@ -171,5 +177,5 @@ def _show_growth(
         for m in limits
         if m.step is not None
     ]
-    names = ("limit", "may be", "unit", "organisations", "APIs", "days")
+    names = ("limit", "may be", "unit", "orgs", "APIs", "days")
     console.print(as_table(QueryResult(names, met)))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -325,9 +326,12 @@ def readable(answer: QueryResult, width: int) -> Iterator[Table | Text]:
     """A table where it fits, else each row as lines of name and value."""
     columns = _columns(answer)
     widths = [max(map(cell_len, (name, *cells))) for name, cells in columns]
-    if sum(widths) + 2 * (len(widths) - 1) <= width or not answer.rows:
+    if sum(widths) + 2 * (len(widths) - 1) <= width:
         yield as_table(answer)
         return
+    if not answer.rows:
+        names_alone = wrap(", ".join(name for name, _ in columns), width)
+        yield Text("\n".join(names_alone), style="bold")
     names = max(cell_len(name.strip()) for name, _ in columns)
     for number in range(len(answer.rows)):
         yield Text(f"row {number + 1:,} of {len(answer.rows):,}", style="bold")
@@ -344,8 +348,10 @@ def as_table(answer: QueryResult) -> Table:
     """A table for a terminal; numbers align at their points, a null is a dash."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = _columns(answer)
-    for name, _ in columns:
-        table.add_column(Text(name), overflow="fold")
+    for number, (name, _) in enumerate(columns):
+        # A number is never broken: texts beside it are wrapped.
+        numeric = any(_is_number(row[number]) for row in answer.rows)
+        table.add_column(Text(name), overflow="fold", no_wrap=numeric)
     for number in range(len(answer.rows)):
         table.add_row(*(Text(cells[number]) for _, cells in columns))
     return table

@@ -12,7 +12,7 @@ from choreo_insights.dataset.store import Dataset
 from choreo_insights.export import parts
 from choreo_insights.export.catchup import places
 from choreo_insights.export.parts import Backfill, TooManyParts
-from choreo_insights_cli import names, options, output
+from choreo_insights_cli import options, output
 from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.backfill import report, screen
 from choreo_insights_cli.commands.backfill.machine import (
@@ -290,8 +290,7 @@ def divided(wish: BackfillOptions, parameters: Mapping[str, str], registry: Regi
     Raises WrongUsage for an organisation or a table that there is not, CommandError for too many.
     """
     known = tuple(part.strip() for part in parameters["Organizations"].split(","))
-    more = f"The stack exports {', '.join(known)}."
-    names.check("--org", wish.organizations or (), known, "organisation", more)
+    options.check_organizations(wish.organizations or (), known)
     options.check_tables(wish.tables or ())
     try:
         return parts.divide(

@@ -72,8 +72,7 @@ def read(stack: Stack, now: datetime, *, everything: bool, selection: Selection 
     raises.
     """
     chosen = settings(stack.parameters, paths.catalogue())
-    more = f"The stack exports {', '.join(chosen.organizations)}."
-    names.check("--org", selection.organizations, chosen.organizations, "organisation", more)
+    options.check_organizations(selection.organizations, chosen.organizations)
     exported = [table.name for table in chosen.tables]
     more = "`insights tables` lists them."
     names.check("--tables", selection.tables, exported, "exported table", more)

@@ -93,7 +93,7 @@ def test_documents_of_which_the_same_is_said_are_one_line() -> None:
     assert shown(DoctorReport(diagnoses=[found])).splitlines()[2:5] == [
         "ok      2 documents | as the service has them",
         "differs 2 documents | no: three.graphql, four.graphql | mend",
-        "skipped a/five.graphql | off",
+        "skipped five.graphql | off",
     ]
 
 
