@@ -68,13 +68,14 @@ def check(sql: str, known: Known) -> None:
     there = {*known.names, *(cte.alias.lower() for cte in tree.find_all(exp.CTE))}
     for table in tree.find_all(exp.Table):
         if table.name.lower() not in there and isinstance(table.this, exp.Identifier):
-            raise WrongUsage(_no_such("table or view", table.name, known.names))
+            more = "`insights tables` lists them."
+            raise WrongUsage(_no_such("table or view", table.name, known.names, more))
     for refusal in _refusals(_annotated(tree, known)):
         raise WrongUsage(f"The query cannot be answered: {refusal}")
 
 
-def _no_such(what: str, name: str, known: Iterable[str]) -> str:
-    near = nearest(name, known) or "`insights tables` lists them."
+def _no_such(what: str, name: str, known: Iterable[str], more: str) -> str:
+    near = nearest(name, known) or more
     return f"The query cannot be answered: there is no {what} {name}. {near}"
 
 
@@ -108,7 +109,9 @@ def _annotated(tree: exp.Query, known: Known) -> exp.Query:
     except OptimizeError as error:
         if unresolved := _UNRESOLVED.match(str(error)):
             names = _columns(tree, known)
-            raise WrongUsage(_no_such("column", unresolved[1], names)) from None
+            table = next((each.name for each in tree.find_all(exp.Table)), "NAME")
+            more = f"`insights tables {table}` lists those of {table}."
+            raise WrongUsage(_no_such("column", unresolved[1], names, more)) from None
         raise WrongUsage(f"The query cannot be answered: {error}") from None
 
 

@@ -97,7 +97,6 @@ def day(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for width, session in sessions.items():
         text = "\n".join(session.transcript)
         (folder / f"day-{width or 'pipe'}.txt").write_text(text, "utf-8")
-    print(f"the transcripts: {folder}")
 
 
 # ------------------------------------------------------------------ A good day
@@ -198,7 +197,7 @@ WRONG = (
     ("report --org acne", 2, "Did you mean acme?"),
     ("report --prices {folder}/no.toml", 2, "does not exist"),
     ("cost --apis -1", 2, "-1 is not in the range"),
-    ("logs --since yesterday", 2, "is no time, as in 30m, 6h or 2d"),
+    ("logs --since yesterday", 2, "is not a time span; use 30m, 6h or 2d"),
     ("logs exprt", 2, "'export', 'token', 'report'"),
     ("backfill", 2, "insights backfill --from 2026-01-01 --to 2026-01-31"),
     ("backfill --from {today} --to {yesterday}", 2, "lies after"),
@@ -250,7 +249,7 @@ GATEWAY = (
     ),
     (
         {"acme": ("html", {}), "lotus": ("invalid_json", {})},
-        ("no GraphQL reply", "The response is kept under quarantine/environments/"),
+        ("not a GraphQL reply", "The response is kept under quarantine/environments/"),
     ),
     (
         {"acme": ("deep", {}), "lotus": ("data_null", {})},
@@ -262,7 +261,7 @@ GATEWAY = (
     ),
     (
         {"acme": ("status", {"status": 503}), "lotus": ("reset", {})},
-        ("503", "127.0.0.1 could not be asked", "may pass by themselves"),
+        ("503", "127.0.0.1 could not be reached", "may pass by themselves"),
     ),
 )
 # Faults of a query's data, each of another table, so that one run meets all.
@@ -313,7 +312,7 @@ def test_what_the_token_service_refuses_is_named(day: Day) -> None:
         ("invalid_client", {}, "`insights secret acme`"),
         ("status", {"status": 503}, "HTTP 503"),
         ("html", {}, "check the setting TokenUrl"),
-        ("reset", {}, "127.0.0.1 could not be asked"),
+        ("reset", {}, "127.0.0.1 could not be reached"),
     ):
         faults.add(fault, where="token", times=None, **values)
         says_all = (says, "Not renewed: acme", "An earlier token stays")
