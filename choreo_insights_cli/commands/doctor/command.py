@@ -153,6 +153,7 @@ def diagnose(
     read_stdin: Callable[[], str],
     http: Http,
     progress: Callable[[str], None] = lambda _: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> DoctorReport:
     """All checks for all organisations that the user or the stack names."""
     try:
@@ -176,7 +177,7 @@ def diagnose(
             says = f"the stack does not export {handle}, only {', '.join(exported)}"
             change = "Add it to the parameter Organizations, and deploy"
             diagnosis.check("organisation", "note", says, change)
-        _Round(settings, diagnosis, http, documents, ours, progress).make(wish)
+        _Round(settings, diagnosis, http, documents, ours, progress, now).make(wish)
     return report
 
 
@@ -191,6 +192,7 @@ class _Round:
         documents: Sequence[Document],
         ours: GraphQLSchema,
         progress: Callable[[str], None],
+        now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._found = diagnosis
@@ -198,6 +200,7 @@ class _Round:
         self._documents = documents
         self._ours = ours
         self._progress = progress
+        self._now = now
         self._probes = False
 
     def make(self, wish: DoctorOptions) -> None:
@@ -245,7 +248,8 @@ class _Round:
             time.sleep(60 * wish.wait)
 
         tenant = self._settings.tenants[0]
-        examiner = Examiner(live, tenant, self._documents, pause=pause if wish.wait else None)
+        wait = pause if wish.wait else None
+        examiner = Examiner(live, tenant, self._documents, now=self._now, pause=wait)
         try:
             return examiner.examine(environments, introspection=introspection)
         except InsightsError as error:
