@@ -93,8 +93,8 @@ def _of_stack(stack: Stack, say: Callable[[str], None]) -> tuple[costs.Inputs, c
     """The stack's settings and sizes, and what was counted of it."""
     today = datetime.now(UTC).date()
     inputs = inputs_of(stack.parameters, stack.region or _USUAL_REGION, today)
-    found = ask(stack, SIZES_SQL, say).records()
-    return sized(inputs, found[0]), counted(stack, today, say)
+    sizes = ask(stack, SIZES_SQL, say).records()
+    return sized(inputs, sizes[0]), counted(stack, today, say)
 
 
 def _priced(inputs: costs.Inputs, prices: costs.Prices) -> costs.Inputs:

@@ -63,14 +63,14 @@ class QueryResult:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
+    distinct: list[str] = []
     for name in names:
         number, each = 1, name
-        while each in found or (number > 1 and each in names):
+        while each in distinct or (number > 1 and each in names):
             number += 1
             each = f"{name}_{number}"
-        found.append(each)
-    return found
+        distinct.append(each)
+    return distinct
 
 
 @click.command(epilog=_EXAMPLES)
@@ -359,7 +359,7 @@ def as_table(answer: QueryResult) -> Table:
 
 def _columns(answer: QueryResult) -> list[tuple[str, list[str]]]:
     """Each column's name and its cells as they are shown; numbers stand to the right."""
-    found = []
+    shown_columns = []
     for number, name in enumerate(answer.names):
         values = [row[number] for row in answer.rows]
         numeric = any(map(_is_number, values)) and all(
@@ -372,8 +372,8 @@ def _columns(answer: QueryResult) -> list[tuple[str, list[str]]]:
             cells = _aligned(cells)
             width = max(len(title), *map(len, cells))
             title, cells = title.rjust(width), [cell.rjust(width) for cell in cells]
-        found.append((title, cells))
-    return found
+        shown_columns.append((title, cells))
+    return shown_columns
 
 
 def _aligned(cells: Sequence[str]) -> list[str]:

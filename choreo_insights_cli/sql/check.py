@@ -47,11 +47,11 @@ class Known:
 
     def schema(self) -> MappingSchema:
         """Their columns and types, in Trino's words."""
-        found = schema_of(self.tables)
+        schema = schema_of(self.tables)
         for view in self.views:
             types = {column.name: TRINO_TYPES[column.type] for column in view.columns}
-            found.add_table(view.name, types, dialect=DIALECT)
-        return found
+            schema.add_table(view.name, types, dialect=DIALECT)
+        return schema
 
 
 def described(sql: str) -> str | None:
@@ -117,11 +117,13 @@ def _annotated(tree: exp.Query, known: Known) -> exp.Query:
 
 def _columns(tree: exp.Query, known: Known) -> set[str]:
     read = {table.name.lower() for table in tree.find_all(exp.Table)}
-    found = {view.name: [c.name for c in view.columns] for view in known.views if view.name in read}
-    found |= {
+    columns_of = {
+        view.name: [c.name for c in view.columns] for view in known.views if view.name in read
+    }
+    columns_of |= {
         name: [*(c.name for c in known.tables[name]), "day"] for name in read & {*known.tables}
     }
-    return {column for columns in found.values() for column in columns}
+    return {column for columns in columns_of.values() for column in columns}
 
 
 def _refusals(tree: exp.Query) -> Iterator[str]:

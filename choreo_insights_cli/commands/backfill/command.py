@@ -153,7 +153,7 @@ class _Command:
 
     def listed(self) -> int:
         """Prints the newest backfills, one a line."""
-        found = self._machine.newest()
+        newest = self._machine.newest()
         if self._as_json:
             output.as_json(
                 [
@@ -163,17 +163,17 @@ class _Command:
                         "started": each.started.isoformat(),
                         "parts": _parts(each),
                     }
-                    for each in found
+                    for each in newest
                 ]
             )
             return DONE
-        width = max((len(each.name) for each in found), default=0)
-        for each in found:
+        width = max((len(each.name) for each in newest), default=0)
+        for each in newest:
             started = f"{each.started:%Y-%m-%d %H:%M} UTC"
             output.line(
                 f"{each.name:{width}}  {each.status.lower():<9}  {started}  {_parts(each)} parts"
             )
-        if not found:
+        if not newest:
             self._say(f"No backfill was started so far. {_START}")
         return DONE
 
