@@ -372,12 +372,13 @@ def test_alerts(views: Views):
 
 def test_successes_on_premise(views: Views):
     keys = (*API, *APPLICATION)
-    asked = ("api_id", "api_name", "api_version", *APPLICATION)
+    named = ("api_name", "api_version", *APPLICATION)
     expected: Counter[Any] = Counter()
     for spot in views.spots:
         if spot.environment.type == "ON_PREM":
             for row in views.expected("success_apis_usage_by_applications", spot):
-                key = (spot.day, spot.organization, None, *(row[name] for name in asked))
+                own_id, *_ = views.api(spot, row["api_id"])
+                key = (spot.day, spot.organization, None, own_id, *(row[name] for name in named))
                 expected[key] += row["count"]
     assert told(views, "on_premise_successes_daily", keys, "successes") == dict(expected)
 
