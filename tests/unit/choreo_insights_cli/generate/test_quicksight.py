@@ -289,8 +289,8 @@ class TestDataSets:
     @pytest.mark.parametrize("name", COLUMNS)
     def test_every_column_is_told(self, name: str) -> None:
         (table,) = DATA_SETS[name]["LogicalTableMap"].values()
-        told = [each["TagColumnOperation"] for each in table["DataTransforms"]]
-        assert [each["ColumnName"] for each in told] == list(COLUMNS[name])
+        operations = [each["TagColumnOperation"] for each in table["DataTransforms"]]
+        assert [each["ColumnName"] for each in operations] == list(COLUMNS[name])
         assert table["Source"]["PhysicalTableId"] in DATA_SETS[name]["PhysicalTableMap"]
 
 
