@@ -207,4 +207,6 @@ def line(entry: Entry) -> Text:
     if entry.get("errorType"):
         raised = [f"{entry['errorType']}: {text}" for text in raised]
     said = " ".join(filter(None, [own_line(str(entry["message"])), *map(own_line, raised), *more]))
+    # Here, as a newline in a name must not look like another entry.
+    said = output.escaped(said)
     return Text.assemble((when, "dim"), (f"{level:<8}", _STYLES.get(level, "")), said)
