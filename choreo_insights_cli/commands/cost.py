@@ -64,18 +64,18 @@ def command(stack: Stack, growth: bool, model: bool, as_json: bool, **sizes: flo
             inputs, counts = (replace(inputs, **given), None) if given else (inputs, counts)
             inputs = _priced(inputs, prices)
             bill = costs.estimate(inputs, counts, prices, catalogue=catalogue)
-        once = costs.backfill(inputs, prices, catalogue=catalogue)
+        backfill = costs.backfill(inputs, prices, catalogue=catalogue)
         grown = list(_grown(inputs, prices, catalogue)) if growth else []
         limits = costs.limits(inputs, catalogue=catalogue) if growth else []
     except ValueError as error:
         raise WrongUsage(str(error)) from error
     if as_json:
-        told = {"month": bill.as_dict(), "backfill": once.as_dict()}
+        values = {"month": bill.as_dict(), "backfill": backfill.as_dict()}
         more = {"growth": [g.as_dict() for g in grown], "limits": [m.as_dict() for m in limits]}
-        output.as_json(told | (more if growth else {}))
+        output.as_json(values | (more if growth else {}))
         return
     console = output.console(width=None if output.is_terminal() else 140)
-    for line in _said(bill, once):
+    for line in _said(bill, backfill):
         console.print(line, soft_wrap=True)
     console.print(as_table(_bill_rows(bill)))
     for limit in costs.beyond(inputs, catalogue=catalogue):
@@ -112,7 +112,7 @@ def _grown(
     return costs.growth(inputs, prices, catalogue=catalogue)
 
 
-def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str | Text]:
+def _said(bill: costs.Estimate, backfill: costs.Estimate) -> Iterator[str | Text]:
     asked = bill.inputs
     yield Text.assemble(
         (f"{bill.usd:,.2f} USD a month", "bold"),
@@ -129,7 +129,7 @@ def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str | Text]:
         yield f"counted over {bill.counted.get('days', 0):g} days: {names}; the rest is modelled"
     else:
         yield "nothing was counted: all of it is modelled"
-    yield f"exporting the whole history once: {once.usd:,.2f} USD\n"
+    yield f"exporting the whole history once: {backfill.usd:,.2f} USD\n"
 
 
 def _many(count: float, what: str) -> str:

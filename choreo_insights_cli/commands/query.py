@@ -162,7 +162,7 @@ def _list_saved() -> None:
 def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
     """The answer to a query. Raises CommandError with the engine's reason when it fails.
 
-    The local AWS knows neither views nor Trino's SQL: there a copy of the dataset is asked.
+    The local AWS knows neither views nor Trino's SQL: there a copy of the dataset is queried.
     """
     if stack.parameters.get("Emulated") == "true":
         return _by_duckdb(stack, sql, say)
@@ -170,7 +170,7 @@ def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> 
 
 
 def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
-    """Asks Athena, within the stack's workgroup and database. Raises CommandError."""
+    """Queries Athena, within the stack's workgroup and database. Raises CommandError."""
     outputs = stack.outputs
     try:
         started = stack.athena.start_query_execution(
@@ -188,21 +188,21 @@ def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: Non
         # Nobody waits for it any more, and what it reads is paid for.
         stack.athena.stop_query_execution(QueryExecutionId=query)
         raise
-    found: list[str] | None = None
+    names: list[str] | None = None
     kinds: list[str] = []
     rows: list[Sequence[Value]] = []
     for page in stack.athena.get_paginator("get_query_results").paginate(QueryExecutionId=query):
         result = page["ResultSet"]
         cells = [[cell.get("VarCharValue") for cell in row["Data"]] for row in result["Rows"]]
-        if found is None:
+        if names is None:
             columns = result["ResultSetMetadata"]["ColumnInfo"]
-            found = [column["Name"] for column in columns]
+            names = [column["Name"] for column in columns]
             kinds = [column["Type"] for column in columns]
             # The first row of a SELECT holds the names again; that of SHOW and DESCRIBE is data.
-            if cells and [name or "" for name in cells[0]] == found:
+            if cells and [name or "" for name in cells[0]] == names:
                 del cells[0]
         rows += [tuple(map(_typed, row, kinds)) for row in cells]
-    return QueryResult(found or [], rows, scanned)
+    return QueryResult(names or [], rows, scanned)
 
 
 def _wait(stack: Stack, query: str, sql: str, say: Callable[[str], None]) -> int:
@@ -247,9 +247,9 @@ def _by_duckdb(stack: Stack, sql: str, say: Callable[[str], None]) -> QueryResul
             say("querying")
             database = views.connect(files, now, own, frozen=frozen)
         with database:
-            found = database.execute(translation)
-            columns = [column[0] for column in found.description or ()]
-            return QueryResult(columns, [tuple(map(_plain, row)) for row in found.fetchall()])
+            result = database.execute(translation)
+            columns = [column[0] for column in result.description or ()]
+            return QueryResult(columns, [tuple(map(_plain, row)) for row in result.fetchall()])
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         raise WrongUsage(f"The query cannot be answered: {_first(error)}\n{sql}") from error
     except duckdb.Error as error:
@@ -277,7 +277,7 @@ def _translated(
             " the translator sqlglot, which the checkout has (make query SQL=...) and"
             " `pipx inject choreo-insights-export sqlglot` brings. On AWS nothing is missing."
         ) from None
-    known = check.Known({**own, **views.tables()}, [*views.all_views().values()])
+    known = check.Queryable({**own, **views.tables()}, [*views.all_views().values()])
     if described := check.described(sql):
         return frozenset(), described
     check.check(sql, known)

@@ -34,7 +34,7 @@ _UNRESOLVED = re.compile(r"Column '\"?([^'\"]+)\"?' could not be resolved")
 
 
 @dataclass(frozen=True)
-class Known:
+class Queryable:
     """The tables and views that a query may read."""
 
     tables: Mapping[str, Iterable[Column]]
@@ -61,7 +61,7 @@ def described(sql: str) -> str | None:
     return sql if _SHOW.match(sql) else None
 
 
-def check(sql: str, known: Known) -> None:
+def check(sql: str, known: Queryable) -> None:
     """Raises WrongUsage for what Athena would refuse, and for all but one SELECT."""
     tree = _parsed(sql)
     # Trino's names ignore case.
@@ -97,7 +97,7 @@ def _parsed(sql: str) -> exp.Query:
     return trees[0]
 
 
-def _annotated(tree: exp.Query, known: Known) -> exp.Query:
+def _annotated(tree: exp.Query, known: Queryable) -> exp.Query:
     schema = known.schema()
     try:
         return annotate_types(
@@ -115,7 +115,7 @@ def _annotated(tree: exp.Query, known: Known) -> exp.Query:
         raise WrongUsage(f"The query cannot be answered: {error}") from None
 
 
-def _columns(tree: exp.Query, known: Known) -> set[str]:
+def _columns(tree: exp.Query, known: Queryable) -> set[str]:
     read = {table.name.lower() for table in tree.find_all(exp.Table)}
     columns_of = {
         view.name: [c.name for c in view.columns] for view in known.views if view.name in read

@@ -197,14 +197,14 @@ class _Command:
             f"Stopped {execution.name}. The parts that are being exported this moment get to an"
             f" end.\nTo go on: {called(f'backfill --resume {execution.name}')}"
         )
-        self._tell(self._machine.execution(execution.arn))
+        self._print_json(self._machine.execution(execution.arn))
         return DONE
 
     def resume(self, name: str) -> int:
         execution = self._chosen(name)
         if execution.status == "SUCCEEDED":
             self._say(f"The backfill {execution.name} is whole: there is nothing to resume.")
-            self._tell(execution)
+            self._print_json(execution)
             return DONE
         already = 0
         if not execution.under_way:
@@ -228,13 +228,13 @@ class _Command:
                 f"To watch it: {called(f'backfill --attach {execution.name}')}\n"
                 f"To stop it:  {called(f'backfill --stop {execution.name}')}"
             )
-            self._tell(self._machine.execution(execution.arn))
+            self._print_json(self._machine.execution(execution.arn))
             return INTERRUPTED
         return self._conclude(ended)
 
     def _conclude(self, ended: Execution) -> int:
         failures = list(self._machine.failures(ended))
-        self._tell(ended, failures)
+        self._print_json(ended, failures)
         if ended.status == "SUCCEEDED":
             self._say("All parts are done.")
             return DONE
@@ -256,12 +256,12 @@ class _Command:
         known = (each for handle in organizations for each in self._registry.known(handle))
         return {each.id: each.name for each in known}
 
-    def _tell(self, execution: Execution, failures: Sequence[FailedPart] = ()) -> None:
+    def _print_json(self, execution: Execution, failures: Sequence[FailedPart] = ()) -> None:
         """Prints the backfill as JSON where that is wanted."""
         if not self._as_json:
             return
         progress = self._machine.progress(execution)
-        told = {
+        values = {
             "backfill": execution.name,
             "status": execution.status,
             "started": execution.started.isoformat(),
@@ -273,7 +273,7 @@ class _Command:
                 for failure in failures
             ],
         }
-        output.as_json(told)
+        output.as_json(values)
 
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
