@@ -40,7 +40,7 @@ test: ## all tests; of faults the part that SEED= draws
 .PHONY: test-integration test-others test-faults
 test-integration: $(LOCAL)
 	@$(INTEGRATION)
-test-others: $(LOCAL) $(VENVS)/runtime/.done
+test-others: $(LOCAL) $(VENVS)/runtime/.done $(VENVS)/npm/.done
 	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 test-faults: STATIONS = 4
 test-faults: $(LOCAL)
@@ -57,7 +57,7 @@ reliability: $(LOCAL) ## tries every fault, and writes docs/generated/reliabilit
 	@SOAK=1 RELIABILITY=docs/generated/reliability.md $(FAULTS)
 
 .PHONY: test-unit
-test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
+test-unit: $(DEV) $(VENVS)/npm/.done ## the tests that need neither the local AWS nor a built layer
 	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: local
