@@ -80,8 +80,8 @@ def command(
     with spinner.shown("drawing the dashboard") as say:
         drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days, group, say)
     if as_json:
-        told = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
-        output.as_json(told)
+        values = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
+        output.as_json(values)
         return
     output.line(f"Drawn from {drawn.objects} objects ({drawn.megabytes:.1f} MB): {drawn.path}")
 

@@ -90,7 +90,7 @@ _CHOICES: Mapping[str, Mapping[Any, str]] = {
     "api_index": {
         "mixed": "usage is kept by id for some APIs and by `name - version` for others",
         "id": "usage is kept by the API's id",
-        "name": "usage is kept by `name - version`: what several APIs share cannot be told apart",
+        "name": "usage is kept by `name - version`: APIs that share one cannot be distinguished",
         "both": "usage is kept by id and by `name - version`, and counts once",
         "switched": "usage was kept by `name - version`, and is kept by id now; both are joined",
     },

@@ -1,4 +1,4 @@
-"""Reads what `insights status` tells: parameters, listings, the ledger, the checks."""
+"""Reads for `insights status`: parameters, listings, the ledger, the checks."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class Status:
-    """All that `insights status` tells. `checks` is None where none was made.
+    """All that `insights status` shows. `checks` is None where none was made.
 
     `ends` is the last day of a dataset that has ended.
     """
@@ -227,7 +227,7 @@ class _Reader:
         looked_for: Mapping[date, Mapping[str, bool]],
         known: Mapping[str, Sequence[KnownEnvironment]],
     ) -> dict[str, LedgerStatus]:
-        """What the ledger tells, by the partitions' keys."""
+        """The ledger by the partitions' keys."""
         names = {
             (organization, environment.id): environment.key
             for organization, found in known.items()
