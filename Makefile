@@ -40,7 +40,7 @@ test: ## all tests; of faults the part that SEED= draws
 .PHONY: test-integration test-others test-faults
 test-integration: $(LOCAL)
 	@$(INTEGRATION)
-test-others: $(LOCAL) $(VENVS)/runtime/.done $(VENVS)/npm/.done
+test-others: $(LOCAL) $(VENVS)/runtime/.done
 	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 test-faults: STATIONS = 4
 test-faults: $(LOCAL)
@@ -57,7 +57,7 @@ reliability: $(LOCAL) ## tries every fault, and writes docs/generated/reliabilit
 	@SOAK=1 RELIABILITY=docs/generated/reliability.md $(FAULTS)
 
 .PHONY: test-unit
-test-unit: $(DEV) $(VENVS)/npm/.done ## the tests that need neither the local AWS nor a built layer
+test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
 	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: local
@@ -100,6 +100,11 @@ backfill: $(DEV) ## exports a history part by part (FROM= TO= TABLES= ORG= SPAN=
 migrate: $(DEV) ## gives older objects today's names of columns, and lists missing ones (TABLES= DRY=1 REBUILD_REGISTRY=1 JSON=1)
 	@$(INSIGHTS) migrate $${TABLES:+--tables "$$TABLES"} $(call flag,DRY,dry-run) \
 	  $(call flag,REBUILD_REGISTRY,rebuild-registry) $(call flag,JSON,json)
+
+.PHONY: compact
+compact: $(DEV) ## writes months that are over to Iceberg tables, for queries over years (BEFORE=month, TABLES= DRY=1 JSON=1)
+	@$(INSIGHTS) compact $${BEFORE:+--before "$$BEFORE"} $${TABLES:+--tables "$$TABLES"} \
+	  $(call flag,DRY,dry-run) $(call flag,JSON,json)
 
 .PHONY: restore
 restore: $(DEV) ## brings objects back as they were, or from a copy (BEFORE=time | FROM_BUCKET= REPLACE=1, TABLES= DRY=1 JSON=1)
@@ -152,8 +157,8 @@ doctor: $(DEV) ## checks the real endpoints, and compares their schema (ORG= SEC
 	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \
 	  $${TOKEN_URL:+--token-url "$$TOKEN_URL"} $${INSIGHTS_URL:+--insights-url "$$INSIGHTS_URL"} \
 	  $${SCOPE:+--scope "$$SCOPE"} $${TENANT:+--tenant "$$TENANT"} \
-	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) $(call flag,MINT,mint) \
-	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call given,WAIT,wait) $(call flag,JSON,json)
+	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) \
+	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call flag,JSON,json)
 
 .PHONY: tables
 tables: $(DEV) ## compiles the catalogue's documents (LIST=1 lists tables and views, TABLE=name the columns of one)

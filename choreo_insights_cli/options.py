@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from choreo_insights.errors import ConfigurationError
+from choreo_insights.report.month import Month
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.names import check
 from choreo_insights_cli.paths import STACK_NAME, catalogue
@@ -89,6 +90,23 @@ class InstantType(click.ParamType[datetime]):
 INSTANT = InstantType()
 
 
+class MonthType(click.ParamType[Month]):
+    """A month, YYYY-MM."""
+
+    name = "month"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Month:
+        """The month. Raises click.BadParameter."""
+        if isinstance(value, Month):
+            return value
+        try:
+            return Month.parse(value)
+        except ValueError as error:
+            return self.fail(f"{error}.", param, ctx)
+
+
 def names(text: str) -> tuple[str, ...]:
     """The names in a list with commas, each once."""
     return tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
@@ -103,11 +121,6 @@ def check_tables(given: Sequence[str]) -> None:
         every.chosen(tuple(name for name in given if name != "all") or None)
     except ConfigurationError as error:
         raise WrongUsage(f"--tables: {error}") from error
-
-
-def check_organizations(given: Sequence[str], exported: Sequence[str]) -> None:
-    """Raises WrongUsage for a handle that the stack does not export, with the nearest ones."""
-    check("--org", given, exported, "organisation", f"The stack exports {', '.join(exported)}.")
 
 
 def check_span(first: date | None, last: date | None, today: date) -> None:

@@ -23,6 +23,17 @@ UNSEEN: dict[str, dict[str, str]] = {
         "s3:GetBucketLocation": "Athena looks the bucket of results up.",
         "s3:PutObject": "Athena writes the results.",
     },
+    "compact": {
+        "athena:*": "A dry run of tables that were never compacted asks Athena nothing.",
+        "glue:CreateTable": "Athena makes and changes tables as who asks it.",
+        "glue:UpdateTable": "As for `glue:CreateTable`.",
+        "glue:GetDatabase": "As for `query`.",
+        "glue:GetTables": "As for `query`.",
+        "glue:GetPartitions": "As for `query`.",
+        "s3:GetBucketLocation": "As for `query`.",
+        "s3:PutObject": "Athena writes, and a dry run nothing.",
+        "s3:DeleteObject": "As for `s3:PutObject`.",
+    },
     "report": {"s3:*": "Not tried: a month's report needs a month's data."},
     "access": {"s3:*": "Not tried: it stores rules."},
     "backfill": {

@@ -32,28 +32,13 @@ count, if there are any. Their keys are in docs/report.md.
 """
 
 
-class MonthType(click.ParamType[Month]):
-    """A month, YYYY-MM."""
-
-    name = "month"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Month:
-        """The month. Raises click.BadParameter."""
-        if isinstance(value, Month):
-            return value
-        try:
-            return Month.parse(value)
-        except ValueError as error:
-            return self.fail(f"{error}.", param, ctx)
-
-
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command(epilog=_EXAMPLES)
-@click.option("--month", type=MonthType(), help="The month, YYYY-MM.  [default: the last one]")
+@click.option(
+    "--month", type=options.MonthType(), help="The month, YYYY-MM.  [default: the last one]"
+)
 @click.option("--org", "organization", metavar="HANDLE", help="One organisation alone.")
 @click.option(
     "--out",
@@ -109,7 +94,8 @@ def _organizations(stack: Stack, chosen: str | None) -> tuple[str, ...]:
     known = options.names(stack.parameters["Organizations"])
     if chosen is None:
         return known
-    options.check_organizations([chosen], known)
+    if chosen not in known:
+        raise WrongUsage(f"--org {chosen} is none of: {', '.join(known)}.")
     return (chosen,)
 
 

@@ -54,7 +54,7 @@ def parameters(text: str) -> dict[str, str]:
         words = shlex.split(text)
     except ValueError as error:
         raise CommandError(f"PARAMETERS={text}: {error}.") from error
-    values = {}
+    found = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name.isalnum():
@@ -62,8 +62,8 @@ def parameters(text: str) -> dict[str, str]:
                 f"PARAMETERS: {word!r} is not Name=value. A value with spaces needs quotes:"
                 " PARAMETERS=\"ExportSchedule='rate(1 hour)'\"."
             )
-        values[name] = value
-    return values
+        found[name] = value
+    return found
 
 
 def given_parameters() -> dict[str, str]:
@@ -71,10 +71,10 @@ def given_parameters() -> dict[str, str]:
 
     Raises CommandError, also for a name or a value that the template refuses.
     """
-    values = parameters(os.environ.get("PARAMETERS", ""))
-    check(values)
-    check_tables(values)
-    return values
+    given = parameters(os.environ.get("PARAMETERS", ""))
+    check(given)
+    check_tables(given)
+    return given
 
 
 def check_stack_name(name: str) -> None:
@@ -126,11 +126,8 @@ def build_locally(folder: Folder) -> None:
 def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
     """Deploys the build to the local AWS, otherwise like `deploy_to_aws`."""
     announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
-    # CloudFormation is polled every 5 s by default; the local one is done after a few.
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
     chosen = folder.path / "parameters.yaml"
-    # The template leaves out resources that the emulator does not know: saved queries make it
-    # refuse the whole change set.
     chosen.write_text(json.dumps({**values, "Emulated": "true"}), "utf-8")
     command: list[str | Path] = [
         *("deploy", "--template-file", folder.build / "template.yaml"),
@@ -148,16 +145,15 @@ def deploy_to_aws() -> None:
     days, or when sam fails.
     """
     check_stack_name(os.environ.get("STACK_NAME") or STACK_NAME)
-    chosen = given_parameters()
+    given = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
-    # CloudFormation keeps earlier values by itself, but the layer is built before it is asked.
-    values = earlier_parameters(Stack.of_terminal()) | chosen
+    values = earlier_parameters(Stack.of_terminal()) | given
     # A document may be gone since the last deployment.
     check_tables(values)
     environment |= layer_settings(values)
     _sam_here(["build"], environment)
-    announce(Stack.of_terminal(), chosen, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
-    _sam_here(["deploy", *_deploy_options(chosen)], environment)
+    announce(Stack.of_terminal(), given, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
+    _sam_here(["deploy", *_deploy_options(given)], environment)
 
 
 def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
@@ -168,12 +164,12 @@ def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
 
 def layer_settings(values: Mapping[str, str]) -> dict[str, str]:
     """The variables for the layer's make rule: the functions' processor and Python."""
-    settings = {}
+    found = {}
     if architecture := values.get("Architecture"):
-        settings["LAYER_PLATFORM"] = "aarch64" if architecture == "arm64" else architecture
+        found["LAYER_PLATFORM"] = "aarch64" if architecture == "arm64" else architecture
     if runtime := values.get("Runtime"):
-        settings["LAYER_PYTHON"] = runtime.removeprefix("python")
-    return settings
+        found["LAYER_PYTHON"] = runtime.removeprefix("python")
+    return found
 
 
 def earlier_parameters(stack: Stack) -> dict[str, str]:

@@ -29,6 +29,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "query": ("query", "SELECT count(*) FROM environment_names"),
     "migrate": ("migrate", "--dry-run"),
     "restore": ("restore", "--dry-run", "--before", f"{YESTERDAY:%Y-%m-%dT%H:%M}"),
+    "compact": ("compact", "--dry-run", "--before", f"{YESTERDAY:%Y-%m}"),
     "cost": ("cost",),
 }
 

@@ -174,15 +174,14 @@ def _checked(
     )
 
 
-def _blamed(error: ConfigurationError, sources: Mapping[str, str]) -> Exception:
+def _blamed(error: ConfigurationError, sources: Mapping[str, str]) -> ConfigurationError:
     """The error with where the value comes from: here it is from no environment variable."""
 
     def named(found: re.Match[str]) -> str:
         source = sources.get(found[1])
         return f"{found[1]} ({source})" if source else found[1]
 
-    said = re.sub(r"(\w+) \(environment variable \w+\)", named, str(error))
-    return WrongUsage(said) if "(option --" in said else ConfigurationError(said)
+    return ConfigurationError(re.sub(r"(\w+) \(environment variable \w+\)", named, str(error)))
 
 
 def _deployed(stack: Stack) -> tuple[Mapping[str, str], str]:

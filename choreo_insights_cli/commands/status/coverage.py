@@ -68,7 +68,7 @@ ALL = Selection()
 
 @dataclass(frozen=True)
 class LedgerStatus:
-    """A partition in the ledger: its newest entry, and the rows last written.
+    """What the ledger tells of a partition: its newest entry, and the rows last written.
 
     `rows` is None where no entry says so. `unconfirmed` says whether the newest entry that decided
     anything closed the day although its source never confirmed it; None where none did.
@@ -213,8 +213,16 @@ class ExpectedDataset:
         """Whether a run queries the partition as long as its day is open."""
         return day in self._queried.get((table, key_name), ())
 
+    def partitions(self, table: str) -> Iterator[tuple[str, date, Stored | None]]:
+        """The key and day of each partition that is there or should be, with its object."""
+        for place, days in self.places.items():
+            there = self._listings.days(place.table, place.key_name)
+            if place.table == table and (there or not self._keyed(place)):
+                for day in there.keys() | days:
+                    yield place.key(day), day, there.get(day)
+
     def unknown(self) -> list[str]:
-        """The organisations without any list: what should be there is unknown."""
+        """The organisations of which there is nothing: what should be there cannot be told."""
         named = {name.split(".")[0] for name in self._listings.key_names()}
         asked = (o for o in self.settings.organizations if o not in self.environments)
         return [organization for organization in asked if safe_name(organization) not in named]

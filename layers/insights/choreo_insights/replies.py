@@ -67,9 +67,8 @@ def read_complaint(body: bytes, secrets: Iterable[str] = ()) -> Complaint:
 
 def parse_object(body: bytes | str) -> dict[str, Any]:
     """The JSON object in a foreign text, {} where it is none."""
-    text = body.removeprefix("\ufeff") if isinstance(body, str) else body
     try:
-        value = json.loads(text)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from choreo_insights.report import prices as price_file
-from choreo_insights_cli.commands.report import MonthType
+from choreo_insights_cli import options
 from choreo_insights_cli.main import program
 from tests.fakes import s3, states
 from tests.fakes.deployed import DeployedStack
@@ -114,7 +114,7 @@ def test_prices_that_are_wrong_are_not_stored(run: Any, tmp_path: Path, fake: Fa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--org", "globex"), "--org globex: no such organisation. The stack exports acme."),
+        (("--org", "globex"), "--org globex is none of: acme."),
         (("--month", "2099-01"), "--month 2099-01 lies in the future."),
         (("--store",), "--store needs --prices FILE or --targets FILE."),
     ],
@@ -124,8 +124,8 @@ def test_what_cannot_be_is_refused(run: Any, arguments: tuple[str, ...], said: s
 
 
 def test_a_month_is_read_as_it_is_written() -> None:
-    month = MonthType().convert("2026-11", None, None)
+    month = options.MonthType().convert("2026-11", None, None)
     assert month.first == date(2026, 11, 1)
-    assert MonthType().convert(month, None, None) is month
+    assert options.MonthType().convert(month, None, None) is month
     with pytest.raises(click.BadParameter, match="use YYYY-MM"):
-        MonthType().convert("November", None, None)
+        options.MonthType().convert("November", None, None)
