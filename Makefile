@@ -40,7 +40,7 @@ test: ## all tests; of faults the part that SEED= draws
 .PHONY: test-integration test-others test-faults
 test-integration: $(LOCAL)
 	@$(INTEGRATION)
-test-others: $(LOCAL) $(VENVS)/runtime/.done
+test-others: $(LOCAL) $(VENVS)/runtime/.done $(VENVS)/npm/.done
 	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 test-faults: STATIONS = 4
 test-faults: $(LOCAL)
@@ -57,7 +57,7 @@ reliability: $(LOCAL) ## tries every fault, and writes docs/generated/reliabilit
 	@SOAK=1 RELIABILITY=docs/generated/reliability.md $(FAULTS)
 
 .PHONY: test-unit
-test-unit: $(DEV) ## the tests that need neither the local AWS nor a built layer
+test-unit: $(DEV) $(VENVS)/npm/.done ## the tests that need neither the local AWS nor a built layer
 	@$(PYTEST) -q -n $(WORKERS) tests/unit
 
 .PHONY: local
@@ -157,8 +157,8 @@ doctor: $(DEV) ## checks the real endpoints, and compares their schema (ORG= SEC
 	@$(INSIGHTS) doctor $${ORG:+--org "$$ORG"} $${SECRET_FILE:+--secret-file "$$SECRET_FILE"} \
 	  $${TOKEN_URL:+--token-url "$$TOKEN_URL"} $${INSIGHTS_URL:+--insights-url "$$INSIGHTS_URL"} \
 	  $${SCOPE:+--scope "$$SCOPE"} $${TENANT:+--tenant "$$TENANT"} \
-	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) \
-	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call flag,JSON,json)
+	  $${SECRET_PREFIX:+--secret-prefix "$$SECRET_PREFIX"} $(call flag,PROBE,probe) $(call flag,MINT,mint) \
+	  $(call given,SAVE,save) $(call given,SCHEMA,schema) $(call given,WAIT,wait) $(call flag,JSON,json)
 
 .PHONY: tables
 tables: $(DEV) ## compiles the catalogue's documents (LIST=1 lists tables and views, TABLE=name the columns of one)

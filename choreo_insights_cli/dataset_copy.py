@@ -97,14 +97,14 @@ class Copy:
 
     def _known(self) -> dict[str, str]:
         """The tags of the files that are there; none where nobody can read them."""
-        found = None
+        tags = None
         with suppress(OSError, ValueError):
-            found = json.loads(self._tags.read_text("utf-8"))
-        if not isinstance(found, dict):
+            tags = json.loads(self._tags.read_text("utf-8"))
+        if not isinstance(tags, dict):
             return {}
         return {
             key: tag
-            for key, tag in found.items()
+            for key, tag in tags.items()
             if isinstance(tag, str) and is_safe(key) and (self.folder / key).exists()
         }
 

@@ -2,9 +2,10 @@
 
 import ast
 import sys
+import tomllib
 import traceback
 from collections.abc import Sequence
-from importlib import import_module
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from choreo_insights.redaction import redact
 from choreo_insights_cli import output
 from choreo_insights_cli.errors import DONE, INTERRUPTED, NOT_DONE, CommandError
 from choreo_insights_cli.names import nearest
-from choreo_insights_cli.paths import DISTRIBUTION
+from choreo_insights_cli.paths import DISTRIBUTION, ROOT
 
 # Each is imported when it is called: together they bring a database and a plotting library.
 COMMANDS = {
@@ -100,10 +101,31 @@ class _Lazy(click.Group):
     epilog=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(message="%(version)s", package_name=DISTRIBUTION)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda ctx, _, asked: _show_version(ctx) if asked else None,
+    help="Show the version and exit.",
+)
 @click.option(_DEBUG, is_flag=True, help="Show where an error arose, for a report of a fault.")
 def program(debug: bool) -> None:
     """Your Choreo Insights data in your own S3: how it stands, and what to do with it."""
+
+
+def _show_version(ctx: click.Context) -> None:
+    output.line(_version())
+    ctx.exit()
+
+
+def _version() -> str:
+    """The version of the installation, or of the checkout that is run."""
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+        return f"{project['version']} (checkout)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

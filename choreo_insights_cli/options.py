@@ -123,6 +123,11 @@ def check_tables(given: Sequence[str]) -> None:
         raise WrongUsage(f"--tables: {error}") from error
 
 
+def check_organizations(given: Sequence[str], exported: Sequence[str]) -> None:
+    """Raises WrongUsage for a handle that the stack does not export, with the nearest ones."""
+    check("--org", given, exported, "organisation", f"The stack exports {', '.join(exported)}.")
+
+
 def check_span(first: date | None, last: date | None, today: date) -> None:
     """Raises WrongUsage where the days from `first` to `last` are none, or all to come."""
     if first and last and first > last:

@@ -13,6 +13,10 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionClosedError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    ProfileNotFound,
     ReadTimeoutError,
 )
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 # A function may run for fifteen minutes; a second call of it would be a second run.
 _PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
 # Thousands of objects are read side by side.
+# urllib3 keeps 10 connections by default, and opens and closes all others.
 _WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 5})
 
 
@@ -93,16 +98,19 @@ class Stack:
 
     @cached_property
     def _session(self) -> boto3.Session:
-        given = self._environment
-        region = self._region or given.get("AWS_REGION") or given.get("AWS_DEFAULT_REGION")
-        key, secret = given.get("AWS_ACCESS_KEY_ID"), given.get("AWS_SECRET_ACCESS_KEY")
+        environment = self._environment
+        region = (
+            self._region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+        )
+        key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+        # boto3 takes environment variables before a profile; a person who names a profile means it.
         if self._profile or not (key and secret):
             # A session token without keys is left over from something else.
             return boto3.Session(profile_name=self._profile, region_name=region)
         return boto3.Session(
             aws_access_key_id=key,
             aws_secret_access_key=secret,
-            aws_session_token=given.get("AWS_SESSION_TOKEN"),
+            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
             region_name=region,
         )
 
@@ -217,7 +225,31 @@ class Stack:
         except (ClientError, BotoCoreError) as error:
             said = str(error).removesuffix(".")
             raise CommandError(
-                f"The stack {self.name} cannot be read: {said}. Deploy it first, or name another"
-                " by --stack, --region and --profile (or STACK_NAME and AWS_... variables); for"
-                " the local AWS, run `. .local/env`."
+                f"The stack {self.name} cannot be read: {said}. {_remedy(error)}"
             ) from error
+
+
+def _remedy(error: ClientError | BotoCoreError) -> str:
+    """What to do where a stack cannot be read."""
+    if isinstance(error, ProfileNotFound):
+        return "Name one of your AWS configuration by --profile: `aws configure list-profiles`."
+    if isinstance(error, NoCredentialsError | CredentialRetrievalError):
+        return (
+            "Log in to AWS, or name a profile by --profile; for the local AWS, run `. .local/env`."
+        )
+    if isinstance(error, NoRegionError):
+        return "Name the region by --region or AWS_REGION; for the local AWS, run `. .local/env`."
+    if isinstance(error, BotoCoreError):
+        return (
+            "Check --region, AWS_ENDPOINT_URL and the network; a local AWS that has stopped is"
+            " started by `make local`."
+        )
+    if error.response["Error"]["Code"] != "ValidationError":
+        return (
+            "Whoever runs this needs cloudformation:DescribeStacks and credentials that are valid:"
+            " log in again, or name a profile by --profile."
+        )
+    return (
+        "Deploy it first, or name another by --stack, --region and --profile (or STACK_NAME and"
+        " AWS_... variables); for the local AWS, run `. .local/env`."
+    )

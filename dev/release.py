@@ -11,6 +11,7 @@ from choreo_insights.catalogue import load
 from choreo_insights.dataset.store import VERSION
 from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.generate.everything import version
+from choreo_insights_cli.generate.quicksight import in_quicksight
 from choreo_insights_cli.generate.quicksight.datasets import data_sets
 from choreo_insights_cli.paths import ROOT
 from choreo_insights_cli.releases.changes import Types, differences, types
@@ -45,7 +46,7 @@ def current() -> Release:
         VERSION,
         {name: types(columns) for name, columns in shipped.tables().items()},
         {view.name: types(view.columns) for view in views},
-        {each.name: dict(each.types) for each in data_sets(SHEETS, views)},
+        {each.name: dict(each.types) for each in data_sets(in_quicksight(SHEETS), views)},
     )
 
 

@@ -86,7 +86,7 @@ def _queries(alarm: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _name(metric: Mapping[str, Any]) -> str:
-    """Of two metrics of the same name in different namespaces the function's tells them apart."""
+    """Of two metrics of the same name in different namespaces the function's is chosen."""
     if metric["MetricName"] == "Errors":
         return f"Errors of {metric['Dimensions'][0]['Value']['Ref']}"
     return str(metric["MetricName"])

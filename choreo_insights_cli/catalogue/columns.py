@@ -68,15 +68,15 @@ class _Shaper:
     def former(self, columns: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """The earlier names of each selected column, none of them one of `columns`."""
         taken = {"day", *columns}
-        found: dict[str, tuple[str, ...]] = {}
+        by_name: dict[str, tuple[str, ...]] = {}
         for name, field in self._fields.items():
-            found[name] = tuple(_was(field))
-            for former in found[name]:
+            by_name[name] = tuple(_was(field))
+            for former in by_name[name]:
                 if former in taken:
                     reason = f"{former!r} cannot be an earlier name of {name!r}: it is taken"
                     raise DocumentError(self._path, reason, field)
                 taken.add(former)
-        return found
+        return by_name
 
     def node(self, field: FieldNode, definition: GraphQLField, prefix: str | None) -> Node:
         """`prefix` is None at the root, else the names of the objects around it."""

@@ -124,7 +124,7 @@ def compile_folder(
 
 
 def _with_other_way(path: Path, first: Table, other: Table) -> Table:
-    """The first table with another way to ask for it, which must give the same rows."""
+    """The first table with another way to query it, which must give the same rows."""
     if first.otherwise:
         reason = f"there is another way to ask for {first.name!r} already: take one away"
         raise DocumentError(path, reason, 1)
@@ -160,6 +160,8 @@ def compile_document(path: Path, text: str, against: GraphQLSchema) -> Table:
     scope = "environment" if {"data", "tenantData"} & variables.keys() else "organization"
     fans = tuple(_fan_outs(path, root, variables, against))
     directives = _directives(path, operation, against)
+    # No query lists projects, and days of history times projects would be very many queries
+    # [Choreo].
     if "perProject" in directives and (daily or "data" not in variables):
         reason = "@perProject is for lists of an environment: $data: DataFilter! without $time"
         raise DocumentError(path, reason, operation)
@@ -206,19 +208,19 @@ def _directives(
     path: Path, operation: OperationDefinitionNode, against: GraphQLSchema
 ) -> dict[str, dict[str, Any]]:
     """The arguments of the document's directives by name."""
-    found = {}
+    arguments = {}
     for directive in against.directives:
         values = get_directive_values(directive, operation)
         if values is not None:
-            found[directive.name] = values
+            arguments[directive.name] = values
     for name, argument, missing, remedy in (
         ("off", "reason", lambda text: not text.strip(), 'say why, as in reason: "it fails"'),
         ("kept", "days", lambda days: days < 1, "it takes one day or more"),
         ("environments", "types", lambda types: not types, "name one, as in types: [ON_PREM]"),
     ):
-        if name in found and missing(found[name][argument]):
+        if name in arguments and missing(arguments[name][argument]):
             raise DocumentError(path, f"@{name} without {argument}: {remedy}", operation)
-    return found
+    return arguments
 
 
 def _on_prem_key(
@@ -236,6 +238,7 @@ def _operation(path: Path, text: str, against: GraphQLSchema) -> OperationDefini
         document = parse(Source(text, str(path)))
     except GraphQLSyntaxError as error:
         raise DocumentError(path, error.message, line_of(error)) from None
+    # The exporter puts several documents into one request: names of fragments could collide.
     if len(document.definitions) != 1:
         reason = "one document holds one query: no fragments and no second operation"
         raise DocumentError(path, reason, document.definitions[1])
@@ -268,6 +271,7 @@ def _root(path: Path, operation: OperationDefinitionNode) -> FieldNode:
 
 def _check_variable(path: Path, variable: VariableDefinitionNode, against: GraphQLSchema) -> None:
     name, kind = variable.variable.name.value, print_ast(variable.type)
+    # A default would hide that nothing fills the variable.
     if variable.default_value:
         raise DocumentError(path, f"${name} is filled always: take its default away", variable)
     if isinstance(against.type_map.get(kind.rstrip("!")), GraphQLEnumType):

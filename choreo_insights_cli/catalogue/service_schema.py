@@ -62,14 +62,14 @@ def for_own_documents(custom: Path) -> GraphQLSchema:
 
 
 def _extended(published: DocumentNode, more: DocumentNode) -> DocumentNode:
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     ours = sorted(published.definitions, key=lambda each: "extension" in each.kind)
     theirs = (each for each in more.definitions if _name(each) and "directive" not in each.kind)
     # A directive may have the name of a type.
     for each in (*ours, *theirs):
         name = f"{_name(each)} {'directive' in each.kind}"
-        found[name] = _merged(found[name], each) if name in found else each
-    return replace(published, definitions=tuple(found.values()))
+        by_name[name] = _merged(by_name[name], each) if name in by_name else each
+    return replace(published, definitions=tuple(by_name.values()))
 
 
 def _name(node: Any) -> str:

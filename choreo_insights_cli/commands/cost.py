@@ -64,18 +64,18 @@ def command(stack: Stack, growth: bool, model: bool, as_json: bool, **sizes: flo
             inputs, counts = (replace(inputs, **given), None) if given else (inputs, counts)
             inputs = _priced(inputs, prices)
             bill = costs.estimate(inputs, counts, prices, catalogue=catalogue)
-        once = costs.backfill(inputs, prices, catalogue=catalogue)
+        backfill = costs.backfill(inputs, prices, catalogue=catalogue)
         grown = list(_grown(inputs, prices, catalogue)) if growth else []
         limits = costs.limits(inputs, catalogue=catalogue) if growth else []
     except ValueError as error:
         raise WrongUsage(str(error)) from error
     if as_json:
-        told = {"month": bill.as_dict(), "backfill": once.as_dict()}
+        values = {"month": bill.as_dict(), "backfill": backfill.as_dict()}
         more = {"growth": [g.as_dict() for g in grown], "limits": [m.as_dict() for m in limits]}
-        output.as_json(told | (more if growth else {}))
+        output.as_json(values | (more if growth else {}))
         return
     console = output.console(width=None if output.is_terminal() else 140)
-    for line in _said(bill, once):
+    for line in _said(bill, backfill):
         console.print(line, soft_wrap=True)
     console.print(as_table(_bill_rows(bill)))
     for limit in costs.beyond(inputs, catalogue=catalogue):
@@ -93,8 +93,8 @@ def _of_stack(stack: Stack, say: Callable[[str], None]) -> tuple[costs.Inputs, c
     """The stack's settings and sizes, and what was counted of it."""
     today = datetime.now(UTC).date()
     inputs = inputs_of(stack.parameters, stack.region or _USUAL_REGION, today)
-    found = ask(stack, SIZES_SQL, say).records()
-    return sized(inputs, found[0]), counted(stack, today, say)
+    sizes = ask(stack, SIZES_SQL, say).records()
+    return sized(inputs, sizes[0]), counted(stack, today, say)
 
 
 def _priced(inputs: costs.Inputs, prices: costs.Prices) -> costs.Inputs:
@@ -112,28 +112,33 @@ def _grown(
     return costs.growth(inputs, prices, catalogue=catalogue)
 
 
-def _said(bill: costs.Estimate, once: costs.Estimate) -> Iterator[str | Text]:
+def _said(bill: costs.Estimate, backfill: costs.Estimate) -> Iterator[str | Text]:
     asked = bill.inputs
     yield Text.assemble(
         (f"{bill.usd:,.2f} USD a month", "bold"),
         f", {bill.usd_after_free:,.2f} where nothing else in the account takes what is free",
     )
     yield (
-        f"{asked.organizations} organisations of {asked.environments} environments of {asked.apis}"
-        f" APIs, {asked.history_days} days of history, {asked.runs_a_day:g} runs a day; prices of"
-        f" {asked.region}, {bill.prices_of}"
+        f"{_many(asked.organizations, 'organisation')} of"
+        f" {_many(asked.environments, 'environment')} of {_many(asked.apis, 'API')},"
+        f" {_many(asked.history_days, 'day')} of history, {_many(asked.runs_a_day, 'run')} a day;"
+        f" prices of {asked.region}, {bill.prices_of}"
     )
     if bill.counted:
         names = ", ".join(name for name in bill.counted if name != "days")
         yield f"counted over {bill.counted.get('days', 0):g} days: {names}; the rest is modelled"
     else:
         yield "nothing was counted: all of it is modelled"
-    yield f"exporting the whole history once: {once.usd:,.2f} USD\n"
+    yield f"exporting the whole history once: {backfill.usd:,.2f} USD\n"
+
+
+def _many(count: float, what: str) -> str:
+    return f"{count:,g} {what}{'' if count == 1 else 's'}"
 
 
 def _bill_rows(bill: costs.Estimate) -> QueryResult:
     """The lines that cost a cent at least; the others together."""
-    names = ("service", "what", "quantity", "unit", "USD", "after what is free")
+    names = ("service", "what", "quantity", "unit", "USD", "after free")
     shown = [item for item in bill.items if item.usd >= _CENT]
     rows: list[Sequence[Any]] = [
         (i.service, i.what, _quantity(i.quantity), i.unit, i.usd, i.usd_after_free) for i in shown
@@ -153,7 +158,7 @@ def _quantity(number: float) -> float:
 def _show_growth(
     console: output.Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
 ) -> None:
-    names = ("organisations", "APIs", "days", "requests a run", "minutes a run", "keeps up")
+    names = ("orgs", "APIs", "days", "requests", "minutes", "keeps up")
     rows = [
         (
             *(g.organizations, g.apis, g.history_days, round(g.requests)),
@@ -162,8 +167,9 @@ def _show_growth(
         )
         for g in grown
     ]
-    console.print(Text("\nGrowth", style="bold"))
-    console.print(as_table(QueryResult((*names, "objects", "GB", "USD a month"), rows)))
+    title = "\nGrowth: requests and minutes of a run, USD of a month"
+    console.print(Text(title, style="bold"))
+    console.print(as_table(QueryResult((*names, "objects", "GB", "USD"), rows)))
     title = "\nLimits, in the order in which a growing stack meets them"
     console.print(Text(title, style="bold"))
     met = [
@@ -171,5 +177,5 @@ def _show_growth(
         for m in limits
         if m.step is not None
     ]
-    names = ("limit", "may be", "unit", "organisations", "APIs", "days")
+    names = ("limit", "may be", "unit", "orgs", "APIs", "days")
     console.print(as_table(QueryResult(names, met)))

@@ -60,7 +60,7 @@ def _metrics(stack: Stack, start: datetime, end: datetime) -> dict[str, float]:
     export = {"FunctionName": outputs["ExportFunctionName"]}
     ours = {"StackName": stack.name}
     bucket = {"BucketName": outputs["DatasetBucketName"], "StorageType": "StandardStorage"}
-    asked = {
+    metrics = {
         "invocations": ("AWS/Lambda", "Invocations", export, "Sum"),
         "seconds": ("AWS/Lambda", "Duration", export, "Sum"),
         "token_invocations": (
@@ -85,19 +85,19 @@ def _metrics(stack: Stack, start: datetime, end: datetime) -> dict[str, float]:
                 "Stat": statistic,
             },
         }
-        for name, (namespace, metric, dimensions, statistic) in asked.items()
+        for name, (namespace, metric, dimensions, statistic) in metrics.items()
     ]
-    found: dict[str, list[float]] = {}
+    by_name: dict[str, list[float]] = {}
     for page in stack.cloudwatch.get_paginator("get_metric_data").paginate(
         MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampDescending"
     ):
         for result in page["MetricDataResults"]:
-            found.setdefault(result["Id"], []).extend(result["Values"])
-    sums = {name: sum(values) for name, values in found.items() if values}
+            by_name.setdefault(result["Id"], []).extend(result["Values"])
+    sums = {name: sum(values) for name, values in by_name.items() if values}
     if "seconds" in sums:
         sums["seconds"] /= 1000
     if "stored_bytes" in sums:
-        sums["stored_bytes"] = found["stored_bytes"][0]
+        sums["stored_bytes"] = by_name["stored_bytes"][0]
     return sums
 
 
@@ -112,16 +112,16 @@ def _queries(stack: Stack, start: datetime, end: datetime) -> dict[str, float]:
     """Athena's queries in the stack's workgroup, and the bytes that they read."""
     queries = scanned = 0
     for names in _executions(stack):
-        found = stack.athena.batch_get_query_execution(QueryExecutionIds=names)
+        described = stack.athena.batch_get_query_execution(QueryExecutionIds=names)
         within = [
             execution
-            for execution in found["QueryExecutions"]
+            for execution in described["QueryExecutions"]
             if start <= execution["Status"]["SubmissionDateTime"] < end
         ]
         queries += len(within)
         scanned += sum(e.get("Statistics", {}).get("DataScannedInBytes", 0) for e in within)
         # The newest come first.
-        if found["QueryExecutions"][-1]["Status"]["SubmissionDateTime"] < start:
+        if described["QueryExecutions"][-1]["Status"]["SubmissionDateTime"] < start:
             break
     return {"queries": float(queries), "scanned_bytes": float(scanned)}
 

@@ -10,6 +10,9 @@ import click
 
 from choreo_insights.dataset.access_rules import ACCESS_RULES_KEY, Rule, decode_rules
 from choreo_insights.dataset.store import Dataset
+from choreo_insights.report import targets
+from choreo_insights.report.stored import stored_text
+from choreo_insights.report.targets import Targets
 from choreo_insights_cli import options, output, paths, spinner
 from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.status.reading import settings, wanted
@@ -77,8 +80,8 @@ def command(
     with spinner.shown("drawing the dashboard") as say:
         drawn = draw(stack, cache or CACHE, out.resolve(), datetime.now(UTC), days, group, say)
     if as_json:
-        told = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
-        output.as_json(told)
+        values = {"path": str(drawn.path), "objects": drawn.objects, "megabytes": drawn.megabytes}
+        output.as_json(values)
         return
     output.line(f"Drawn from {drawn.objects} objects ({drawn.megabytes:.1f} MB): {drawn.path}")
 
@@ -124,13 +127,20 @@ def draw(
                 restrict(database, rules)
                 source = f"what {group} may see"
             say("drawing the dashboard")
-            page = draw_page(database, About(source, now, _note(stack, ends)))
+            about = About(source, now, _note(stack, ends), ends, _targets(stack))
+            page = draw_page(database, about)
     out.parent.mkdir(parents=True, exist_ok=True)
     # A page that was cut off must not pass for a whole one.
     part = out.with_name(f"{out.name}.part")
     part.write_text(page, "utf-8")
     part.replace(out)
     return Drawn(out, len(files))
+
+
+def _targets(stack: Stack) -> Targets:
+    """What is stored for the monthly report. Raises ConfigurationError where it is damaged."""
+    text = stored_text(stack.s3, stack.outputs["DatasetBucketName"], targets.KEY)
+    return targets.read(text) if text else Targets()
 
 
 def _rules(stack: Stack, group: str) -> list[Rule]:

@@ -1,7 +1,7 @@
 """`insights export`: calls the export function and shows what it did."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
@@ -14,8 +14,10 @@ from choreo_insights_cli.commands.export_progress import watched
 from choreo_insights_cli.errors import BadNews, WrongUsage
 from choreo_insights_cli.stack import Stack
 
-_COUNTS = ("exported", "settled", "failed", "remaining", "rows", "bytes", "requests")
+_COUNTS = ("exported", "settled", "failed", "remaining", "kept", "rows", "bytes", "requests")
+_OUTCOMES = ("exported", "settled", "failed", "remaining", "kept")
 _SHOWN_FAILURES = 20
+_EVENT_KEYS = ("tables", "organizations", "environments", "from", "to", "again", "force", "since")
 _EXAMPLES = """\b
 Examples:
   insights export                                  all that is missing or not final
@@ -101,6 +103,8 @@ def event(text: str) -> dict[str, Any]:
         raise WrongUsage(f"--event {text} is not JSON: {error}.") from error
     if not isinstance(found, dict):
         raise WrongUsage(f"--event {text} is not a JSON object, such as {{}}.")
+    more = f"There are {', '.join(_EVENT_KEYS)}."
+    names.check("--event", found, _EVENT_KEYS, "key of an event", more)
     return found
 
 
@@ -173,30 +177,48 @@ def failed(reply: Mapping[str, Any]) -> str:
         whose = ", ".join(dict.fromkeys(kind.organization or "all" for kind in others))
         parts.append(f"days of {len(tables)} tables failed ({whose})")
     text = "; ".join(parts) or f"{reply['failed']:,} failed"
-    return f"{text}. " + (
-        "Everything else is exported." if reply["exported"] else "Nothing else was exported."
-    )
+    rest = [] if nothing and not others else ["Nothing else was exported."]
+    rest = ["Everything else is exported."] if reply["exported"] else rest
+    return " ".join([f"{text}.", *rest, *_remedy(reply, kinds)])
+
+
+def _remedy(reply: Mapping[str, Any], kinds: Sequence[_Kind]) -> Iterator[str]:
+    """The command that finds out more about what does not pass by itself."""
+    known = [kind for kind in kinds if kind.organization]
+    if known and reply.get("retriable") != reply["failed"]:
+        yield f"Next: `insights doctor --org {known[0].organization}`"
 
 
 def check(chosen: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
     """Raises WrongUsage for a table or an organisation that there is not."""
     exported = options.names(parameters["Organizations"])
-    more = f"The stack exports {', '.join(exported)}."
-    names.check("--org", chosen.get("organizations") or (), exported, "organisation", more)
+    options.check_organizations(chosen.get("organizations") or (), exported)
     options.check_tables(chosen.get("tables") or ())
 
 
 def lines(reply: dict[str, Any]) -> Iterator[str]:
     """The reply for a reader: the counts, then the failures, alike ones together."""
-    yield ", ".join(f"{name} {reply[name]:,}" for name in _COUNTS)
+    # A function that is not deployed anew yet does not count all of them.
+    yield ", ".join(f"{name} {reply[name]:,}" for name in _COUNTS if name in reply)
     kinds = [*_kinds(reply)]
     for kind in kinds[:_SHOWN_FAILURES]:
         yield str(kind)
     if len(kinds) > _SHOWN_FAILURES:
         yield f"and {len(kinds) - _SHOWN_FAILURES} other kinds: --json shows them"
+    if not any(reply.get(name) for name in _OUTCOMES):
+        yield (
+            "Nothing was due: no day from --from to --to is one of these tables'. A list is of"
+            " today alone, a day is exported when it has begun."
+        )
+    if kept := reply.get("kept"):
+        yield (
+            f"{kept:,} stay as they are stored, as Choreo gives less now: `insights status` names"
+            " them."
+        )
     # A function that is not deployed anew yet replies without these.
     if retriable := reply.get("retriable"):
-        yield f"{retriable:,} of the failures may pass by themselves: the next run tries again."
+        passing = "may pass by itself" if retriable == 1 else "may pass by themselves"
+        yield f"{retriable:,} of the failures {passing}: the next run tries again."
     if catch_up := reply.get("catch_up"):
         attach = called(f"backfill --attach {catch_up}")
         yield (

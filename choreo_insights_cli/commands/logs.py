@@ -7,7 +7,7 @@ JSON as text, and leaves out metrics and Lambda's lines about invocations that s
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,6 +53,8 @@ Examples:
 """
 # Lambda's own lines about each invocation, and those about a broken one.
 _PLATFORM = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
+_TRACEBACK = "Traceback (most recent call last)"
+_CHAINED = (_TRACEBACK, "The above exception", "During handling")
 _BROKEN = re.compile(r"Task timed out|Runtime exited|Runtime\.|\[ERROR\]|Traceback")
 
 Entry = Mapping[str, Any]
@@ -76,7 +78,7 @@ def command(
     shown = False
     while True:
         with spinner.shown(f"reading {group}"):
-            found = [e for e in read(stack, group, start) if _identity(e) not in seen]
+            found = [e for e in together(read(stack, group, start)) if _identity(e) not in seen]
         for event in found:
             seen.add(_identity(event))
             entry = parsed(event)
@@ -90,7 +92,9 @@ def command(
         if not follow:
             if not shown:
                 output.line(
-                    f"Nothing{' bad' if errors else ''} was logged since {since}.", error=True
+                    f"Nothing{' bad' if errors else ''} was logged in the last {since}."
+                    " --since looks further back.",
+                    error=True,
                 )
             return
         start = datetime.now(UTC) - _OVERLAP
@@ -127,6 +131,32 @@ def read(stack: Stack, group: str, start: datetime | None = None) -> Iterator[En
     )
     for page in pages:
         yield from page["events"]
+
+
+def together(events: Iterable[Entry]) -> Iterator[Entry]:
+    """The events, the lines of a traceback as one.
+
+    On AWS they are one event; the local AWS gives each line an event of its own.
+    """
+    trace: dict[str, Any] | None = None
+    for event in events:
+        text = event["message"].rstrip()
+        if trace and event.get("logStreamName") == trace.get("logStreamName"):
+            trace["message"] += f"\n{text}"
+            if text and not text.startswith((" ", *_CHAINED)):
+                # The exception's own line. Another traceback may follow from it.
+                yield trace
+                trace = None
+            continue
+        if trace:
+            yield trace
+            trace = None
+        if text.startswith(_TRACEBACK) and "\n" not in text:
+            trace = {**event, "message": text}
+        else:
+            yield event
+    if trace:
+        yield trace
 
 
 def _identity(event: Entry) -> tuple[str, ...]:
@@ -177,4 +207,6 @@ def line(entry: Entry) -> Text:
     if entry.get("errorType"):
         raised = [f"{entry['errorType']}: {text}" for text in raised]
     said = " ".join(filter(None, [own_line(str(entry["message"])), *map(own_line, raised), *more]))
+    # Here, as a newline in a name must not look like another entry.
+    said = output.escaped(said)
     return Text.assemble((when, "dim"), (f"{level:<8}", _STYLES.get(level, "")), said)

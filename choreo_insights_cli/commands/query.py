@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -66,14 +67,14 @@ class QueryResult:
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
-    found: list[str] = []
+    distinct: list[str] = []
     for name in names:
         number, each = 1, name
-        while each in found or (number > 1 and each in names):
+        while each in distinct or (number > 1 and each in names):
             number += 1
             each = f"{name}_{number}"
-        found.append(each)
-    return found
+        distinct.append(each)
+    return distinct
 
 
 @click.command(epilog=_EXAMPLES)
@@ -165,7 +166,7 @@ def _list_saved() -> None:
 def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
     """The answer to a query. Raises CommandError with the engine's reason when it fails.
 
-    The local AWS knows neither views nor Trino's SQL: there a copy of the dataset is asked.
+    The local AWS knows neither views nor Trino's SQL: there a copy of the dataset is queried.
     """
     if stack.parameters.get("Emulated") == "true":
         return _by_duckdb(stack, sql, say)
@@ -173,7 +174,7 @@ def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> 
 
 
 def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:
-    """Asks Athena, within the stack's workgroup and database. Raises CommandError."""
+    """Queries Athena, within the stack's workgroup and database. Raises CommandError."""
     outputs = stack.outputs
     try:
         started = stack.athena.start_query_execution(
@@ -191,7 +192,7 @@ def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: Non
         # Nobody waits for it any more, and what it reads is paid for.
         stack.athena.stop_query_execution(QueryExecutionId=query)
         raise
-    found: list[str] | None = None
+    names: list[str] | None = None
     kinds: list[str] = []
     rows: list[Sequence[Value]] = []
     updated = 0
@@ -199,15 +200,15 @@ def by_athena(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: Non
         result = page["ResultSet"]
         updated = page.get("UpdateCount", 0)
         cells = [[cell.get("VarCharValue") for cell in row["Data"]] for row in result["Rows"]]
-        if found is None:
+        if names is None:
             columns = result["ResultSetMetadata"]["ColumnInfo"]
-            found = [column["Name"] for column in columns]
+            names = [column["Name"] for column in columns]
             kinds = [column["Type"] for column in columns]
             # The first row of a SELECT holds the names again; that of SHOW and DESCRIBE is data.
-            if cells and [name or "" for name in cells[0]] == found:
+            if cells and [name or "" for name in cells[0]] == names:
                 del cells[0]
         rows += [tuple(map(_typed, row, kinds)) for row in cells]
-    return QueryResult(found or [], rows, scanned, updated)
+    return QueryResult(names or [], rows, scanned, updated)
 
 
 def _wait(stack: Stack, query: str, sql: str, say: Callable[[str], None]) -> int:
@@ -252,9 +253,9 @@ def _by_duckdb(stack: Stack, sql: str, say: Callable[[str], None]) -> QueryResul
             say("querying")
             database = views.connect(files, now, own, frozen=frozen)
         with database:
-            found = database.execute(translation)
-            columns = [column[0] for column in found.description or ()]
-            return QueryResult(columns, [tuple(map(_plain, row)) for row in found.fetchall()])
+            result = database.execute(translation)
+            columns = [column[0] for column in result.description or ()]
+            return QueryResult(columns, [tuple(map(_plain, row)) for row in result.fetchall()])
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
         raise WrongUsage(f"The query cannot be answered: {_first(error)}\n{sql}") from error
     except duckdb.Error as error:
@@ -282,7 +283,7 @@ def _translated(
             " the translator sqlglot, which the checkout has (make query SQL=...) and"
             " `pipx inject choreo-insights-export sqlglot` brings. On AWS nothing is missing."
         ) from None
-    known = check.Known({**own, **views.tables()}, [*views.all_views().values()])
+    known = check.Queryable({**own, **views.tables()}, [*views.all_views().values()])
     if described := check.described(sql):
         return frozenset(), described
     check.check(sql, known)
@@ -331,9 +332,12 @@ def readable(answer: QueryResult, width: int) -> Iterator[Table | Text]:
     """A table where it fits, else each row as lines of name and value."""
     columns = _columns(answer)
     widths = [max(map(cell_len, (name, *cells))) for name, cells in columns]
-    if sum(widths) + 2 * (len(widths) - 1) <= width or not answer.rows:
+    if sum(widths) + 2 * (len(widths) - 1) <= width:
         yield as_table(answer)
         return
+    if not answer.rows:
+        names_alone = wrap(", ".join(name for name, _ in columns), width)
+        yield Text("\n".join(names_alone), style="bold")
     names = max(cell_len(name.strip()) for name, _ in columns)
     for number in range(len(answer.rows)):
         yield Text(f"row {number + 1:,} of {len(answer.rows):,}", style="bold")
@@ -350,8 +354,10 @@ def as_table(answer: QueryResult) -> Table:
     """A table for a terminal; numbers align at their points, a null is a dash."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     columns = _columns(answer)
-    for name, _ in columns:
-        table.add_column(Text(name), overflow="fold")
+    for number, (name, _) in enumerate(columns):
+        # A number is never broken: texts beside it are wrapped.
+        numeric = any(_is_number(row[number]) for row in answer.rows)
+        table.add_column(Text(name), overflow="fold", no_wrap=numeric)
     for number in range(len(answer.rows)):
         table.add_row(*(Text(cells[number]) for _, cells in columns))
     return table
@@ -359,7 +365,7 @@ def as_table(answer: QueryResult) -> Table:
 
 def _columns(answer: QueryResult) -> list[tuple[str, list[str]]]:
     """Each column's name and its cells as they are shown; numbers stand to the right."""
-    found = []
+    shown_columns = []
     for number, name in enumerate(answer.names):
         values = [row[number] for row in answer.rows]
         numeric = any(map(_is_number, values)) and all(
@@ -372,8 +378,8 @@ def _columns(answer: QueryResult) -> list[tuple[str, list[str]]]:
             cells = _aligned(cells)
             width = max(len(title), *map(len, cells))
             title, cells = title.rjust(width), [cell.rjust(width) for cell in cells]
-        found.append((title, cells))
-    return found
+        shown_columns.append((title, cells))
+    return shown_columns
 
 
 def _aligned(cells: Sequence[str]) -> list[str]:

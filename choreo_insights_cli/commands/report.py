@@ -94,8 +94,7 @@ def _organizations(stack: Stack, chosen: str | None) -> tuple[str, ...]:
     known = options.names(stack.parameters["Organizations"])
     if chosen is None:
         return known
-    if chosen not in known:
-        raise WrongUsage(f"--org {chosen} is none of: {', '.join(known)}.")
+    options.check_organizations([chosen], known)
     return (chosen,)
 
 

@@ -1,8 +1,10 @@
 """`insights tables`: which tables there are; compiles the documents of a project's folder."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 import click
+from rich.text import Text
 
 from choreo_insights.catalogue import Column
 from choreo_insights_cli import options, output, spinner
@@ -18,6 +20,8 @@ Examples:
   insights tables traffic_daily           the columns of a table or a view
   insights tables --compile               after a document was changed, in the project's folder
 """
+# So many columns a meaning has at the least.
+_ROOM = 40
 # Name, description, columns.
 _Described = tuple[str, str, Sequence[Column | ViewColumn]]
 
@@ -42,7 +46,7 @@ def command(name: str | None, compiles: bool, check: bool, as_json: bool) -> int
         output.as_json([_as_dict(known[name])] if name else [*map(_as_dict, known.values())])
     elif name:
         _, description, columns = known[name]
-        output.line(f"{description}\n")
+        output.line(f"{_fitting(description)}\n")
         _show({c.name: (f"{c.type:<9}", " ".join(c.meaning.split())) for c in columns})
     else:
         _show({table: (line,) for table, line in lines.items()})
@@ -85,11 +89,32 @@ def _as_dict(table: _Described) -> Mapping[str, object]:
     }
 
 
+def _fitting(text: str) -> str:
+    """The text as it is for a pipe, wrapped for a terminal."""
+    if not output.is_terminal():
+        return text
+    width = output.console().width
+    return "\n\n".join("\n".join(wrap(part, width)) for part in text.split("\n\n"))
+
+
 def _show(rows: Mapping[str, Sequence[str]]) -> None:
-    """One line a row, whatever the terminal: so a pipe can take it apart."""
+    """One line a row, so that a pipe can take it apart; a terminal gets it wrapped."""
     width = max(map(len, rows))
+    if not output.is_terminal():
+        for name, cells in rows.items():
+            output.line("  ".join((name.ljust(width), *cells)).rstrip())
+        return
+    console = output.console()
     for name, cells in rows.items():
-        output.line("  ".join((name.ljust(width), *cells)).rstrip())
+        head = "  ".join((name.ljust(width), *cells[:-1]))
+        # Beside the names where there is room, else below them.
+        beside = console.width - len(head) - 2 >= _ROOM
+        indent = " " * (len(head) + 2 if beside else 4)
+        if not beside:
+            console.print(Text(head.rstrip()), soft_wrap=True)
+        wrapped = wrap(cells[-1], console.width - len(indent)) or [""]
+        first = f"{head}  " if beside else indent
+        console.print(Text("\n".join((first + wrapped[0], *(indent + w for w in wrapped[1:])))))
 
 
 def _compile(*, check: bool) -> int:

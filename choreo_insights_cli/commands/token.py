@@ -41,18 +41,21 @@ def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool
     revoke   asks Choreo to revoke the token, and forgets it
     status   shows the tokens, and whether the stored secrets minted them; nothing changes
     """
+    if org:
+        options.check_organizations([org], options.names(stack.parameters["Organizations"]))
     if action == "revoke" and not (org or yes):
         _confirm(stack)
     with spinner.shown(f"token function: {action}"):
         organizations = call(stack, action, org or "")
+    failed = [name for name, entry in organizations.items() if entry["status"] == "failed"]
+    following = following_command(action, organizations)
     if as_json:
         output.as_json(organizations)
     else:
         for line in lines(organizations, revoking=action == "revoke"):
             output.line(line)
-        if following := following_command(action, organizations):
+        if following and not failed:
             output.line(f"Next: {called(following)}")
-    failed = [name for name, entry in organizations.items() if entry["status"] == "failed"]
     if failed and action == "revoke":
         raise BadNews(
             f"NOT revoked: {', '.join(failed)}. Such a token stays cached and works until it"
@@ -60,7 +63,13 @@ def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool
             " cannot be revoked, regenerate the consumer secret in Choreo's developer portal."
         )
     if failed:
-        raise BadNews(f"No token for {', '.join(failed)}: the reason stands beside each name.")
+        # A token that another secret minted, or an earlier time, stays where there is one.
+        lack = "Not renewed" if action == "renew" else "No token"
+        stays = " An earlier token stays, and works until it expires." if action == "renew" else ""
+        raise BadNews(
+            f"{lack}: {', '.join(failed)}. The reason stands beside each name.{stays}"
+            f" Next: `insights {following}`"
+        )
 
 
 def following_command(action: str, organizations: Mapping[str, Mapping[str, Any]]) -> str:
@@ -84,7 +93,9 @@ def _confirm(stack: Stack) -> None:
     output.line("This revokes the tokens of all organisations:", error=True)
     for line in lines(found):
         output.line(f"  {line}", error=True)
-    click.confirm("Runs that use them get themselves new ones. Go on?", abort=True, err=True)
+    if not click.confirm("Runs that use them get themselves new ones. Go on?", err=True):
+        output.line("Nothing was revoked.", error=True)
+        raise click.Abort
 
 
 def call(stack: Stack, action: str, organization: str = "") -> dict[str, dict[str, Any]]:

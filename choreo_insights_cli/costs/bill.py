@@ -7,7 +7,7 @@ from typing import Any
 from choreo_insights.catalogue import Catalogue, load
 from choreo_insights_cli.costs.inputs import Counts, Inputs
 from choreo_insights_cli.costs.prices import Price, Prices
-from choreo_insights_cli.costs.quantities import monthly, once
+from choreo_insights_cli.costs.quantities import backfill_quantities, monthly
 from choreo_insights_cli.costs.usage import Usage
 
 
@@ -65,7 +65,7 @@ def estimate(
 def backfill(inputs: Inputs, prices: Prices, *, catalogue: Catalogue | None = None) -> Estimate:
     """Estimates one backfill of the whole history. Raises as `estimate` does."""
     usage = Usage(inputs, catalogue or load())
-    return _estimate(usage, prices, once(usage))
+    return _estimate(usage, prices, backfill_quantities(usage))
 
 
 def _estimate(usage: Usage, prices: Prices, quantities: Mapping[str, float]) -> Estimate:

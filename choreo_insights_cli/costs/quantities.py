@@ -157,7 +157,7 @@ def backfill_minutes(usage: Usage) -> float:
     return max(requests / inputs.requests_per_minute, at_once / 60)
 
 
-def once(usage: Usage) -> dict[str, float]:
+def backfill_quantities(usage: Usage) -> dict[str, float]:
     """The quantities of one backfill of the whole history."""
     inputs = usage.inputs
     days, size = inputs.history_days, inputs.size

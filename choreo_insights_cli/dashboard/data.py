@@ -8,13 +8,15 @@ sums. Nothing else is aggregated.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 import duckdb
 
 from choreo_insights.dataset.checks_table import CHECKS
 from choreo_insights.dataset.registry_tables import UNPARTITIONED
+from choreo_insights.report.targets import ApiTarget, Targets
 from choreo_insights_cli.dashboard.description import (
     Aggregation,
     Dimension,
@@ -28,6 +30,7 @@ from choreo_insights_cli.dashboard.panels.shared import API
 from choreo_insights_cli.sql.duckdb import all_views, tables_of
 
 _EPOCH_DAY = date(1970, 1, 1)
+_DAYS_AT_ONCE = 100
 # How a value is written, by its type.
 _PLAIN = {
     "hour": "epoch_ms({}) // 3600000",
@@ -52,15 +55,14 @@ class Frame:
     def name(self) -> str:
         return f"{self.view}.rows" if self.is_raw else self.view
 
-    @property
-    def sql(self) -> str:
-        """The query that fills it, on DuckDB."""
+    def sql(self, condition: str = "true") -> str:
+        """The query for its rows that fulfil a condition, on DuckDB."""
         columns = [f'"{key}"' for key in self.keys]
         columns += [f'{_expression(value)} AS "{value}"' for value in self.values]
         keys = ", ".join(str(number + 1) for number in range(len(self.keys)))
         grouped = "" if self.is_raw else f" GROUP BY {keys}"
         # The names come from this project's own files, none from outside.
-        return f'SELECT {", ".join(columns)} FROM "{self.view}"{grouped} ORDER BY ALL'  # nosec B608
+        return f'SELECT {", ".join(columns)} FROM "{self.view}" WHERE {condition}{grouped}'  # nosec B608
 
 
 def key_of(dimension: Dimension) -> str:
@@ -138,33 +140,64 @@ def filled(database: duckdb.DuckDBPyConnection, frame: Frame) -> str:
 
     Days and hours are counted since 1970, other instants are milliseconds; all UTC.
     """
+    first, *others = _conditions(database, frame)
+    database.execute(f"CREATE OR REPLACE TEMP TABLE parts AS {frame.sql(first)}")
+    for condition in others:
+        database.execute(f"INSERT INTO parts {frame.sql(condition)}")
     # The database writes the JSON: a year of a large organisation has millions of values, and
     # Python would make an object of each.
-    database.execute(f"CREATE OR REPLACE TEMP TABLE filled AS {frame.sql}")
+    database.execute("CREATE OR REPLACE TEMP TABLE filled AS SELECT * FROM parts ORDER BY ALL")
+    database.execute("DROP TABLE parts")
     kinds = {row[0]: row[1] for row in database.execute("DESCRIBE filled").fetchall()}
-    found = [f'"{name}":{_column(database, name, kind)}' for name, kind in kinds.items()]
-    return f"{{{','.join(found)}}}"
+    texts = {
+        name: _texts(database, name, number)
+        for number, (name, kind) in enumerate(kinds.items())
+        if kind == "VARCHAR"
+    }
+    # All in one query: they have to be in one order, whichever that is.
+    values = ", ".join(
+        f"CAST(coalesce(to_json(list({_value(name, kind, number)})), '[]') AS VARCHAR)"
+        for number, (name, kind) in enumerate(kinds.items())
+    )
+    lists = database.execute(f"SELECT {values} FROM filled").fetchall()[0]  # nosec B608
+    columns = (
+        f'"{name}":{{{texts.get(name, "")}"values":{listed}}}'
+        for name, listed in zip(kinds, lists, strict=True)
+    )
+    return f"{{{','.join(columns)}}}"
 
 
-def _column(database: duckdb.DuckDBPyConnection, name: str, kind: str) -> str:
-    expression, texts = _PLAIN.get("hour" if name == "hour" else kind, "{}"), ""
+def _texts(database: duckdb.DuckDBPyConnection, name: str, number: int) -> str:
+    """The different texts of a column, which becomes a type of its own."""
+    distinct = f'SELECT DISTINCT "{name}" FROM filled WHERE "{name}" IS NOT NULL ORDER BY 1'
+    database.execute(f"CREATE OR REPLACE TEMP TYPE coded_{number} AS ENUM ({distinct})")
+    listed = f"SELECT CAST(to_json(enum_range(NULL::coded_{number})) AS VARCHAR)"
+    return f'"texts":{database.execute(listed).fetchall()[0][0]},'
+
+
+def _value(name: str, kind: str, number: int) -> str:
     if kind == "VARCHAR":
-        distinct = f'SELECT DISTINCT "{name}" FROM filled WHERE "{name}" IS NOT NULL ORDER BY 1'
-        database.execute(f"CREATE OR REPLACE TEMP TYPE coded AS ENUM ({distinct})")  # nosec B608
-        listed = "SELECT CAST(to_json(enum_range(NULL::coded)) AS VARCHAR)"
-        texts = f'"texts":{_one(database, listed)},'
-        expression = "enum_code(CAST({} AS coded))"
-    values = f"list({expression.format(_quoted(name))} ORDER BY rowid)"
-    select = f"SELECT CAST(coalesce(to_json({values}), '[]') AS VARCHAR) FROM filled"  # nosec B608
-    return f'{{{texts}"values":{_one(database, select)}}}'
+        return f'enum_code(CAST("{name}" AS coded_{number}))'
+    return _PLAIN.get("hour" if name == "hour" else kind, "{}").format(f'"{name}"')
 
 
-def _quoted(name: str) -> str:
-    return f'"{name}"'
+def _conditions(database: duckdb.DuckDBPyConnection, frame: Frame) -> list[str]:
+    """Conditions that each row of a frame fulfils one of: so a view takes the memory of some days.
 
-
-def _one(database: duckdb.DuckDBPyConnection, sql: str) -> str:
-    return str(database.execute(sql).fetchall()[0][0])
+    A group has one day, so none is torn apart.
+    """
+    if "day" not in frame.keys:
+        return ["true"]
+    first, last = database.execute("SELECT min(day), max(day) FROM runs").fetchall()[0]
+    if first is None or (last - first).days <= _DAYS_AT_ONCE:
+        return ["true"]
+    starts = [
+        f"DATE '{first + timedelta(days=days)}'"
+        for days in range(_DAYS_AT_ONCE, (last - first).days, _DAYS_AT_ONCE)
+    ]
+    between = [f"day >= {one} AND day < {other}" for one, other in pairwise(starts)]
+    # Open at both ends: rows of days that the ledger does not know are rows too.
+    return [f"day < {starts[0]} OR day IS NULL", *between, f"day >= {starts[-1]}"]
 
 
 def dimensions_of(panel: Panel) -> list[Dimension]:
@@ -224,16 +257,34 @@ def environments(database: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
     return [{"organization": o, "environment": e, "type": kind} for o, e, kind in rows]
 
 
-def everything(database: duckdb.DuckDBPyConnection, sheets: Iterable[Sheet]) -> str:
-    """The data of the page, as JSON."""
-    needed = frames(panels_of(sheets))
-    filled_frames = (f'"{name}":{filled(database, frame)}' for name, frame in needed.items())
-    parts = {
-        "frames": f"{{{','.join(filled_frames)}}}",
-        "coverage": _json(coverage(database)),
-        "environments": _json(environments(database)),
-    }
-    return "{" + ",".join(f'"{name}":{text}' for name, text in parts.items()) + "}"
+def targets_of(database: duckdb.DuckDBPyConnection, targets: Targets) -> dict[str, Any]:
+    """What all APIs should reach, and what those do that have targets of their own."""
+    rows = database.execute(
+        "SELECT DISTINCT api_id, api_name, api_version, environment, organization FROM api_names"
+        " ORDER BY ALL"
+    ).fetchall()
+    own = {}
+    for api_id, *key in rows if targets.apis else ():
+        found = targets.of(api_id, key[0], key[1])
+        if (found.availability_percent, found.p95_ms) != (
+            targets.availability_percent,
+            targets.p95_ms,
+        ):
+            own[_json(key)] = _figures(found)
+    return {**_figures(targets), "apis": own}
+
+
+def _figures(of: Targets | ApiTarget) -> dict[str, float | None]:
+    return {"availability_percent": of.availability_percent, "p95_ms": of.p95_ms}
+
+
+def everything(database: duckdb.DuckDBPyConnection, sheets: Iterable[Sheet]) -> Iterator[str]:
+    """The data of the page, as JSON in pieces."""
+    yield '{"frames":{'
+    for number, (name, frame) in enumerate(frames(panels_of(sheets)).items()):
+        yield f'{"," * bool(number)}"{name}":{filled(database, frame)}'
+    yield f'}},"coverage":{_json(coverage(database))}'
+    yield f',"environments":{_json(environments(database))}}}'
 
 
 def _json(value: Any) -> str:

@@ -33,6 +33,7 @@ from choreo_insights_cli.called import called
 from choreo_insights_cli.releases.union import UnionFile, covers, united
 
 # Requests to S3 under way at a time.
+# As many connections as the client keeps: waiting for S3 takes nearly all of the time.
 _THREADS = 32
 _RUN = "migrate"
 # Called with a table, and how many of how many objects are done.

@@ -116,11 +116,13 @@ class Migration:
         object cannot be read or written.
         """
         checks = self._checks(checked)
+        # The checks last: they are compared with the objects that they are about.
         last = sorted(tables, key=lambda shape: shape.name == CHECKS)
         with ThreadPoolExecutor(_THREADS) as threads:
             try:
                 outcomes = [self._table(shape, checks, threads, progress) for shape in last]
             finally:
+                # Also after a failure: what was rewritten so far is in the ledger.
                 self.ledger.flush()
             if not self.dry:
                 list(threads.map(self._touch, map(_checks_key, checks.overtaken)))

@@ -34,7 +34,7 @@ _UNRESOLVED = re.compile(r"Column '\"?([^'\"]+)\"?' could not be resolved")
 
 
 @dataclass(frozen=True)
-class Known:
+class Queryable:
     """The tables and views that a query may read."""
 
     tables: Mapping[str, Iterable[Column]]
@@ -47,11 +47,11 @@ class Known:
 
     def schema(self) -> MappingSchema:
         """Their columns and types, in Trino's words."""
-        found = schema_of(self.tables)
+        schema = schema_of(self.tables)
         for view in self.views:
             types = {column.name: TRINO_TYPES[column.type] for column in view.columns}
-            found.add_table(view.name, types, dialect=DIALECT)
-        return found
+            schema.add_table(view.name, types, dialect=DIALECT)
+        return schema
 
 
 def described(sql: str) -> str | None:
@@ -61,20 +61,21 @@ def described(sql: str) -> str | None:
     return sql if _SHOW.match(sql) else None
 
 
-def check(sql: str, known: Known) -> None:
+def check(sql: str, known: Queryable) -> None:
     """Raises WrongUsage for what Athena would refuse, and for all but one SELECT."""
     tree = _parsed(sql)
     # Trino's names ignore case.
     there = {*known.names, *(cte.alias.lower() for cte in tree.find_all(exp.CTE))}
     for table in tree.find_all(exp.Table):
         if table.name.lower() not in there and isinstance(table.this, exp.Identifier):
-            raise WrongUsage(_no_such("table or view", table.name, known.names))
+            more = "`insights tables` lists them."
+            raise WrongUsage(_no_such("table or view", table.name, known.names, more))
     for refusal in _refusals(_annotated(tree, known)):
         raise WrongUsage(f"The query cannot be answered: {refusal}")
 
 
-def _no_such(what: str, name: str, known: Iterable[str]) -> str:
-    near = nearest(name, known) or "`insights tables` lists them."
+def _no_such(what: str, name: str, known: Iterable[str], more: str) -> str:
+    near = nearest(name, known) or more
     return f"The query cannot be answered: there is no {what} {name}. {near}"
 
 
@@ -96,7 +97,7 @@ def _parsed(sql: str) -> exp.Query:
     return trees[0]
 
 
-def _annotated(tree: exp.Query, known: Known) -> exp.Query:
+def _annotated(tree: exp.Query, known: Queryable) -> exp.Query:
     schema = known.schema()
     try:
         return annotate_types(
@@ -108,17 +109,21 @@ def _annotated(tree: exp.Query, known: Known) -> exp.Query:
     except OptimizeError as error:
         if unresolved := _UNRESOLVED.match(str(error)):
             names = _columns(tree, known)
-            raise WrongUsage(_no_such("column", unresolved[1], names)) from None
+            table = next((each.name for each in tree.find_all(exp.Table)), "NAME")
+            more = f"`insights tables {table}` lists those of {table}."
+            raise WrongUsage(_no_such("column", unresolved[1], names, more)) from None
         raise WrongUsage(f"The query cannot be answered: {error}") from None
 
 
-def _columns(tree: exp.Query, known: Known) -> set[str]:
+def _columns(tree: exp.Query, known: Queryable) -> set[str]:
     read = {table.name.lower() for table in tree.find_all(exp.Table)}
-    found = {view.name: [c.name for c in view.columns] for view in known.views if view.name in read}
-    found |= {
+    columns_of = {
+        view.name: [c.name for c in view.columns] for view in known.views if view.name in read
+    }
+    columns_of |= {
         name: [*(c.name for c in known.tables[name]), "day"] for name in read & {*known.tables}
     }
-    return {column for columns in found.values() for column in columns}
+    return {column for columns in columns_of.values() for column in columns}
 
 
 def _refusals(tree: exp.Query) -> Iterator[str]:

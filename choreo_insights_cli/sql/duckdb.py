@@ -76,6 +76,7 @@ def connect(
     """
     every = _tables(files, {**own, **tables()})
     database = duckdb.connect()
+    # DuckDB takes the machine's zone, Athena has UTC: a day must be the same day.
     database.execute("SET TimeZone = 'UTC'")
     if kept:
         refresh(kept, every)
@@ -97,6 +98,7 @@ def connect(
         # Names and texts of this project's own files; nothing of it comes from outside.
         statement = f'CREATE VIEW "{view.name}" AS SELECT {columns} FROM ({select})'  # nosec B608
         database.execute(statement)
+    # Last: what came before needs the files.
     for setting in _LOCKED:
         database.execute(setting)
     return database
@@ -105,6 +107,7 @@ def connect(
 def _tables(files: Iterable[Path], columns: Mapping[str, Sequence[Column]]) -> dict[str, KeptTable]:
     by_table: dict[str, list[Path]] = {}
     for path in files:
+        # `insights/<table>/day=.../<object>` or `insights/<table>/<object>`.
         folder = path.parent if path.parent.name in UNPARTITIONED else path.parent.parent
         by_table.setdefault(folder.name, []).append(path)
     return {

@@ -23,8 +23,8 @@ def type_of(column_type: str) -> str:
 
 def columns_of(table: str, columns: Sequence[Column]) -> dict[str, str]:
     """A table's columns and their types in DuckDB, its partition included."""
-    found = {column.name: _TYPES[column.type] for column in columns}
-    return found if table in UNPARTITIONED else {**found, "day": "DATE"}
+    types = {column.name: _TYPES[column.type] for column in columns}
+    return types if table in UNPARTITIONED else {**types, "day": "DATE"}
 
 
 def declared(columns: Mapping[str, str]) -> str:

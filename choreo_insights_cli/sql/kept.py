@@ -74,10 +74,10 @@ def _create(
 
 
 def _update(database: duckdb.DuckDBPyConnection, name: str, table: KeptTable) -> None:
-    found = database.execute(
+    stored = database.execute(
         "SELECT path, size, written, number FROM files WHERE table_name = ?", [name]
     ).fetchall()
-    known = {(row[0], row[1], row[2]): row[3] for row in found}
+    known = {(row[0], row[1], row[2]): row[3] for row in stored}
     there = {_identity(path): path for path in table.files}
     gone = [number for identity, number in known.items() if identity not in there]
     new = [identity for identity in there if identity not in known]

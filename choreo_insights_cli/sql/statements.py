@@ -114,6 +114,7 @@ def read(path: Path, text: str) -> ParsedStatement:
         trees = parse(text, read=DIALECT)
     except SqlglotError as error:
         raise DocumentError(path, f"it does not parse: {error}") from error
+    # Athena runs one statement for each call.
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):
         raise DocumentError(path, "a file is one SELECT without a semicolon")
     # The views' template fills this one in.
@@ -170,6 +171,7 @@ def _in_order(by_name: Mapping[str, ParsedStatement]) -> Iterator[ParsedStatemen
     """Each after those that it reads, and else by name."""
     sorter = TopologicalSorter({n: by_name[n].sources & by_name.keys() for n in by_name})
     try:
+        # Athena checks a view when it is created: those that it reads must be there.
         sorter.prepare()
     except CycleError as error:
         first = by_name[error.args[1][0]]
@@ -200,6 +202,7 @@ def _qualified(
 
 def metadata() -> dict[type[exp.Expr], dict[str, object]]:
     """sqlglot's types of functions, and that of `max_by`, which it lacks."""
+    # max_by gives its first argument, so that it has its type.
     own = {"annotator": lambda self, found: self._annotate_by_args(found, "this")}
     return {**Trino.EXPRESSION_METADATA, exp.ArgMax: own}
 

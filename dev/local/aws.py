@@ -69,6 +69,7 @@ def free_port() -> int:
     """A free TCP port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
+        # Free now and not reserved: `start` tries again where another process takes it.
         port: int = probe.getsockname()[1]
         return port
 
@@ -98,6 +99,7 @@ def _settings(folder: Folder, port: int, iam: bool) -> dict[str, str]:
 
 
 def _ready(port: int) -> bool:
+    # Without a proxy: the terminal's would be asked for 127.0.0.1 too.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"http://127.0.0.1:{port}/_ministack/ready", timeout=5) as reply:

@@ -46,6 +46,7 @@ class Background:
         while _signal_all(self.pid, 0):
             if time.monotonic() > end:
                 _signal_all(self.pid, signal.SIGKILL)
+                # Once: SIGKILL needs no second one, only time.
                 end = float("inf")
             time.sleep(0.02)
 
@@ -66,6 +67,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # A session of its own is a process group of its own, which `stop` signals as a whole.
             start_new_session=True,
         )
         _children[process.pid] = process

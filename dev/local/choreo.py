@@ -33,8 +33,8 @@ class Sandbox:
 
     def secrets(self) -> dict[str, dict[str, str]]:
         """The secret of each organisation, by handle."""
-        found: dict[str, dict[str, str]] = self.admin("secrets")
-        return found
+        secrets: dict[str, dict[str, str]] = self.admin("secrets")
+        return secrets
 
     def projects(self) -> dict[str, str]:
         """The ids of all projects by name, for the parameter `Projects`."""

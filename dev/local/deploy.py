@@ -54,7 +54,7 @@ def parameters(text: str) -> dict[str, str]:
         words = shlex.split(text)
     except ValueError as error:
         raise CommandError(f"PARAMETERS={text}: {error}.") from error
-    found = {}
+    values = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not equals or not name.isalnum():
@@ -62,8 +62,8 @@ def parameters(text: str) -> dict[str, str]:
                 f"PARAMETERS: {word!r} is not Name=value. A value with spaces needs quotes:"
                 " PARAMETERS=\"ExportSchedule='rate(1 hour)'\"."
             )
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def given_parameters() -> dict[str, str]:
@@ -71,10 +71,10 @@ def given_parameters() -> dict[str, str]:
 
     Raises CommandError, also for a name or a value that the template refuses.
     """
-    given = parameters(os.environ.get("PARAMETERS", ""))
-    check(given)
-    check_tables(given)
-    return given
+    values = parameters(os.environ.get("PARAMETERS", ""))
+    check(values)
+    check_tables(values)
+    return values
 
 
 def check_stack_name(name: str) -> None:
@@ -126,8 +126,11 @@ def build_locally(folder: Folder) -> None:
 def deploy_locally(folder: Folder, aws: LocalAws, values: Mapping[str, str]) -> None:
     """Deploys the build to the local AWS, otherwise like `deploy_to_aws`."""
     announce(Stack(STACK_NAME, aws.environment), values, load(folder.build / _CATALOGUE))
+    # CloudFormation is polled every 5 s by default; the local one is done after a few.
     environment = _sam_environment(folder) | aws.environment | {"SAM_CLI_POLL_DELAY": "0.5"}
     chosen = folder.path / "parameters.yaml"
+    # The template leaves out resources that the emulator does not know: saved queries make it
+    # refuse the whole change set.
     chosen.write_text(json.dumps({**values, "Emulated": "true"}), "utf-8")
     command: list[str | Path] = [
         *("deploy", "--template-file", folder.build / "template.yaml"),
@@ -145,15 +148,16 @@ def deploy_to_aws() -> None:
     days, or when sam fails.
     """
     check_stack_name(os.environ.get("STACK_NAME") or STACK_NAME)
-    given = given_parameters()
+    chosen = given_parameters()
     environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "UV": str(tool("uv", "uv"))}
-    values = earlier_parameters(Stack.of_terminal()) | given
+    # CloudFormation keeps earlier values by itself, but the layer is built before it is asked.
+    values = earlier_parameters(Stack.of_terminal()) | chosen
     # A document may be gone since the last deployment.
     check_tables(values)
     environment |= layer_settings(values)
     _sam_here(["build"], environment)
-    announce(Stack.of_terminal(), given, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
-    _sam_here(["deploy", *_deploy_options(given)], environment)
+    announce(Stack.of_terminal(), chosen, load(ROOT / ".aws-sam" / "build" / _CATALOGUE))
+    _sam_here(["deploy", *_deploy_options(chosen)], environment)
 
 
 def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
@@ -164,12 +168,12 @@ def _sam_here(command: list[str], environment: Mapping[str, str]) -> None:
 
 def layer_settings(values: Mapping[str, str]) -> dict[str, str]:
     """The variables for the layer's make rule: the functions' processor and Python."""
-    found = {}
+    settings = {}
     if architecture := values.get("Architecture"):
-        found["LAYER_PLATFORM"] = "aarch64" if architecture == "arm64" else architecture
+        settings["LAYER_PLATFORM"] = "aarch64" if architecture == "arm64" else architecture
     if runtime := values.get("Runtime"):
-        found["LAYER_PYTHON"] = runtime.removeprefix("python")
-    return found
+        settings["LAYER_PYTHON"] = runtime.removeprefix("python")
+    return settings
 
 
 def earlier_parameters(stack: Stack) -> dict[str, str]:

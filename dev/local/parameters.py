@@ -14,17 +14,17 @@ from choreo_insights_cli.template import Template
 _NOTHING = "Nothing was deployed."
 
 
-def check(given: Mapping[str, str]) -> None:
+def check(values: Mapping[str, str]) -> None:
     """Raises WrongUsage for a parameter that the template has not, and for a value it refuses."""
     known: Mapping[str, Any] = Template(ROOT / "template.yaml").body["Parameters"]
-    for name, value in given.items():
+    for name, value in values.items():
         if name not in known:
             more = nearest(name, known) or f"Those are: {', '.join(known)}."
             raise WrongUsage(f"PARAMETERS: unknown parameter {name}. {more} {_NOTHING}")
         for reason in _refusals(known[name], value):
             said = known[name].get("ConstraintDescription") or f"{name}: {reason}."
             raise WrongUsage(f"PARAMETERS: {name}={value} is refused. {said} {_NOTHING}")
-    if since := given.get("ExportSince"):
+    if since := values.get("ExportSince"):
         _check_day(since)
 
 

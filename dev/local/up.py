@@ -24,6 +24,7 @@ def up(folder: Folder) -> LocalState:
     Raises CommandError.
     """
     external = choreo.external()
+    # Checked before anything starts: a mistake costs a second and not a minute.
     chosen = deploy.given_parameters()
     state = LocalState.load(folder)
     start_aws(folder, state, iam=iam_wanted())
@@ -50,6 +51,7 @@ def start_aws(folder: Folder, state: LocalState, *, iam: bool) -> None:
         return
     if state.aws:
         state.aws.process.stop()
+    # Shells that read it would talk to a port that somebody else may have by now.
     folder.env.unlink(missing_ok=True)
     state.aws = aws.start(folder, iam=iam)
     state.save(folder)

@@ -38,6 +38,14 @@ $(VENVS)/%/.done: dev/requirements/%.txt $(VENVS)/uv/.done FORCE
 	VIRTUAL_ENV=$(@D) $(UV) pip sync --quiet --require-hashes $<; \
 	cp $< $@
 
+# What browser tests load into a page comes from npm, where there is one: such as a browser, it is
+# not needed for anything else. Without npm or its registry these tests are skipped, and say so.
+$(VENVS)/npm/.done: dev/npm/package-lock.json FORCE
+	@$(is_up_to_date) && exit 0; \
+	command -v npm >/dev/null || { echo "no npm: the dashboard is not tested with axe"; exit 0; }; \
+	echo "installing $(@D)"; rm -rf $(@D); mkdir -p $(@D); cp dev/npm/package*.json $(@D); \
+	npm ci --prefix $(@D) --silent --ignore-scripts --no-audit --no-fund && cp $< $@
+
 # Every lock is for all platforms, with hashes, and names no package index.
 .PHONY: lock
 lock: $(VENVS)/uv/.done ## rewrites the locks in dev/requirements/ from their .in files

@@ -71,9 +71,9 @@ class Browser:
         self._page.mouse.move(x, y)
 
     def press(self, keys: str) -> None:
-        """Presses keys one after the other: letters and digits, and a line's end for Enter."""
+        """Presses keys one after the other: a line's end is Enter, a tab the key of its name."""
         for key in keys:
-            self._page.keyboard.press("Enter" if key == "\n" else key)
+            self._page.keyboard.press({"\n": "Enter", "\t": "Tab"}.get(key, key))
 
     def picture(self) -> bytes:
         """The whole page as PNG."""

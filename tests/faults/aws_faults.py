@@ -39,18 +39,18 @@ def _s3_errors() -> Iterator[Fault]:
         "errors and throttles that pass",
         _RETRIED,
         [
-            Case("list", "mended", aws=error(_LIST, "SlowDown", 503)),
-            Case("get", "mended", aws=error(_GET, "InternalError", 500, has=_PAST)),
-            Case("version", "mended", aws=error(_GET, "InternalError", 500, has=VERSION_KEY)),
-            Case("put", "mended", aws=error(_PUT, "SlowDown", 503, 3, has=_DATASET)),
-            Case("slot", "mended", aws=error(_PUT, "SlowDown", 503, has=_SLOTS)),
+            Case("list", "recovered", aws=error(_LIST, "SlowDown", 503)),
+            Case("get", "recovered", aws=error(_GET, "InternalError", 500, has=_PAST)),
+            Case("version", "recovered", aws=error(_GET, "InternalError", 500, has=VERSION_KEY)),
+            Case("put", "recovered", aws=error(_PUT, "SlowDown", 503, 3, has=_DATASET)),
+            Case("slot", "recovered", aws=error(_PUT, "SlowDown", 503, has=_SLOTS)),
             *rarely(
-                Case("list-500", "mended", aws=error(_LIST, "InternalError", 500)),
-                Case("get-503", "mended", aws=error(_GET, "SlowDown", 503, has=_PAST)),
-                Case("put-500", "mended", aws=error(_PUT, "InternalError", 500, has=_DATASET)),
-                Case("put-400", "mended", aws=error(_PUT, "RequestTimeout", 400, has=_DATASET)),
-                Case("registry", "mended", aws=error(_GET, "SlowDown", 503, has=_REGISTRY)),
-                Case("get-slot", "mended", aws=error(_GET, "InternalError", 500, has=_SLOTS)),
+                Case("list-500", "recovered", aws=error(_LIST, "InternalError", 500)),
+                Case("get-503", "recovered", aws=error(_GET, "SlowDown", 503, has=_PAST)),
+                Case("put-500", "recovered", aws=error(_PUT, "InternalError", 500, has=_DATASET)),
+                Case("put-400", "recovered", aws=error(_PUT, "RequestTimeout", 400, has=_DATASET)),
+                Case("registry", "recovered", aws=error(_GET, "SlowDown", 503, has=_REGISTRY)),
+                Case("get-slot", "recovered", aws=error(_GET, "InternalError", 500, has=_SLOTS)),
             ),
         ],
     )
@@ -127,14 +127,14 @@ def _s3_connections() -> Iterator[Fault]:
         "connections that break, HTML in place of a response",
         "Retried.",
         [
-            Case("put-reset", "mended", aws=aws("reset", _PUT, times=2)),
-            Case("get-cut", "mended", aws=aws("cut", _GET, has=_PAST)),
+            Case("put-reset", "recovered", aws=aws("reset", _PUT, times=2)),
+            Case("get-cut", "recovered", aws=aws("cut", _GET, has=_PAST)),
             *rarely(
-                Case("list-reset", "mended", aws=aws("reset", _LIST, times=2)),
-                Case("list-cut", "mended", aws=aws("cut", _LIST)),
-                Case("get-reset", "mended", aws=aws("reset", _GET, times=2, has=_PAST)),
-                Case("version-cut", "mended", aws=aws("cut", _GET, has=VERSION_KEY)),
-                Case("put-502", "mended", aws=aws("garbage", _PUT, status=502, times=2)),
+                Case("list-reset", "recovered", aws=aws("reset", _LIST, times=2)),
+                Case("list-cut", "recovered", aws=aws("cut", _LIST)),
+                Case("get-reset", "recovered", aws=aws("reset", _GET, times=2, has=_PAST)),
+                Case("version-cut", "recovered", aws=aws("cut", _GET, has=VERSION_KEY)),
+                Case("put-502", "recovered", aws=aws("garbage", _PUT, status=502, times=2)),
             ),
         ],
     )
@@ -143,14 +143,14 @@ def _s3_connections() -> Iterator[Fault]:
         "a response that is lost after the object was written",
         "The retry finds the object changed, and sees that it is its own.",
         [
-            Case("list", "mended", aws=aws("lost", _PUT, has="/apis/")),
-            Case("past-day", "mended", aws=aws("lost", _PUT, has="/resource_usage/")),
-            Case("ledger", "mended", aws=aws("lost", _PUT, has="/runs/")),
-            Case("slot", "mended", aws=aws("lost", _PUT, has=_SLOTS)),
+            Case("list", "recovered", aws=aws("lost", _PUT, has="/apis/")),
+            Case("past-day", "recovered", aws=aws("lost", _PUT, has="/resource_usage/")),
+            Case("ledger", "recovered", aws=aws("lost", _PUT, has="/runs/")),
+            Case("slot", "recovered", aws=aws("lost", _PUT, has=_SLOTS)),
             *rarely(
                 Case(
                     "registry",
-                    "mended",
+                    "recovered",
                     aws=aws("lost", _PUT, has=_REGISTRY),
                     before=forget_registry,
                 )
@@ -163,9 +163,9 @@ def _s3_connections() -> Iterator[Fault]:
         "Given up after 15 seconds, and retried.",
         [
             *rarely(
-                Case("list", "mended", aws=aws("hang", _LIST, seconds=60)),
-                Case("get", "mended", aws=aws("hang", _GET, seconds=60, has=_PAST)),
-                Case("put", "mended", aws=aws("hang", _PUT, seconds=60, has=_DATASET)),
+                Case("list", "recovered", aws=aws("hang", _LIST, seconds=60)),
+                Case("get", "recovered", aws=aws("hang", _GET, seconds=60, has=_PAST)),
+                Case("put", "recovered", aws=aws("hang", _PUT, seconds=60, has=_DATASET)),
             )
         ],
     )
@@ -178,8 +178,8 @@ def _s3_conflicts() -> Iterator[Fault]:
         "another run writes a partition first (412, 409)",
         "Compared again with what is there now: the newer response stays.",
         [
-            Case("412", "mended", aws=error(_PUT, _CONFLICT, 412, 1, has="/apis/")),
-            Case("409", "mended", aws=error(_PUT, _BUSY, 409, 1, has="/resource_usage/")),
+            Case("412", "recovered", aws=error(_PUT, _CONFLICT, 412, 1, has="/apis/")),
+            Case("409", "recovered", aws=error(_PUT, _BUSY, 409, 1, has="/resource_usage/")),
         ],
     )
     always = error(_PUT, _CONFLICT, 412, ALWAYS, has="/runs/")
@@ -189,19 +189,19 @@ def _s3_conflicts() -> Iterator[Fault]:
         "Read again, and merged or appended again. After many conflicts in a row it fails, and the "
         "next run adds what the ledger lacks.",
         [
-            Case("ledger-412", "mended", aws=error(_PUT, _CONFLICT, 412, 3, has="/runs/")),
+            Case("ledger-412", "recovered", aws=error(_PUT, _CONFLICT, 412, 3, has="/runs/")),
             Case(
                 "registry-412",
-                "mended",
+                "recovered",
                 aws=error(_PUT, _CONFLICT, 412, 3, has=_REGISTRY),
                 before=forget_registry,
             ),
             Case("ledger-always", "failed", aws=always, says="runs/.* written by other runs"),
             *rarely(
-                Case("ledger-409", "mended", aws=error(_PUT, _BUSY, 409, 2, has="/runs/")),
+                Case("ledger-409", "recovered", aws=error(_PUT, _BUSY, 409, 2, has="/runs/")),
                 Case(
                     "names-409",
-                    "mended",
+                    "recovered",
                     aws=error(_PUT, _BUSY, 409, 2, has="/registry_names/"),
                     before=forget_registry,
                 ),
@@ -219,7 +219,7 @@ def _s3_conflicts() -> Iterator[Fault]:
         place,
         "another run takes the slot of the request budget first (412)",
         "It waits for the slot.",
-        [Case("412", "mended", aws=error(_PUT, _CONFLICT, 412, 1, has=_SLOTS))],
+        [Case("412", "recovered", aws=error(_PUT, _CONFLICT, 412, 1, has=_SLOTS))],
     )
 
 
@@ -231,11 +231,11 @@ def step_functions() -> Iterator[Fault]:
         "errors and throttles that pass, connections that break",
         _RETRIED,
         [
-            Case("throttled", "mended", aws=error(get, "ThrottlingException", 400)),
+            Case("throttled", "recovered", aws=error(get, "ThrottlingException", 400)),
             *rarely(
-                Case("500", "mended", aws=error(get, "InternalServerError", 500)),
-                Case("reset", "mended", aws=aws("reset", get, times=2)),
-                Case("502", "mended", aws=aws("garbage", get, status=502, times=2)),
+                Case("500", "recovered", aws=error(get, "InternalServerError", 500)),
+                Case("reset", "recovered", aws=aws("reset", get, times=2)),
+                Case("502", "recovered", aws=aws("garbage", get, status=502, times=2)),
             ),
         ],
     )
@@ -267,16 +267,16 @@ def parameter_store() -> Iterator[Fault]:
         "errors and throttles that pass, connections that break",
         _RETRIED,
         [
-            Case("get", "mended", aws=error(get, "ThrottlingException", 400)),
-            Case("put", "mended", aws=error(put, "InternalServerError", 500)),
-            Case("get-reset", "mended", aws=aws("reset", get, times=2)),
+            Case("get", "recovered", aws=error(get, "ThrottlingException", 400)),
+            Case("put", "recovered", aws=error(put, "InternalServerError", 500)),
+            Case("get-reset", "recovered", aws=aws("reset", get, times=2)),
             *rarely(
-                Case("get-500", "mended", aws=error(get, "InternalServerError", 500)),
-                Case("put-throttled", "mended", aws=error(put, "ThrottlingException", 400)),
-                Case("put-reset", "mended", aws=aws("reset", put, times=2)),
-                Case("get-cut", "mended", aws=aws("cut", get)),
-                Case("get-502", "mended", aws=aws("garbage", get, status=502, times=2)),
-                Case("hang", "mended", aws=aws("hang", put, seconds=30)),
+                Case("get-500", "recovered", aws=error(get, "InternalServerError", 500)),
+                Case("put-throttled", "recovered", aws=error(put, "ThrottlingException", 400)),
+                Case("put-reset", "recovered", aws=aws("reset", put, times=2)),
+                Case("get-cut", "recovered", aws=aws("cut", get)),
+                Case("get-502", "recovered", aws=aws("garbage", get, status=502, times=2)),
+                Case("hang", "recovered", aws=aws("hang", put, seconds=30)),
             ),
         ],
     )
@@ -310,8 +310,8 @@ def parameter_store() -> Iterator[Fault]:
         "a response that is lost after the parameter was written",
         "A claim whose response was lost is recognised; there is still one mint at a time.",
         [
-            Case("claim", "mended", aws=aws("lost", put, has="/mint/")),
-            Case("token", "mended", aws=aws("lost", put, has="/token/")),
+            Case("claim", "recovered", aws=aws("lost", put, has="/mint/")),
+            Case("token", "recovered", aws=aws("lost", put, has="/token/")),
         ],
     )
 
@@ -325,14 +325,18 @@ def kms() -> Iterator[Fault]:
         "throttled, or failing for a moment",
         _RETRIED,
         [
-            Case("decrypt", "mended", aws=error(get, "ThrottlingException", 400, has=decrypt)),
-            Case("encrypt", "mended", aws=error(put, "InternalServerError", 500, has=encrypt)),
+            Case("decrypt", "recovered", aws=error(get, "ThrottlingException", 400, has=decrypt)),
+            Case("encrypt", "recovered", aws=error(put, "InternalServerError", 500, has=encrypt)),
             *rarely(
                 Case(
-                    "decrypt-500", "mended", aws=error(get, "InternalServerError", 500, has=decrypt)
+                    "decrypt-500",
+                    "recovered",
+                    aws=error(get, "InternalServerError", 500, has=decrypt),
                 ),
                 Case(
-                    "encrypt-400", "mended", aws=error(put, "ThrottlingException", 400, has=encrypt)
+                    "encrypt-400",
+                    "recovered",
+                    aws=error(put, "ThrottlingException", 400, has=encrypt),
                 ),
             ),
         ],
@@ -373,11 +377,11 @@ def secrets_manager() -> Iterator[Fault]:
         "errors and throttles that pass, connections that break",
         _RETRIED,
         [
-            Case("throttled", "mended", aws=error(get, "ThrottlingException", 400)),
-            Case("reset", "mended", aws=aws("reset", get, times=2)),
+            Case("throttled", "recovered", aws=error(get, "ThrottlingException", 400)),
+            Case("reset", "recovered", aws=aws("reset", get, times=2)),
             *rarely(
-                Case("500", "mended", aws=error(get, "InternalServiceError", 500)),
-                Case("cut", "mended", aws=aws("cut", get)),
+                Case("500", "recovered", aws=error(get, "InternalServiceError", 500)),
+                Case("cut", "recovered", aws=aws("cut", get)),
             ),
         ],
     )
@@ -414,11 +418,11 @@ def function_calls() -> Iterator[Fault]:
         "errors and throttles that pass, a response that is lost",
         "The token function is called again; a second token is not minted.",
         [
-            Case("throttled", "mended", aws=error(invoke, throttled, 429, 3)),
-            Case("lost", "mended", aws=aws("lost", invoke)),
+            Case("throttled", "recovered", aws=error(invoke, throttled, 429, 3)),
+            Case("lost", "recovered", aws=aws("lost", invoke)),
             *rarely(
-                Case("500", "mended", aws=error(invoke, "ServiceException", 500)),
-                Case("reset", "mended", aws=aws("reset", invoke, times=2)),
+                Case("500", "recovered", aws=error(invoke, "ServiceException", 500)),
+                Case("reset", "recovered", aws=aws("reset", invoke, times=2)),
             ),
         ],
     )

@@ -9,11 +9,11 @@ from tests.faults.proxy import Rule
 if TYPE_CHECKING:
     from tests.faults.fault_rig import Station
 
-# mended: the run notices, and exports everything all the same.
+# recovered: the run notices, and exports everything all the same.
 # failed: it names what failed, and that the next run may not have it.
 # person: it names what failed, and what a person should do.
 # raised: it could not work at all, so that Lambda runs it again.
-Outcome = Literal["mended", "failed", "person", "raised"]
+Outcome = Literal["recovered", "failed", "person", "raised"]
 # What a run exports: two lists, and three tables of two environments and two days.
 PARTITIONS = 1 + 2 + 3 * 2 * 2
 # How many times a rule takes effect.
@@ -31,7 +31,7 @@ class Case:
 
     `choreo` are rules of the sandbox, `aws` those of the proxy. `says` is a pattern that the named
     reasons must fit. `exported` counts the partitions that are exported all the same, where that
-    is known; where the outcome is `mended` it is all of them. `before` is done before the run,
+    is known; where the outcome is `recovered` it is all of them. `before` is done before the run,
     `settled_by` is what a person does afterwards. `fresh`: the next run is that of a new container.
     `soak`: it is left to `make soak`.
     """
@@ -90,8 +90,8 @@ def aws(does: Literal["error", "reset", "lost", "cut", "garbage", "hang"], reque
 
 def once(fault: str, **values: Any) -> Iterable[Case]:
     """A fault that passes: in the middle, and at the first request."""
-    yield Case(f"{fault}-later", "mended", (rule(fault, 2, skip=2, **values),))
-    yield Case(f"{fault}-first", "mended", (rule(fault, **values),), soak=True)
+    yield Case(f"{fault}-later", "recovered", (rule(fault, 2, skip=2, **values),))
+    yield Case(f"{fault}-first", "recovered", (rule(fault, **values),), soak=True)
 
 
 def stays(

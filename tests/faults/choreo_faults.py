@@ -32,9 +32,9 @@ def token_service() -> Iterator[Fault]:
         "down",
         "Retried with back-off; where it stays down the partitions fail, and the next run mints.",
         [
-            Case("reset", "mended", (token("reset", 1),)),
+            Case("reset", "recovered", (token("reset", 1),)),
             Case("reset-always", "failed", (token("reset"),), says="could not be reached"),
-            Case("503", "mended", (token("status", 1, status=503),)),
+            Case("503", "recovered", (token("status", 1, status=503),)),
             *rarely(Case("503-always", "failed", (token("status", status=503),), says="503")),
         ],
     )
@@ -43,10 +43,10 @@ def token_service() -> Iterator[Fault]:
         "slow, hanging, dripping",
         "A limit on each attempt and on the whole; retried within the lease of one mint.",
         [
-            Case("slow", "mended", (token("slow", 1, seconds=2),)),
-            Case("drip", "mended", (token("drip", 1, seconds=2),)),
+            Case("slow", "recovered", (token("slow", 1, seconds=2),)),
+            Case("drip", "recovered", (token("drip", 1, seconds=2),)),
             *rarely(
-                Case("hang", "mended", (token("hang", 1),)),
+                Case("hang", "recovered", (token("hang", 1),)),
                 Case("hang-always", "failed", (token("hang"),), says="no token"),
                 Case("drip-always", "failed", (token("drip", seconds=60),), says="no token"),
             ),
@@ -73,8 +73,8 @@ def token_service() -> Iterator[Fault]:
         "a response that breaks off, or is compressed",
         "A broken one is retried; gzip is read.",
         [
-            Case("cut", "mended", (token("cut", 1),)),
-            Case("gzip", "mended", (token("gzip"),)),
+            Case("cut", "recovered", (token("cut", 1),)),
+            Case("gzip", "recovered", (token("gzip"),)),
         ],
     )
     yield Fault(
@@ -82,8 +82,8 @@ def token_service() -> Iterator[Fault]:
         "no `expires_in`, or a senseless one",
         "The token counts for 300 seconds.",
         [
-            Case("without", "mended", (token("no_expires_in"),)),
-            Case("senseless", "mended", (token("wrong_expires_in"),)),
+            Case("without", "recovered", (token("no_expires_in"),)),
+            Case("senseless", "recovered", (token("wrong_expires_in"),)),
         ],
     )
     refused = (token("invalid_client"),)
@@ -107,14 +107,20 @@ def token_service() -> Iterator[Fault]:
         place,
         "429",
         "Waited for, if the wait is short.",
-        [Case("seconds", "mended", (token("status", 1, status=429, wait="seconds", seconds=1),))],
+        [
+            Case(
+                "seconds",
+                "recovered",
+                (token("status", 1, status=429, wait="seconds", seconds=1),),
+            )
+        ],
     )
     yield Fault(
         place,
         "tokens of 5 KB and of 9 KB",
         "5 KB are kept, in an advanced parameter; over 8 KB cannot be: a person must act.",
         [
-            Case("5-KB", "mended", (token("token_size", size=5_000),)),
+            Case("5-KB", "recovered", (token("token_size", size=5_000),)),
             Case(
                 "9-KB",
                 "person",
@@ -134,8 +140,8 @@ def tokens() -> Iterator[Fault]:
         "killed in the middle of a run",
         "401: the cache is read again, then one new token is minted; no partition is lost.",
         [
-            Case("once", "mended", (rule("kill_tokens", skip=2),)),
-            Case("twice", "mended", (rule("kill_tokens", skip=1), rule("kill_tokens", skip=3))),
+            Case("once", "recovered", (rule("kill_tokens", skip=2),)),
+            Case("twice", "recovered", (rule("kill_tokens", skip=1), rule("kill_tokens", skip=3))),
             Case("each", "person", (rule("kill_tokens", ALWAYS),), says="token", fresh=True),
         ],
     )
@@ -144,7 +150,7 @@ def tokens() -> Iterator[Fault]:
         "401 in each of the gateway's three shapes",
         "As above; where every token is refused, a person must check the subscription.",
         [
-            *(Case(shape, "mended", (status(401, shape=shape, skip=1),)) for shape in SHAPES),
+            *(Case(shape, "recovered", (status(401, shape=shape, skip=1),)) for shape in SHAPES),
             *(
                 Case(
                     f"{shape}-always",
@@ -166,7 +172,7 @@ def gateway() -> Iterator[Fault]:
     yield Fault(
         place,
         "403, 404, 410 in each of the three shapes",
-        "Not retried: a person must act, and is told how.",
+        "Not retried: a person must act, and the error says how.",
         [
             Case(
                 f"{number}-{shape}",
@@ -186,12 +192,12 @@ def gateway() -> Iterator[Fault]:
         "400, 422: the request is refused",
         "Retried in smaller requests, down to single queries; what is refused alone fails.",
         [
-            Case("400", "mended", (status(400, field=HOURS),)),
-            Case("422", "mended", (status(422, field=HOURS, shape="fault"),)),
+            Case("400", "recovered", (status(400, field=HOURS),)),
+            Case("422", "recovered", (status(422, field=HOURS, shape="fault"),)),
             Case("422-always", "failed", (status(422, ALWAYS, field=HOURS),), says="422"),
             *rarely(
                 Case("400-always", "failed", (status(400, ALWAYS, field=PAGES),), says="400"),
-                Case("413", "mended", (status(413, field=HOURS, shape="error_message"),)),
+                Case("413", "recovered", (status(413, field=HOURS, shape="error_message"),)),
             ),
         ],
     )
@@ -204,7 +210,7 @@ def gateway() -> Iterator[Fault]:
         "All requests wait as long as asked, then go on; a wait of an hour is a failure.",
         [
             *(
-                Case(wait, "mended", (status(429, wait=wait, seconds=1, skip=number),))
+                Case(wait, "recovered", (status(429, wait=wait, seconds=1, skip=number),))
                 for number, wait in enumerate(waits)
             ),
             Case("an-hour", "failed", hour, says="429", fresh=True),
@@ -219,7 +225,7 @@ def gateway() -> Iterator[Fault]:
         "An instant is recognised. A wait that is longer than the run fails it; no wait outlives "
         "the invocation, so the same container exports everything next time.",
         [
-            Case("epoch", "mended", (status(429, wait="epoch", seconds=1),)),
+            Case("epoch", "recovered", (status(429, wait="epoch", seconds=1),)),
             Case("ten-years", "failed", years, says="429|asked to wait"),
         ],
     )
@@ -228,7 +234,7 @@ def gateway() -> Iterator[Fault]:
         "throttling inside HTTP 200",
         "The same as a 429: no smaller requests, no further load.",
         [
-            Case("once", "mended", (rule("throttled_200", skip=1),)),
+            Case("once", "recovered", (rule("throttled_200", skip=1),)),
             Case("always", "failed", (rule("throttled_200", ALWAYS),), says="Rate limit exceeded"),
         ],
     )
@@ -237,12 +243,12 @@ def gateway() -> Iterator[Fault]:
         "500, 502, 503, 504 in each of the three shapes",
         "Retried with back-off, then in smaller requests; what stays fails.",
         [
-            Case("500", "mended", (status(500, 2),)),
-            Case("502", "mended", (status(502, 2, shape="error_message", skip=2),)),
-            Case("503", "mended", (status(503, 2, shape="fault", skip=3, wait="seconds"),)),
+            Case("500", "recovered", (status(500, 2),)),
+            Case("502", "recovered", (status(502, 2, shape="error_message", skip=2),)),
+            Case("503", "recovered", (status(503, 2, shape="fault", skip=3, wait="seconds"),)),
             Case("503-always", "failed", (status(503, ALWAYS, field=FIRST),), says="503"),
             *rarely(
-                Case("504", "mended", (status(504, 2, skip=1),)),
+                Case("504", "recovered", (status(504, 2, skip=1),)),
                 Case("500-pages", "failed", (status(500, ALWAYS, field=PAGES),), says="500"),
             ),
         ],
@@ -252,11 +258,11 @@ def gateway() -> Iterator[Fault]:
         "a limit on complexity",
         "Requests become smaller; a limit that no query passes is named.",
         [
-            Case("three", "mended", (rule("complexity", ALWAYS, size=3),)),
+            Case("three", "recovered", (rule("complexity", ALWAYS, size=3),)),
             Case("none", "failed", (rule("complexity", ALWAYS, size=0),), says="TOO COMPLEX"),
             *rarely(
-                Case("one", "mended", (rule("complexity", ALWAYS, size=1),)),
-                Case("422-two", "mended", (rule("complexity", ALWAYS, size=2, status=422),)),
+                Case("one", "recovered", (rule("complexity", ALWAYS, size=1),)),
+                Case("422-two", "recovered", (rule("complexity", ALWAYS, size=2, status=422),)),
             ),
         ],
     )
@@ -276,7 +282,7 @@ def connection() -> Iterator[Fault]:
         "hangs",
         "Given up after RequestSeconds, and retried; what stays fails.",
         [
-            Case("hang", "mended", (rule("hang", skip=2),)),
+            Case("hang", "recovered", (rule("hang", skip=2),)),
             *stays("hang", "failed", "took longer", (FIRST,)),
         ],
     )
@@ -285,9 +291,9 @@ def connection() -> Iterator[Fault]:
         "slow responses and slow drips",
         "What comes in time is taken; a drip is cut off by the limit on the whole.",
         [
-            Case("slow", "mended", (rule("slow", ALWAYS, seconds=0.3),)),
-            Case("drip", "mended", (rule("drip", seconds=2),)),
-            Case("long-drip", "mended", (rule("drip", seconds=24, skip=1),)),
+            Case("slow", "recovered", (rule("slow", ALWAYS, seconds=0.3),)),
+            Case("drip", "recovered", (rule("drip", seconds=2),)),
+            Case("long-drip", "recovered", (rule("drip", seconds=24, skip=1),)),
             *rarely(*stays("drip", "failed", "took longer", (FIRST,), seconds=24)),
         ],
     )
@@ -322,7 +328,7 @@ def bodies() -> Iterator[Fault]:
         "quarantine.",
         [*once("deep"), *stays("deep", "failed", "nested too deeply")],
     )
-    yield Fault(place, "gzip", "Read.", [Case("gzip", "mended", (rule("gzip", ALWAYS),))])
+    yield Fault(place, "gzip", "Read.", [Case("gzip", "recovered", (rule("gzip", ALWAYS),))])
 
 
 def data() -> Iterator[Fault]:
@@ -366,7 +372,7 @@ def data() -> Iterator[Fault]:
         "a field that was not queried",
         "Left out, and counted in a metric.",
         [
-            Case(name, "mended", (rule("extra_field", ALWAYS, field=name),), soak=name != HOURS)
+            Case(name, "recovered", (rule("extra_field", ALWAYS, field=name),), soak=name != HOURS)
             for name in (FIRST, HOURS, PAGES)
         ],
     )
@@ -375,10 +381,10 @@ def data() -> Iterator[Fault]:
         "rows twice",
         "In a list they are one. Hours are queried again; what stays so fails.",
         [
-            Case("first", "mended", (rule("duplicate_rows", ALWAYS, field=FIRST),)),
-            Case("hours", "mended", (rule("duplicate_rows", field=HOURS, only=1),)),
+            Case("first", "recovered", (rule("duplicate_rows", ALWAYS, field=FIRST),)),
+            Case("hours", "recovered", (rule("duplicate_rows", field=HOURS, only=1),)),
             *stays("duplicate_rows", "failed", "twice in one series", (HOURS, FIVES)),
-            *rarely(Case("list", "mended", (rule("duplicate_rows", ALWAYS, field=LIST),))),
+            *rarely(Case("list", "recovered", (rule("duplicate_rows", ALWAYS, field=LIST),))),
         ],
     )
     yield Fault(
@@ -436,7 +442,7 @@ def pages() -> Iterator[Fault]:
         "All pages are queried again; what does not add up twice fails, and is not stored.",
         [
             *(
-                Case(f"{fault}{size}", "mended", (rule(fault, field=PAGES, size=size, only=1),))
+                Case(f"{fault}{size}", "recovered", (rule(fault, field=PAGES, size=size, only=1),))
                 for fault, size in spoiled
             ),
             *(

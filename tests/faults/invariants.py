@@ -18,7 +18,7 @@ INVARIANTS: tuple[Invariant, ...] = (
         "I1. An export never shrinks stored data, unless it is forced to",
         """\
 - A response shrinks an object if a row is missing in it or a count is lower than the stored one.
-  Rows are told apart by their key columns, an API by its resolved id. Percentiles, percentages
+  Rows are identified by their key columns, an API by its resolved id. Percentiles, percentages
   and top lists may change; they shrink only by becoming empty.
 - Such a response is refused, on every day that may still be queried, today included. The ledger
   has `kept`, with what would be lost. Only `force` writes it.

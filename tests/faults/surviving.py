@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from tests.faults.fault_rig import Container, Station
 
 
-def mended(station: Station, container: Container | None = None) -> None:
+def recovered(station: Station, container: Container | None = None) -> None:
     """One more run without faults makes the dataset right, row for row."""
     station.calm()
     station.expire_slots()
@@ -15,7 +15,7 @@ def mended(station: Station, container: Container | None = None) -> None:
     ended = chosen.invoke(station.every_day)
     assert ended.is_whole, ended
     if datetime.now(UTC).date() != today:
-        mended(station, chosen)
+        recovered(station, chosen)
         return
     assert station.unequal(today) == []
     assert station.wrong() == []

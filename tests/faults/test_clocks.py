@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults.fault_rig import RIGHT, Clock, Station
 from tests.faults.selection import some
-from tests.faults.surviving import mended
+from tests.faults.surviving import recovered
 from tests.faults.table import named
 
 Record = Callable[[str, object], None]
@@ -45,7 +45,7 @@ def test_a_clock_that_is_wrong(
     second = container.invoke({"force": True})
     assert second.is_whole, second
     assert station.wrong() == []
-    mended(station)
+    recovered(station)
 
 
 @pytest.mark.parametrize("seconds", some([600, -1200], 1))
@@ -61,4 +61,4 @@ def test_a_clock_that_aws_refuses(
     assert "failed" in ended.said
     assert "Skew" in ended.said or "Signature" in ended.said, ended
     assert station.wrong() == []
-    mended(station)
+    recovered(station)

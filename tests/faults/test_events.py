@@ -12,7 +12,7 @@ from tests.faults.cases import PARTITIONS
 from tests.faults.fault_rig import Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import some
-from tests.faults.surviving import mended
+from tests.faults.surviving import recovered
 from tests.faults.table import named
 
 Record = Callable[[str, object], None]
@@ -28,7 +28,7 @@ def test_the_same_event_twice(station: Station, record_property: Record, *, warm
 
     assert again.report["exported"] == PARTITIONS
     assert station.unequal(station.now.date()) == []
-    mended(station)
+    recovered(station)
 
 
 @pytest.mark.parametrize("event", some([{}, {"force": True}, {"part": True}], 1))
@@ -44,7 +44,7 @@ def test_runs_at_once(station: Station, record_property: Record, event: dict[str
         assert one.is_whole, one
         assert one.report["exported"] + one.report["settled"] == PARTITIONS
     assert station.unequal(station.now.date()) == []
-    mended(station)
+    recovered(station)
 
 
 @pytest.mark.parametrize("event", some([{}, {"force": True}], 1))
@@ -81,4 +81,4 @@ def test_a_run_that_is_overtaken(
     overtaken_keys = station.overtaken()
     assert len(overtaken_keys) == 4
     assert [key for key in overtaken_keys if any(key in text for text in wrong)] == []
-    mended(station)
+    recovered(station)

@@ -13,7 +13,7 @@ from tests.faults.cases import ALWAYS, FIVES, HOURS, PAGES, aws, error
 from tests.faults.fault_rig import Ended, Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import SEED, SOAK, some
-from tests.faults.surviving import mended
+from tests.faults.surviving import recovered
 from tests.faults.table import named
 
 Record = Callable[[str, object], None]
@@ -69,7 +69,7 @@ def test_the_export_killed_at_any_point(
 
         assert ended.error == "Runtime.ExitError", (point, ended)
         assert station.wrong() == [], point
-        mended(station)
+        recovered(station)
 
 
 @pytest.mark.parametrize("does", ["kill", "killed_late"])
@@ -99,7 +99,7 @@ def test_the_token_function_killed_at_any_point(
         assert station.wrong() == [], point
         if not SOAK:
             station.an_hour_later()
-        mended(station, export)
+        recovered(station, export)
 
 
 @pytest.mark.parametrize("does", some(["kill", "killed_late"], 1))
@@ -123,7 +123,7 @@ def test_the_export_killed_while_it_writes_its_ledger(
     assert next_run.is_whole, next_run
     entries = [row for row in station.ledger() if row["table"] == "success_summary"]
     assert {row["environment_id"] for row in entries if row["day"] == day} == station.keys.keys()
-    mended(station)
+    recovered(station)
     _has_entries(station)
 
 
@@ -159,7 +159,7 @@ def test_a_slot_of_a_killed_run(station: Station, record_property: Record) -> No
     if SOAK:
         # A minute and a half after its last renewal the slot is free.
         assert station.export().is_whole
-    mended(station)
+    recovered(station)
 
 
 def test_little_time(station: Station, record_property: Record) -> None:
@@ -184,7 +184,7 @@ def test_little_time(station: Station, record_property: Record) -> None:
     assert all(part.report["failed"] == 0 for part in parts), parts
     assert {child.status for child in run.children} == {"SUCCEEDED"}
     assert station.unequal(station.now.date()) == []
-    mended(station)
+    recovered(station)
 
 
 @pytest.mark.parametrize("status", some(["RUNNING", "SUCCEEDED", "FAILED", "ABORTED"], 1))
@@ -201,7 +201,7 @@ def test_the_catch_up_exists_already(
     assert again.report["catch_up"] == first.report["catch_up"] == run.name
     assert list(station.proxy.states.runs.values()) == [run]
     assert run.status == status
-    mended(station)
+    recovered(station)
 
 
 def test_a_run_beside_a_catch_up(station: Station, record_property: Record) -> None:
@@ -227,7 +227,7 @@ def test_a_run_beside_a_catch_up(station: Station, record_property: Record) -> N
     assert {row["day"] for row in station.ledger()} == {day.isoformat() for day in still_open}
     assert ended.report["catch_up"] == run.name
     assert list(station.proxy.states.runs.values()) == [run]
-    mended(station)
+    recovered(station)
 
 
 @pytest.mark.parametrize("fault", some(["throttled", "denied", "lost"], 1))
@@ -255,7 +255,7 @@ def test_the_hand_over_fails(station: Station, record_property: Record, fault: s
         station.proxy.replace()
         _stopped_midway(station)
         assert len(station.proxy.states.runs) == 1
-    mended(station)
+    recovered(station)
 
 
 def _stopped_midway(

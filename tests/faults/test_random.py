@@ -16,7 +16,7 @@ from tests.faults.cases import Case
 from tests.faults.fault_rig import Container, Station
 from tests.faults.proxy import Rule
 from tests.faults.selection import SEED, SOAK
-from tests.faults.surviving import mended
+from tests.faults.surviving import recovered
 from tests.faults.table import FAULTS, named
 
 Record = Callable[[str, object], None]
@@ -43,7 +43,7 @@ class Sequence:
         self._station = station
         self._draw = random.Random(f"{seed}-{number}")
         self._export: Container | None = None
-        self.told: list[str] = [f"SEED={seed}, sequence {number}"]
+        self.events: list[str] = [f"SEED={seed}, sequence {number}"]
 
     def run(self) -> None:
         """Some runs with faults, then one without. Raises AssertionError."""
@@ -56,7 +56,7 @@ class Sequence:
         self._station.calm()
         self._station.store_secret()
         self._station.an_hour_later()
-        mended(self._station)
+        recovered(self._station)
 
     def _one_run(self) -> None:
         chosen = self._draw.sample(CASES, self._draw.choice((1, 2, 2, 3)))
@@ -71,9 +71,9 @@ class Sequence:
         if self._export is None or not self._export.alive or self._draw.random() < 0.5:
             self._export = self._station.container(through_proxy=True)
         killed = [f"{rule.who} {rule.does} at {rule.skip + 1}" for rule in kills]
-        self.told.append(f"faults {[case.id for case in chosen]}, {choreo}, {killed}")
+        self.events.append(f"faults {[case.id for case in chosen]}, {choreo}, {killed}")
         ended = self._export.invoke(self._draw.choice(({}, {}, {"force": True})), 120.0)
-        self.told.append(f"ended {ended.error or 'well'}: {ended.said[:200]}")
+        self.events.append(f"ended {ended.error or 'well'}: {ended.said[:200]}")
 
     def _later(self, rule: dict[str, Any]) -> dict[str, Any]:
         return rule | {"skip": rule.get("skip", 0) + self._draw.choice((0, 0, 1, 2, 5))}
@@ -96,7 +96,7 @@ def _tried(station: Station, number: int) -> None:
     try:
         sequence.run()
     except AssertionError as error:
-        raise AssertionError("\n".join([*sequence.told, str(error)])) from error
+        raise AssertionError("\n".join([*sequence.events, str(error)])) from error
 
 
 @pytest.mark.parametrize("number", range(SEQUENCES))

@@ -11,7 +11,7 @@ from dev.sandbox.changes import delete_api, rename_environment
 from tests.faults.cases import FIVES, HOURS, PAGES
 from tests.faults.fault_rig import Station
 from tests.faults.proxy import Rule
-from tests.faults.surviving import mended
+from tests.faults.surviving import recovered
 from tests.faults.table import named
 from tests.integration.dataset import expected, found
 
@@ -49,7 +49,7 @@ def test_rows_that_arrive_between_the_questions(station: Station, record_propert
         assert len(rows) == len(set(rows)), key
     station.proxy.forget()
     station.see(station.sandbox.settings.clock() + timedelta(hours=1))
-    mended(station)
+    recovered(station)
 
 
 def test_what_the_source_has_forgotten_is_kept(station: Station, record_property: Record) -> None:
@@ -77,7 +77,7 @@ def test_what_the_source_has_forgotten_is_kept(station: Station, record_property
     # Nothing is written, for a write would confirm what is there.
     assert {stored.key for stored in station.proxy.stored}.isdisjoint(full)
     assert station.unequal(station.now.date()) == []
-    mended(station, container)
+    recovered(station, container)
 
 
 def test_an_environment_is_renamed(changing: Station, record_property: Record) -> None:
@@ -94,7 +94,7 @@ def test_an_environment_is_renamed(changing: Station, record_property: Record) -
     added = station.objects().keys() - before.keys()
     assert not [key for key in added if "Renamed" in key]
     assert [key for key in added if f".{station.keys[own.id]}." in key]
-    mended(station)
+    recovered(station)
 
 
 def test_an_api_is_deleted_and_refused(changing: Station, record_property: Record) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.faults import selection
 from tests.faults.cases import PARTITIONS, Case, Fault
 from tests.faults.fault_rig import Ended, Station
-from tests.faults.surviving import mended
+from tests.faults.surviving import recovered
 from tests.faults.table import FAULTS, key
 
 CASES = [
@@ -37,13 +37,13 @@ def test_a_fault(station: Station, record_property: Record, fault: Fault, case: 
     station.calm()
     if case.settled_by:
         case.settled_by(station)
-    mended(station, None if case.fresh else container)
+    recovered(station, None if case.fresh else container)
 
 
 def check_outcome(ended: Ended, case: Case) -> None:
     """The run ended as the table says."""
-    assert ended.is_whole == (case.outcome == "mended"), ended
-    if case.outcome == "mended":
+    assert ended.is_whole == (case.outcome == "recovered"), ended
+    if case.outcome == "recovered":
         assert (ended.report["exported"], ended.report["settled"]) == (PARTITIONS, 0), ended
         return
     assert re.search(case.says, ended.said, re.DOTALL), ended.said

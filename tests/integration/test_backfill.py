@@ -112,10 +112,10 @@ def test_what_fails_stops_no_other_and_is_reported(history: Deployment) -> None:
     for place in wanted(history, days):
         keys[place.organization].add(place.key)
     assert there(history, days).keys() == keys[first]
-    (told,) = re.findall(
+    (printed_text,) = re.findall(
         rf"^{broken} .*, {days[0]} to {days[1]} \(\d+ parts\):$", failed.stdout, re.M
     )
-    assert first not in told
+    assert first not in printed_text
     assert "HTTP 403" in failed.stdout
     assert f"--resume {name}" in failed.stderr
 
@@ -178,11 +178,11 @@ def test_it_goes_on_alone_is_stopped_and_resumed(history: Deployment) -> None:
 
 def test_what_cannot_be_done_is_told(history: Deployment) -> None:
     days = ("--from", "2026-01-01", "--to", "2026-01-02")
-    for options, code, told in (
+    for options, code, printed_text in (
         ((*days, "--org", "hooli"), 2, "--org hooli: no such organisation"),
         (("--attach", "no-such-name"), 3, "There is no backfill no-such-name"),
     ):
         done = run(history, *options)
         assert done.returncode == code
-        assert told in done.stderr
+        assert printed_text in done.stderr
         assert "Traceback" not in done.stderr

@@ -159,7 +159,7 @@ def test_the_cost_is_that_of_what_was_counted(deployment: Deployment) -> None:
     assert 0 < month["inputs"]["apis"] <= largest
     assert month["inputs"]["organizations"] == len(deployment.world.organizations)
     assert month["usd"] > 0
-    # The ledger tells of whole days, and this stack is younger: what AWS counts is asked for here.
+    # The ledger has whole days, and this stack is younger: only AWS's counts are there.
     now = datetime.now(UTC)
     counts = of_aws(deployment.stack, now - timedelta(days=2), now + timedelta(hours=1))
     assert counts["objects"] == len(deployment.objects())

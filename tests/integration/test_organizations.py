@@ -13,7 +13,7 @@ from choreo_insights_cli.errors import CommandError
 from tests.integration.conftest import Deployment
 from tests.integration.dataset import expected, found, places, without_nulls
 from tests.integration.test_export import ledger
-from tests.integration.test_status import status, told
+from tests.integration.test_status import printed, status
 
 TABLES = ["apis", "environments", "success_summary"]
 
@@ -71,7 +71,7 @@ def test_the_status_names_them_and_what_to_do(
     troubled: tuple[Deployment, dict[str, Any]],
 ) -> None:
     deployment, _ = troubled
-    code, machine, _ = told(deployment)
+    code, machine, _ = printed(deployment)
     shown_code, shown = status(deployment)
     assert (code, shown_code) == (1, 1)
     assert {error["organization"] for error in machine["errors"]} == {"globex", "lotus"}

@@ -23,8 +23,8 @@ def status(deployment: Deployment, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def told(deployment: Deployment) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:
-    """Exit code, what the machine is told, and that by table."""
+def printed(deployment: Deployment) -> tuple[int, dict[str, Any], dict[str, dict[str, Any]]]:
+    """Exit code, the JSON for machines, and that by table."""
     code, output = status(deployment, "--json")
     found = json.loads(output)
     return code, found, {table["table"]: table for table in found["tables"]}
@@ -46,7 +46,7 @@ def broken(deployed: Deployment) -> Deployment:
 def test_what_failed_is_missing_or_is_there(broken: Deployment) -> None:
     wanted = Counter(place.table for place in places(broken.world, broken.since, broken.now.date()))
 
-    code, found, tables = told(broken)
+    code, found, tables = printed(broken)
     shown_code, shown = status(broken)
 
     days = (broken.now.date() - broken.since).days + 1
@@ -72,7 +72,7 @@ def test_all_is_well_after_the_next_run(broken: Deployment) -> None:
     reply = broken.export()
     every = list(places(broken.world, broken.since, broken.now.date()))
 
-    code, found, tables = told(broken)
+    code, found, tables = printed(broken)
     shown_code, shown = status(broken, "--all")
 
     assert (code, shown_code) == (0, 0)
@@ -88,12 +88,12 @@ def test_all_is_well_after_the_next_run(broken: Deployment) -> None:
 
 
 def test_a_deleted_object_is_missing(deployment: Deployment) -> None:
-    _, before, _ = told(deployment)
+    _, before, _ = printed(deployment)
     day = deployment.since.isoformat()
     key = f"insights/success_summary/day={day}/acme.Production.parquet"
     deployment.stack.s3.delete_object(Bucket=deployment.stack.outputs["DatasetBucketName"], Key=key)
 
-    code, after, _ = told(deployment)
+    code, after, _ = printed(deployment)
 
     assert code == 1
     assert after["missing"] == before["missing"] + 1

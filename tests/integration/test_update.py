@@ -63,7 +63,7 @@ class Updated:
     """What was seen on the way from the older release to this one."""
 
     deployment: Deployment
-    told: list[str]
+    announced_lines: list[str]
     before: dict[str, Value]
     outcomes: list[MigrationCounts]
     # The name of a backfill that was started before, and whether it still ran afterwards.
@@ -119,13 +119,13 @@ def updated(older: Deployment, built: Folder) -> Updated:
     """Exports with the older release, deploys this one over it and exports again."""
     assert older.export(tables=[TABLE, CUSTOM])["failures"] == []
     double(older)
-    before, told = own(older), list[str]()
+    before, announced_lines = own(older), list[str]()
     closed = closed_days(older)
     queue = older.stack.outputs["FailuresQueueUrl"]
     older.stack.sqs.send_message(QueueUrl=queue, MessageBody=json.dumps(DEAD))
     backfill = start_backfill(older)
     catalogue = releases.build(built, older.folder, {TABLE: releases.AFTER})
-    announce(older.stack, {}, catalogue, told.append)
+    announce(older.stack, {}, catalogue, announced_lines.append)
     older.deploy()
     machine = Machine.of(older.stack)
     overlapped = machine.execution(backfill).under_way
@@ -137,7 +137,7 @@ def updated(older: Deployment, built: Folder) -> Updated:
     since = older.since.isoformat()
     event = {"tables": [TABLE, CUSTOM], "organizations": OTHERS, "from": since}
     assert older.export(**event)["failures"] == []
-    return Updated(older, told, before, [], backfill, overlapped, closed)
+    return Updated(older, announced_lines, before, [], backfill, overlapped, closed)
 
 
 def double(older: Deployment) -> None:
@@ -184,16 +184,19 @@ def layer(deployment: Deployment) -> Catalogue:
 
 
 def test_the_deployment_says_what_it_changes(updated: Updated) -> None:
-    told = "\n".join(updated.told)
+    announced_lines = "\n".join(updated.announced_lines)
     since, today = updated.days[0], updated.days[-1]
-    assert f"{TABLE}.found is hits now. `insights migrate`" in told
-    assert f"{TABLE}.lost is removed from SQL" in told
-    assert f"{TABLE}.hit_percentage is new: null on days that are exported already" in told
-    assert re.search(
-        rf"insights backfill --from {since} --to {today} --tables \S*\b{TABLE}\b\S* --again", told
+    assert f"{TABLE}.found is hits now. `insights migrate`" in announced_lines
+    assert f"{TABLE}.lost is removed from SQL" in announced_lines
+    assert (
+        f"{TABLE}.hit_percentage is new: null on days that are exported already" in announced_lines
     )
-    assert f"{TABLE}.tenant is new" in told
-    assert sum(line.startswith(f"  {TABLE}.") for line in updated.told) == 4
+    assert re.search(
+        rf"insights backfill --from {since} --to {today} --tables \S*\b{TABLE}\b\S* --again",
+        announced_lines,
+    )
+    assert f"{TABLE}.tenant is new" in announced_lines
+    assert sum(line.startswith(f"  {TABLE}.") for line in updated.announced_lines) == 4
 
 
 def test_a_backfill_goes_on_through_the_update(updated: Updated) -> None:

@@ -28,12 +28,13 @@ from choreo_insights.export.scheduler import Scheduler
 from choreo_insights.tokens.reader import Token, instant
 from dev.sandbox import SandboxSettings, World
 from dev.sandbox.service import TOKEN_PATH, Service
+from tests.fakes.asl import FailedError
 from tests.fakes.aws import FakeAws
 from tests.fakes.s3 import BUCKET, refusal
 from tests.fakes.server import Answer, Received
 from tests.stateful import cloud
 from tests.stateful.simulation import Killed, Simulation, Task
-from tests.stateful.step_functions import Failed, StepFunctions
+from tests.stateful.step_functions import StepFunctions
 
 ROOT = Path(__file__).parents[2]
 APP = ROOT / "functions/export/app.py"
@@ -232,9 +233,7 @@ class Stack:
         self.choreo_service = Service(world, settings, self.simulation.clock)
         self.s3 = cloud.VersionedS3(self.simulation.now, lambda: self.run)
         self.parameters = FakeAws()
-        self.states = StepFunctions(
-            self._call_part, self.simulation.start, self.simulation.sleep, self.simulation.now
-        )
+        self.states = StepFunctions(self._call_part, self.simulation)
         self.environment = dict(environment)
         self.sent: list[Sent] = []
         self.runs: list[Run] = []
@@ -384,7 +383,7 @@ class Stack:
         run = self._invoke(event, INVOCATION_SECONDS, None)
         if run.reply is not None:
             return run.reply
-        raise Failed(type(run.error).__name__ if run.error else "Lambda.Unknown")
+        raise FailedError(type(run.error).__name__ if run.error else "Lambda.Unknown")
 
     def container(self) -> Any:
         """The container of the invocation that has the turn."""

@@ -12,7 +12,7 @@ from choreo_insights.dataset.store import Dataset
 from choreo_insights.export import parts
 from choreo_insights.export.catchup import places
 from choreo_insights.export.parts import Backfill, TooManyParts
-from choreo_insights_cli import names, options, output
+from choreo_insights_cli import options, output
 from choreo_insights_cli.called import called
 from choreo_insights_cli.commands.backfill import report, screen
 from choreo_insights_cli.commands.backfill.machine import (
@@ -153,7 +153,7 @@ class _Command:
 
     def listed(self) -> int:
         """Prints the newest backfills, one a line."""
-        found = self._machine.newest()
+        newest = self._machine.newest()
         if self._as_json:
             output.as_json(
                 [
@@ -163,17 +163,17 @@ class _Command:
                         "started": each.started.isoformat(),
                         "parts": _parts(each),
                     }
-                    for each in found
+                    for each in newest
                 ]
             )
             return DONE
-        width = max((len(each.name) for each in found), default=0)
-        for each in found:
+        width = max((len(each.name) for each in newest), default=0)
+        for each in newest:
             started = f"{each.started:%Y-%m-%d %H:%M} UTC"
             output.line(
                 f"{each.name:{width}}  {each.status.lower():<9}  {started}  {_parts(each)} parts"
             )
-        if not found:
+        if not newest:
             self._say(f"No backfill was started so far. {_START}")
         return DONE
 
@@ -197,14 +197,14 @@ class _Command:
             f"Stopped {execution.name}. The parts that are being exported this moment get to an"
             f" end.\nTo go on: {called(f'backfill --resume {execution.name}')}"
         )
-        self._tell(self._machine.execution(execution.arn))
+        self._print_json(self._machine.execution(execution.arn))
         return DONE
 
     def resume(self, name: str) -> int:
         execution = self._chosen(name)
         if execution.status == "SUCCEEDED":
             self._say(f"The backfill {execution.name} is whole: there is nothing to resume.")
-            self._tell(execution)
+            self._print_json(execution)
             return DONE
         already = 0
         if not execution.under_way:
@@ -228,13 +228,13 @@ class _Command:
                 f"To watch it: {called(f'backfill --attach {execution.name}')}\n"
                 f"To stop it:  {called(f'backfill --stop {execution.name}')}"
             )
-            self._tell(self._machine.execution(execution.arn))
+            self._print_json(self._machine.execution(execution.arn))
             return INTERRUPTED
         return self._conclude(ended)
 
     def _conclude(self, ended: Execution) -> int:
         failures = list(self._machine.failures(ended))
-        self._tell(ended, failures)
+        self._print_json(ended, failures)
         if ended.status == "SUCCEEDED":
             self._say("All parts are done.")
             return DONE
@@ -256,12 +256,12 @@ class _Command:
         known = (each for handle in organizations for each in self._registry.known(handle))
         return {each.id: each.name for each in known}
 
-    def _tell(self, execution: Execution, failures: Sequence[FailedPart] = ()) -> None:
+    def _print_json(self, execution: Execution, failures: Sequence[FailedPart] = ()) -> None:
         """Prints the backfill as JSON where that is wanted."""
         if not self._as_json:
             return
         progress = self._machine.progress(execution)
-        told = {
+        values = {
             "backfill": execution.name,
             "status": execution.status,
             "started": execution.started.isoformat(),
@@ -273,7 +273,7 @@ class _Command:
                 for failure in failures
             ],
         }
-        output.as_json(told)
+        output.as_json(values)
 
     def _say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
@@ -290,8 +290,7 @@ def divided(wish: BackfillOptions, parameters: Mapping[str, str], registry: Regi
     Raises WrongUsage for an organisation or a table that there is not, CommandError for too many.
     """
     known = tuple(part.strip() for part in parameters["Organizations"].split(","))
-    more = f"The stack exports {', '.join(known)}."
-    names.check("--org", wish.organizations or (), known, "organisation", more)
+    options.check_organizations(wish.organizations or (), known)
     options.check_tables(wish.tables or ())
     try:
         return parts.divide(

@@ -23,6 +23,8 @@ _UNDER_WAY = ("RUNNING", "PENDING_REDRIVE")
 # An execution that cannot be redriven, and an AWS that knows no redrive.
 _NO_REDRIVE = ("ExecutionNotRedrivable", "InvalidAction", "UnknownOperationException")
 _ATTEMPTS = 20
+# A name cannot be used again for 90 days.
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 _MOST_NAMES = 100
 
 
@@ -164,7 +166,7 @@ class Machine:
     def newest(self, most: int = 20) -> list[Execution]:
         """The executions that were started last, the newest first."""
         listed = self._states.list_executions(stateMachineArn=self.arn, maxResults=most)
-        return [self._described(found["executionArn"]) for found in listed["executions"]]
+        return [self._described(each["executionArn"]) for each in listed["executions"]]
 
     def refuse_while_repeating(self, command: str) -> None:
         """Raises CommandError where an execution runs that exports closed days again.
@@ -175,34 +177,35 @@ class Machine:
         listed = self._states.get_paginator("list_executions").paginate(
             stateMachineArn=self.arn, statusFilter="RUNNING"
         )
-        for found in (execution for page in listed for execution in page["executions"]):
-            given = json.loads(self._described(found["executionArn"]).input or "{}")
-            if given.get("again") or given.get("force"):
+        for running in (execution for page in listed for execution in page["executions"]):
+            event = json.loads(self._described(running["executionArn"]).input or "{}")
+            if event.get("again") or event.get("force"):
                 raise CommandError(
-                    f"The backfill {found['name']} exports closed days again and would take what"
+                    f"The backfill {running['name']} exports closed days again and would take what"
                     f" `insights {command}` writes for its own work: wait for its end, or stop it"
-                    f" with `insights backfill --stop {found['name']}`."
+                    f" with `insights backfill --stop {running['name']}`."
                 )
 
     def _known(self) -> str:
-        found = self._states.list_executions(stateMachineArn=self.arn, maxResults=10)["executions"]
-        names = [f"{execution['name']} ({execution['status'].lower()})" for execution in found]
+        listed = self._states.list_executions(stateMachineArn=self.arn, maxResults=10)
+        names = [f"{each['name']} ({each['status'].lower()})" for each in listed["executions"]]
         return f"The newest are: {', '.join(names)}." if names else "None was started so far."
 
     def _described(self, arn: str) -> Execution:
-        found = self._states.describe_execution(executionArn=arn)
+        described = self._states.describe_execution(executionArn=arn)
         return Execution(
             arn,
-            found["status"],
-            found["startDate"].astimezone(UTC),
-            found.get("input", ""),
-            found.get("error"),
-            found.get("redriveCount", 0),
+            described["status"],
+            described["startDate"].astimezone(UTC),
+            described.get("input", ""),
+            described.get("error"),
+            described.get("redriveCount", 0),
         )
 
     def progress(self, execution: Execution) -> Progress:
         if (run := self._map_run(execution)) is None:
             return Progress(len(json.loads(execution.input)["parts"]))
+        # A part that was stopped or timed out is as missing as one that failed.
         counts = run["itemCounts"]
         failed = counts["failed"] + counts["timedOut"] + counts["aborted"]
         began = run["startDate"].astimezone(UTC)
@@ -225,9 +228,9 @@ class Machine:
                     yield self._failure(listed["executionArn"])
 
     def _failure(self, arn: str) -> FailedPart:
-        found = self._states.describe_execution(executionArn=arn)
-        part = Part.of_event(json.loads(found["input"])["event"])
-        return FailedPart(part, found.get("error", ""), found.get("cause", ""))
+        described = self._states.describe_execution(executionArn=arn)
+        part = Part.of_event(json.loads(described["input"])["event"])
+        return FailedPart(part, described.get("error", ""), described.get("cause", ""))
 
     def stop(self, execution: Execution) -> None:
         """Stops it. What is being exported this moment still gets to its end."""
@@ -243,16 +246,16 @@ class Machine:
         """
         if execution.error != PARTS_FAILED and (redriven := self._redriven(execution)):
             return redriven
-        given: dict[str, Any] = json.loads(execution.input)
+        event: dict[str, Any] = json.loads(execution.input)
         if execution.error == PARTS_FAILED:
             failed = [failure.part for failure in self.failures(execution)]
             parts = tuple(sorted(failed, key=lambda part: part.span.last, reverse=True))
         else:
             parts = tuple(
                 Part.of_event({**part, "organizations": [part["organization"]]})
-                for part in given["parts"]
+                for part in event["parts"]
             )
-        return self.start(_as_before(given, parts, execution.started))
+        return self.start(_as_before(event, parts, execution.started))
 
     def _redriven(self, execution: Execution) -> Execution | None:
         """The execution under way again, or None where it cannot be redriven."""
@@ -264,19 +267,21 @@ class Machine:
             raise
         for _ in range(_ATTEMPTS):
             now = self._described(execution.arn)
+            # A short execution may have ended again before it is looked at: its count of redrives
+            # shows it.
             if now.under_way or now.redrives > execution.redrives:
                 return now
             self._sleep(0.5)
         return self._described(execution.arn)
 
 
-def _as_before(given: Mapping[str, Any], parts: tuple[Part, ...], started: datetime) -> Backfill:
+def _as_before(event: Mapping[str, Any], parts: tuple[Part, ...], started: datetime) -> Backfill:
     """What an execution with this input did, for these parts: what it has written is done."""
-    since = given.get("since")
+    since = event.get("since")
     return Backfill(
         parts,
-        None if given.get("tables") is None else tuple(given["tables"]),
-        given.get("again", False),
-        given.get("force", False),
+        None if event.get("tables") is None else tuple(event["tables"]),
+        event.get("again", False),
+        event.get("force", False),
         datetime.fromisoformat(since) if since else started,
     )

@@ -18,7 +18,7 @@ from choreo_insights_cli.errors import CommandError
 
 _THREADS = 16
 _LONGEST_REASON = 400
-# What an export asks for first, on its own day: when that fails, nothing else is tried.
+# An export queries these first, on its own day: when one fails, nothing else is tried.
 _LISTS = ("environments", "apis", "applications")
 
 
@@ -54,15 +54,16 @@ def tried(
     days = {day for span in spans for day in _days(span)}
     listed = dataset.listing(RUNS, min(days), max(days))
     keys = [key for key, stored in listed.items() if _is_of(key, stored, days, since)]
-    found: dict[PartitionKey, LastAttempt] = {}
+    newest: dict[PartitionKey, LastAttempt] = {}
     with ThreadPoolExecutor(_THREADS) as threads:
         for entries in threads.map(lambda key: _entries(dataset, key, since), keys):
             for entry in entries:
-                last = found.get(_partition(entry))
+                last = newest.get(_partition(entry))
+                # A later row wins a tie: rows of one flush may share an instant.
                 if last is None or last.at <= entry.exported_at:
                     outcome = LastAttempt(entry.status, entry.error, entry.exported_at)
-                    found[_partition(entry)] = outcome
-    return found
+                    newest[_partition(entry)] = outcome
+    return newest
 
 
 def _days(span: Span) -> Iterator[date]:
@@ -147,10 +148,10 @@ def _failed(
 def _by_reason(
     partitions: Iterable[PartitionKey], ledger: Mapping[PartitionKey, LastAttempt]
 ) -> dict[str, list[PartitionKey]]:
-    found: dict[str, list[PartitionKey]] = {}
+    by_reason: dict[str, list[PartitionKey]] = {}
     for partition in partitions:
-        found.setdefault(ledger[partition].error or "no reason given", []).append(partition)
-    return found
+        by_reason.setdefault(ledger[partition].error or "no reason given", []).append(partition)
+    return by_reason
 
 
 def _named(partitions: Sequence[PartitionKey]) -> str:
@@ -166,13 +167,13 @@ def _named(partitions: Sequence[PartitionKey]) -> str:
 
 
 def _ranges(days: Sequence[date]) -> str:
-    found: list[list[date]] = []
+    ranges: list[list[date]] = []
     for day in sorted(set(days)):
-        if found and day.toordinal() == found[-1][-1].toordinal() + 1:
-            found[-1].append(day)
+        if ranges and day.toordinal() == ranges[-1][-1].toordinal() + 1:
+            ranges[-1].append(day)
         else:
-            found.append([day])
-    return ", ".join(str(run[0]) + (f" to {run[-1]}" if len(run) > 1 else "") for run in found)
+            ranges.append([day])
+    return ", ".join(str(run[0]) + (f" to {run[-1]}" if len(run) > 1 else "") for run in ranges)
 
 
 def reason_of(failure: FailedPart) -> str:

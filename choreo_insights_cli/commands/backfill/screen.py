@@ -78,8 +78,8 @@ def follow(
     )
 
     def looked_at(now: Execution) -> machine.Progress:
-        found = source.progress(now)
-        return replace(found, parts=found.parts + already, done=found.done + already)
+        counts = source.progress(now)
+        return replace(counts, parts=counts.parts + already, done=counts.done + already)
 
     progress = looked_at(execution)
     clock = Clock(progress, execution.redrives > 0 or already > 0, datetime.now(UTC))

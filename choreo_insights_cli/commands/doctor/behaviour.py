@@ -65,7 +65,7 @@ class Behaviour(msgspec.Struct, frozen=True):
         """Each behaviour in words, and what it means for the settings."""
         for name, value in msgspec.structs.asdict(self).items():
             if value is None:
-                because = _NEEDED.get(name, "there is too little traffic to see it")
+                because = _NEEDED.get(name, "not seen: too little traffic, or no answer")
                 yield Finding(name, "skipped", because)
             elif name == "retention":
                 yield from _of_retention(value)
@@ -77,6 +77,7 @@ class Behaviour(msgspec.Struct, frozen=True):
 _CHOICES: Mapping[str, Mapping[Any, str]] = {
     "subscribed": {
         False: "subscribe the application to the API Insights in the developer portal",
+        True: "the application is subscribed to the API",
     },
     "introspection": {
         False: "the schema cannot be read: custom/schema.graphql is written by hand",
@@ -89,7 +90,7 @@ _CHOICES: Mapping[str, Mapping[Any, str]] = {
     "api_index": {
         "mixed": "usage is kept by id for some APIs and by `name - version` for others",
         "id": "usage is kept by the API's id",
-        "name": "usage is kept by `name - version`: what several APIs share cannot be told apart",
+        "name": "usage is kept by `name - version`: APIs that share one cannot be distinguished",
         "both": "usage is kept by id and by `name - version`, and counts once",
         "switched": "usage was kept by `name - version`, and is kept by id now; both are joined",
     },

@@ -43,7 +43,7 @@ from choreo_insights_cli.commands.doctor.settings import DoctorOptions, DoctorSe
 from choreo_insights_cli.commands.doctor.show import show
 from choreo_insights_cli.commands.doctor.token import lifetime, obtain, two_tokens
 from choreo_insights_cli.commands.secret import FIELDS, problems
-from choreo_insights_cli.errors import CommandError
+from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import shipped
 from choreo_insights_cli.stack import Stack
 
@@ -153,10 +153,13 @@ def diagnose(
     read_stdin: Callable[[], str],
     http: Http,
     progress: Callable[[str], None] = lambda _: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> DoctorReport:
     """All checks for all organisations that the user or the stack names."""
     try:
         settings = resolve(wish, stack, read_stdin)
+    except WrongUsage as error:
+        return DoctorReport(failure=str(error), refused=True)
     except (CommandError, InsightsError) as error:
         return DoctorReport(failure=str(error))
     try:
@@ -169,7 +172,12 @@ def diagnose(
         diagnosis = Diagnosis(handle, settings.from_options())
         report.diagnoses.append(diagnosis)
         diagnosis.add(diagnosis.documents, broken)
-        _Round(settings, diagnosis, http, documents, ours, progress).make(wish)
+        exported = options.names(settings.deployed.get("Organizations", handle))
+        if handle not in exported:
+            says = f"the stack does not export {handle}, only {', '.join(exported)}"
+            change = "Add it to the parameter Organizations, and deploy"
+            diagnosis.check("organisation", "note", says, change)
+        _Round(settings, diagnosis, http, documents, ours, progress, now).make(wish)
     return report
 
 
@@ -184,6 +192,7 @@ class _Round:
         documents: Sequence[Document],
         ours: GraphQLSchema,
         progress: Callable[[str], None],
+        now: Callable[[], datetime],
     ) -> None:
         self._settings = settings
         self._found = diagnosis
@@ -191,6 +200,7 @@ class _Round:
         self._documents = documents
         self._ours = ours
         self._progress = progress
+        self._now = now
         self._probes = False
 
     def make(self, wish: DoctorOptions) -> None:
@@ -238,7 +248,8 @@ class _Round:
             time.sleep(60 * wish.wait)
 
         tenant = self._settings.tenants[0]
-        examiner = Examiner(live, tenant, self._documents, pause=pause if wish.wait else None)
+        wait = pause if wish.wait else None
+        examiner = Examiner(live, tenant, self._documents, now=self._now, pause=wait)
         try:
             return examiner.examine(environments, introspection=introspection)
         except InsightsError as error:
@@ -277,7 +288,8 @@ class _Round:
                 says = f"{prefix}/{handle}, from Secrets Manager"
         except InsightsError as error:
             change = ""
-            if settings.given is None:
+            # Where a secret lacks something, the reason says how it is stored.
+            if settings.given is None and " secret " not in str(error).partition("`")[2]:
                 change = f"Store it with `insights secret {handle}`, or give --secret-file"
             self._found.check("secret", "failed", str(error), change)
             return None
@@ -307,6 +319,12 @@ class _Round:
                 self._show(without_subscription(reply, read_complaint(reply.body).code), {})
             if live.no_other_token:
                 self._found.check("new token", "failed", *live.why_no_other_token())
+            return None
+        if not parse_object(reply.body):
+            kind = redact(reply.headers.get("Content-Type", "no content type"), most=60)
+            says = f"HTTP 200 without a GraphQL reply ({kind}, {len(reply.body):,} bytes)"
+            change = "Check InsightsUrl: what answers there is not the Insights API"
+            self._found.check("endpoint", "failed", says, change)
             return None
         self._found.check("endpoint", "ok", "answers, and takes the token")
         return reply

@@ -82,7 +82,12 @@ def with_other_ways(
     for each in found:
         other = works.get(tables[each.what])
         if each.status == "differs" and other:
-            yield replace(each, status="skipped", says=f"{other} is used ({each.says})", change="")
+            yield replace(
+                each,
+                status="skipped",
+                says=f"{other.rpartition('/')[2]} is used ({each.says})",
+                change="",
+            )
         else:
             yield each
 

@@ -81,7 +81,7 @@ class Examiner:
 
     def examine(self, environments: Sequence[Environment], *, introspection: bool) -> Behaviour:
         """What the busiest environment shows. Raises InsightsError where no reply comes."""
-        found: dict[str, Any] = {"introspection": introspection}
+        found: dict[str, Any] = {"subscribed": True, "introspection": introspection}
         self._time = time_filter(*(self._today - timedelta(days=n) for n in (_DAYS, 1)))
         if environments:
             found |= self._form(environments[0])

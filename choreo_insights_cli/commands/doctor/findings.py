@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from choreo_insights.redaction import hide
 from choreo_insights_cli.called import as_called
-from choreo_insights_cli.errors import BAD_NEWS, DONE, NOT_DONE
+from choreo_insights_cli.errors import BAD_NEWS, DONE, NOT_DONE, WRONG_USAGE
 
 # `note` is worth reading and harms nothing. `skipped` was not queried, for a harmless reason.
 Status = Literal["ok", "note", "skipped", "differs", "failed"]
@@ -83,16 +83,22 @@ class DoctorReport:
     """What was asked where, and the diagnosis of each organisation.
 
     `settings` holds name, value and where the value comes from. `failure` is why nothing could be
-    asked of anyone.
+    asked of anyone; with `refused` it is a wrong value of the user's.
     """
 
     settings: Sequence[tuple[str, str, str]] = ()
     diagnoses: list[Diagnosis] = field(default_factory=list)
     failure: str = ""
+    refused: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 where all is well, 1 where something is not, 3 where nobody could be asked."""
+        """0 where all is well, 1 where something is not, 3 where nobody could be asked.
+
+        2 is for a value that cannot be.
+        """
+        if self.refused:
+            return WRONG_USAGE
         if not any(diagnosis.asked for diagnosis in self.diagnoses):
             return NOT_DONE
         return DONE if all(d.is_well for d in self.diagnoses) else BAD_NEWS

@@ -174,14 +174,15 @@ def _checked(
     )
 
 
-def _blamed(error: ConfigurationError, sources: Mapping[str, str]) -> ConfigurationError:
+def _blamed(error: ConfigurationError, sources: Mapping[str, str]) -> Exception:
     """The error with where the value comes from: here it is from no environment variable."""
 
     def named(found: re.Match[str]) -> str:
         source = sources.get(found[1])
         return f"{found[1]} ({source})" if source else found[1]
 
-    return ConfigurationError(re.sub(r"(\w+) \(environment variable \w+\)", named, str(error)))
+    said = re.sub(r"(\w+) \(environment variable \w+\)", named, str(error))
+    return WrongUsage(said) if "(option --" in said else ConfigurationError(said)
 
 
 def _deployed(stack: Stack) -> tuple[Mapping[str, str], str]:

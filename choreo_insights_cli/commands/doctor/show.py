@@ -53,7 +53,7 @@ def _grouped(findings: Sequence[Finding]) -> Iterator[Finding]:
             says = ": ".join(filter(None, (alike.says, names)))
             yield replace(alike, what=f"{len(paths)} documents", says=says)
         else:
-            yield replace(alike, what=paths[0])
+            yield replace(alike, what=paths[0].rpartition("/")[2])
 
 
 def _show_part(title: str, findings: Sequence[Finding], console: Console) -> None:
@@ -63,7 +63,11 @@ def _show_part(title: str, findings: Sequence[Finding], console: Console) -> Non
         for finding in findings:
             console.print(Text(_line(finding)), soft_wrap=True)
         return
-    table = Table("", title, "what it says, and what to change", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    # No name is cut off, and there is room for what is said.
+    table.add_column("")
+    table.add_column(title, overflow="fold", max_width=console.width // 2)
+    table.add_column("what it says, and what to change", overflow="fold")
     for finding in findings:
         said = Text(finding.says)
         if finding.change:

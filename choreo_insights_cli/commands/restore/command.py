@@ -7,6 +7,7 @@ from functools import cache, partial
 from typing import Any
 
 import click
+from botocore.exceptions import ClientError
 
 from choreo_insights.catalogue import Catalogue
 from choreo_insights.dataset.ledger import Ledger
@@ -24,7 +25,7 @@ from choreo_insights_cli.commands.restore.restoring import (
     counted,
 )
 from choreo_insights_cli.commands.restore.sources import RestoreTask, copies, together, versions
-from choreo_insights_cli.errors import BAD_NEWS, DONE, WrongUsage
+from choreo_insights_cli.errors import BAD_NEWS, DONE, CommandError, WrongUsage
 from choreo_insights_cli.names import check as check_names
 from choreo_insights_cli.sql.shipped import OWN
 from choreo_insights_cli.stack import Stack
@@ -138,9 +139,25 @@ def restore(
     """
     known = {table.name for table in catalogue.tables} | {name for name, *_ in OWN}
     check_names("--tables", chosen.tables, known, "table", "`insights tables` lists them.")
+    if chosen.copy:
+        _check_bucket(stack, chosen.copy)
     if not chosen.dry:
         Machine.of(stack).refuse_while_repeating("restore")
     return _work(stack, catalogue, chosen, now).run(together(_sources(stack, chosen)))
+
+
+def _check_bucket(stack: Stack, name: str) -> None:
+    """Raises WrongUsage where the bucket with the copy is not there, or cannot be listed."""
+    try:
+        stack.s3.list_objects_v2(Bucket=name, MaxKeys=1)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code == "NoSuchBucket":
+            raise WrongUsage(f"--from-bucket {name}: there is no such bucket.") from error
+        raise CommandError(
+            f"--from-bucket {name} cannot be listed ({code}): whoever runs this needs s3:ListBucket"
+            " and s3:GetObject on it."
+        ) from error
 
 
 def _work(

@@ -94,20 +94,20 @@ def _at(key: str, history: list[_Version], before: datetime, *, named: bool) -> 
 def _versions(s3: "S3Client", bucket: str, prefix: str) -> Iterator[_Version]:
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
     for page in pages:
-        found = [
+        versions = [
             _Version(
                 v["Key"], v["VersionId"], v["LastModified"], v["IsLatest"], (v["ETag"], v["Size"])
             )
             for v in page.get("Versions", ())
         ]
-        found += [
+        versions += [
             _Version(m["Key"], m["VersionId"], m["LastModified"], m["IsLatest"], None)
             for m in page.get("DeleteMarkers", ())
         ]
         # S3 lists versions and delete markers apart. Sorting keeps the order of each list, which is
         # that of writing, also within a second. What was deleted in that very second comes back.
-        found.sort(key=lambda each: (each.is_latest, each.written), reverse=True)
-        yield from sorted(found, key=lambda each: each.key)
+        versions.sort(key=lambda each: (each.is_latest, each.written), reverse=True)
+        yield from sorted(versions, key=lambda each: each.key)
 
 
 def copies(

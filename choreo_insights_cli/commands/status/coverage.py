@@ -68,7 +68,7 @@ ALL = Selection()
 
 @dataclass(frozen=True)
 class LedgerStatus:
-    """What the ledger tells of a partition: its newest entry, and the rows last written.
+    """A partition in the ledger: its newest entry, and the rows last written.
 
     `rows` is None where no entry says so. `unconfirmed` says whether the newest entry that decided
     anything closed the day although its source never confirmed it; None where none did.
@@ -222,7 +222,7 @@ class ExpectedDataset:
                     yield place.key(day), day, there.get(day)
 
     def unknown(self) -> list[str]:
-        """The organisations of which there is nothing: what should be there cannot be told."""
+        """The organisations without any list: what should be there is unknown."""
         named = {name.split(".")[0] for name in self._listings.key_names()}
         asked = (o for o in self.settings.organizations if o not in self.environments)
         return [organization for organization in asked if safe_name(organization) not in named]

@@ -1,4 +1,4 @@
-"""Reads what `insights status` tells: parameters, listings, the ledger, the checks."""
+"""Reads for `insights status`: parameters, listings, the ledger, the checks."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -49,7 +49,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class Status:
-    """All that `insights status` tells. `checks` is None where none was made.
+    """All that `insights status` shows. `checks` is None where none was made.
 
     `ends` is the last day of a dataset that has ended.
     """
@@ -72,8 +72,7 @@ def read(stack: Stack, now: datetime, *, everything: bool, selection: Selection 
     raises.
     """
     chosen = settings(stack.parameters, paths.catalogue())
-    more = f"The stack exports {', '.join(chosen.organizations)}."
-    names.check("--org", selection.organizations, chosen.organizations, "organisation", more)
+    options.check_organizations(selection.organizations, chosen.organizations)
     exported = [table.name for table in chosen.tables]
     more = "`insights tables` lists them."
     names.check("--tables", selection.tables, exported, "exported table", more)
@@ -228,7 +227,7 @@ class _Reader:
         looked_for: Mapping[date, Mapping[str, bool]],
         known: Mapping[str, Sequence[KnownEnvironment]],
     ) -> dict[str, LedgerStatus]:
-        """What the ledger tells, by the partitions' keys."""
+        """The ledger by the partitions' keys."""
         names = {
             (organization, environment.id): environment.key
             for organization, found in known.items()

@@ -41,7 +41,8 @@ def verdict(status: Status) -> str:
     if day:
         return _of_day(day, total, status.settings.settle_hours)
     if not status.standings:
-        return "Nothing is there that is looked for."
+        states = " or ".join(status.selection.states)
+        return f"No day is {states}." if states else "Nothing is there that is looked for."
     if status.ends:
         return f"All is well: the dataset is complete, and ended on {status.ends}."
     mismatches = len(status.checks.mismatches) if status.checks else 0

@@ -1,8 +1,10 @@
 // The data, filtered by the reader's choices and added up.
 
 async function unpack() {
-  const packed = Uint8Array.from(
-    atob(document.getElementById("data").textContent), (c) => c.charCodeAt(0));
+  const text = atob(document.getElementById("data").textContent);
+  // A loop: of millions of characters, a function for each takes longer than all the rest.
+  const packed = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) packed[i] = text.charCodeAt(i);
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
 }

@@ -158,13 +158,11 @@ function barChart(panel, found, width, height) {
     const top = n * row + (narrow ? row - thick - 4 : (row - thick) / 2);
     const text = shortened(mark.name, narrow ? width : names - 10);
     const bar = svg("g", { class: "bar" },
-      svg("rect", { class: "back", x: 0, y: n * row, width, height: row }),
       words(text, { class: "label name", x: narrow ? 0 : names - 8, y: narrow ? top - 4 : n * row + row / 2 + 4,
         "text-anchor": narrow ? "start" : "end" }),
       svg("rect", { class: "mark", x: names, y: top, rx: 2, width: Math.max(1, x(mark.value) - names), height: thick, fill: mark.shade }),
       words(mark.text, { class: "value", x: x(mark.value) + 5, y: top + thick / 2 + 4 }));
-    hovers(bar, mark.tip);
-    return picking(bar, mark.pick, `${mark.name}: ${mark.text}`);
+    return hit(bar, { x: 0, y: n * row, width, height: row }, mark, `${mark.name}: ${mark.text}`);
   });
   const line = target ? [svg("line", { class: "target", x1: x(target.at), x2: x(target.at), y1: 0, y2: rows * row })] : [];
   return [...made, ...line];
@@ -182,13 +180,13 @@ function heatChart(panel, found, width, height) {
   // One place for the Tab key; arrows go from cell to cell.
   const made = found.marks.map((mark, n) => {
     const [left, top] = [names + mark.column * cell, mark.row * row], colour = shade(mark.value);
-    const made = svg("g", { class: "cell", "data-column": mark.column, "data-row": mark.row },
+    const made = svg("g", { class: "cell" },
       svg("rect", { class: "mark", x: left + 1, y: top + 1, width: Math.max(1, cell - 2), height: row - 2, fill: colour }),
       ...(mark.text ? [words(mark.text, { class: "figure", x: left + cell / 2, y: top + row / 2 + 4,
         "text-anchor": "middle", fill: readable(colour) })] : []));
-    hovers(made, mark.tip);
-    return picking(made, Object.keys(mark.pick).length ? mark.pick : null,
-      `${mark.tip.title}: ${mark.tip.rows.map(([label, text]) => `${label} ${text}`).join(", ")}`, n === 0 ? 0 : -1);
+    const said = `${mark.tip.title}: ${mark.tip.rows.map(([label, text]) => `${label} ${text}`).join(", ")}`;
+    return hit(made, { x: left, y: top, width: cell, height: row, "data-column": mark.column, "data-row": mark.row },
+      mark, said, n === 0 ? 0 : -1);
   });
   const axis = [
     ...found.down.map((name, n) => words(shortened(name, names - 10),
@@ -260,17 +258,21 @@ function button(children, pick, name) {
   return made;
 }
 
-// A mark that stands for a choice.
-function picking(mark, pick, said, tab = 0) {
-  if (!pick) { mark.setAttribute("role", "img"); mark.setAttribute("aria-label", said); return mark; }
-  for (const [name, value] of Object.entries({ role: "button", tabindex: tab, "aria-label": said, "aria-pressed": isPicked(pick) })) {
-    mark.setAttribute(name, value);
+// The area over a mark and its texts: the pointer meets it, and a button is one where it stands
+// for a choice. Inside of a button the texts would be a second name of it.
+function hit(mark, area, { pick, tip }, said, tab = 0) {
+  const made = svg("rect", { class: "hit", role: "img", "aria-label": said, ...area });
+  mark.append(made);
+  hovers(made, tip);
+  if (!pick || !Object.keys(pick).length) return mark;
+  for (const [name, value] of Object.entries({ role: "button", tabindex: tab, "aria-pressed": isPicked(pick) })) {
+    made.setAttribute(name, value);
   }
-  mark.classList.add("pick");
-  mark.onclick = () => toggle(pick);
-  mark.onkeydown = (event) => {
+  made.classList.add("pick");
+  made.onclick = () => toggle(pick);
+  made.onkeydown = (event) => {
     if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(pick); }
-    if (mark.dataset.row !== undefined) step(mark, event);
+    if (made.dataset.row !== undefined) step(made, event);
   };
   return mark;
 }
@@ -281,7 +283,7 @@ function step(mark, event) {
   if (!by) return;
   event.preventDefault();
   let [column, row] = [Number(mark.dataset.column), Number(mark.dataset.row)];
-  const cells = [...mark.parentNode.children];
+  const cells = [...mark.closest(".cells").querySelectorAll(".hit")];
   for (let n = 0; n < 60; n++) {
     column += by[0]; row += by[1];
     const next = cells.find((cell) => cell.dataset.column === String(column) && cell.dataset.row === String(row));
@@ -319,7 +321,9 @@ function hovers(mark, tip) {
 function targetOf(panel) {
   const { target } = panel;
   if (!target) return null;
-  const at = targets[target];
+  // That of the API that is chosen, where a panel follows such a choice.
+  const own = follows(panel, "api_name") ? targets.apis[choice.api_name] : undefined;
+  const at = (own ?? targets)[target];
   return at === null || at === undefined ? null
     : { at, text: `Target ${written(panel.measures[0].unit, at)}` };
 }

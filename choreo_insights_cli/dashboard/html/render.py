@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import io
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from choreo_insights.report.targets import Targets
 from choreo_insights_cli.dashboard.data import (
     dimensions_of,
     everything,
@@ -19,6 +21,7 @@ from choreo_insights_cli.dashboard.data import (
     key_of,
     panels_of,
     sources,
+    targets_of,
     values_of,
 )
 from choreo_insights_cli.dashboard.data import frames as frames_of
@@ -36,14 +39,14 @@ class About:
     """The page's header: the source of the data, when it was drawn, and a warning.
 
     `ends` is the last day of a dataset that goes no further: its spans are those of that day.
-    `targets` are figures that should be met, by their names in `targets.toml`.
+    `targets` are what APIs should reach.
     """
 
     source: str
     drawn: datetime
     note: str = ""
     ends: date | None = None
-    targets: Mapping[str, float | None] = field(default_factory=dict)
+    targets: Targets = field(default_factory=Targets)
 
     @property
     def today(self) -> date:
@@ -56,15 +59,25 @@ def draw(
 ) -> str:
     """Draws the page from a database with the dataset's views."""
     sheets = tuple(sheets)
-    packed = gzip.compress(everything(database, sheets).encode(), 6, mtime=0)
+    targets = targets_of(database, about.targets)
+    packed = _packed(everything(database, sheets))
     template = Template((_PAGE / "page.html").read_text("utf-8"))
     return template.substitute(
         style=(_PAGE / "page.css").read_text("utf-8"),
         # `</script` in a text would end the element.
-        description=_json(_description(sheets, about)).replace("<", "\\u003c"),
+        description=_json(_description(sheets, about, targets)).replace("<", "\\u003c"),
         data=base64.b64encode(packed).decode(),
         script=_in_script(_script()),
     )
+
+
+def _packed(pieces: Iterable[str]) -> bytes:
+    """The text of all pieces as gzip, of which only the packed form is in memory."""
+    into = io.BytesIO()
+    with gzip.GzipFile(fileobj=into, mode="wb", compresslevel=5, mtime=0) as file:
+        for piece in pieces:
+            file.write(piece.encode())
+    return into.getvalue()
 
 
 def _json(value: Any) -> str:
@@ -81,7 +94,9 @@ def _in_script(code: str) -> str:
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def _description(sheets: Iterable[Sheet], about: About) -> dict[str, Any]:
+def _description(
+    sheets: Iterable[Sheet], about: About, targets: Mapping[str, Any]
+) -> dict[str, Any]:
     panels = panels_of(sheets)
     dimensions = [each for panel in panels for each in dimensions_of(panel)]
     return {
@@ -102,7 +117,7 @@ def _description(sheets: Iterable[Sheet], about: About) -> dict[str, Any]:
         # What is most stands out from the background.
         "scales": {"light": SCALE, "dark": SCALE[::-1]},
         "spans": [{"id": span, "label": span.label} for span in DaySpan],
-        "targets": dict(about.targets),
+        "targets": targets,
         "hoursUpToDays": HOURS_UP_TO_DAYS,
         "about": {
             "source": about.source,

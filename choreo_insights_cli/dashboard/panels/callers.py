@@ -203,7 +203,7 @@ REPORTS = Sheet(
             "callers",
             "Which application calls which API",
             "Requests; the ten APIs with the most.",
-            "api_application_usage_hourly",
+            "api_application_usage_daily",
             Kind.HEATMAP,
             (REQUESTS,),
             NO_REQUEST,

@@ -29,6 +29,8 @@ from choreo_insights_cli.dashboard.panels.shared import (
 
 _HOURLY_P95 = replace(DAILY_P95, label="Highest hourly p95")
 
+DAILY_P95_OF_API = replace(DAILY_P95, column="response_p95_ms")
+
 _PARTS = (
     highest("Response", "response_p95_ms", Colour.BLUE),
     highest("Backend", "backend_p95_ms", Colour.ORANGE),
@@ -83,6 +85,7 @@ LATENCY = Sheet(
             filters=ALL_FILTERS,
             order=(Order("Highest daily p95"),),
             top=10,
+            target="p95_ms",
         ),
         Panel(
             "latency_parts",
@@ -94,6 +97,20 @@ LATENCY = Sheet(
             NO_LATENCY,
             x=DAY_OF_HOUR,
             filters=ALL_FILTERS,
+        ),
+        Panel(
+            "latency_before",
+            "Response time of each API, and before",
+            "The highest daily p95 against that of the days before those chosen, as many.",
+            "api_latency_daily",
+            Kind.TABLE,
+            (DAILY_P95_OF_API,),
+            NO_LATENCY,
+            dimensions=(API,),
+            filters=ALL_FILTERS,
+            order=(Order("Highest daily p95"),),
+            top=20,
+            compares=True,
         ),
         Panel(
             "api_latencies",

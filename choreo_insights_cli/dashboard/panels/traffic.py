@@ -1,5 +1,7 @@
 """The sheets Overview and Traffic."""
 
+from dataclasses import replace
+
 from choreo_insights_cli.dashboard.description import (
     ALL_FILTERS,
     Dimension,
@@ -14,7 +16,6 @@ from choreo_insights_cli.dashboard.panels.shared import (
     APPLICATION,
     DAILY_P95,
     DAY,
-    DAY_OF_HOUR,
     ENVIRONMENT,
     ERROR_RATE,
     ERRORS,
@@ -30,7 +31,7 @@ from choreo_insights_cli.dashboard.panels.shared import (
 OVERVIEW = Sheet(
     "overview",
     "Overview",
-    "How much was asked, how much of it failed, and how long answers took.",
+    "How many requests there were, how many failed, and how long answers took.",
     (
         Panel(
             "requests",
@@ -62,11 +63,12 @@ OVERVIEW = Sheet(
         Panel(
             "p95",
             "Highest daily p95",
-            "The highest 95th percentile of the response time of any day and environment.",
+            "95 of 100 answers took no longer, on the slowest day of the slowest environment.",
             "traffic_daily",
             Kind.FIGURE,
             (DAILY_P95,),
             NO_REQUEST,
+            target="p95_ms",
         ),
         Panel(
             "traffic_over_time",
@@ -91,14 +93,15 @@ OVERVIEW = Sheet(
         ),
         Panel(
             "p95_by_day",
-            "p95 by day",
-            "95th percentile of the response time; the highest of the organisations chosen.",
+            "Response time by day (p95)",
+            "95 of 100 answers took no longer, in each environment.",
             "traffic_daily",
             Kind.LINE,
             (DAILY_P95,),
             NO_REQUEST,
             x=DAY,
             series=ENVIRONMENT,
+            target="p95_ms",
         ),
         Panel(
             "busiest_apis",
@@ -149,13 +152,26 @@ TRAFFIC = Sheet(
             "application_traffic",
             "Requests by application",
             "Callers without an application are UNKNOWN.",
-            "application_usage_hourly",
+            "application_usage_daily",
             Kind.STACKED,
             (REQUESTS,),
             NO_REQUEST,
-            x=DAY_OF_HOUR,
+            x=DAY,
             series=APPLICATION,
             top_series=6,
+        ),
+        Panel(
+            "consumers",
+            "Largest consumers",
+            "The ten applications with the most requests, and their share of all; UNKNOWN are"
+            " callers without an application.",
+            "application_usage_daily",
+            Kind.BAR,
+            (REQUESTS,),
+            NO_REQUEST,
+            x=APPLICATION,
+            order=(Order("Requests"),),
+            top=10,
         ),
         Panel(
             "backend_traffic",
@@ -187,7 +203,7 @@ TRAFFIC = Sheet(
             "Requests and errors of each API; the slug is its name in the service.",
             "api_usage_daily",
             Kind.TABLE,
-            (REQUESTS, ERRORS, ERROR_RATE),
+            (replace(REQUESTS, share=True), ERRORS, ERROR_RATE),
             NO_REQUEST,
             dimensions=(API, VERSION, SLUG, ORGANIZATION, ENVIRONMENT),
             filters=ALL_FILTERS,

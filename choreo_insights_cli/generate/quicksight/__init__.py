@@ -1,6 +1,7 @@
 """The dashboard in QuickSight, as a nested template of CloudFormation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -33,8 +34,17 @@ _PARAMETERS = {
 _IDS = {"AwsAccountId": {"Ref": "AWS::AccountId"}}
 
 
+def in_quicksight(sheets: Iterable[Sheet]) -> list[Sheet]:
+    """The sheets without what QuickSight has no form of: tables of two spans beside each other."""
+    return [
+        replace(sheet, panels=tuple(panel for panel in sheet.panels if not panel.compares))
+        for sheet in sheets
+    ]
+
+
 def render(sheets: Sequence[Sheet], views: Sequence[View]) -> str:
     """The template as YAML text. Raises ValueError where a panel does not fit its view."""
+    sheets = in_quicksight(sheets)
     sets = datasets.data_sets(sheets, views)
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",

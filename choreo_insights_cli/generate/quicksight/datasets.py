@@ -4,7 +4,7 @@ The SQL writes the labels of values, and a text for null, so that filters,
 colours and charts all know one text.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,13 +85,15 @@ class _Shown:
 
     whole: dict[str, Dimension] = field(default_factory=dict)
     parts: set[tuple[str, ValuePart]] = field(default_factory=set)
+    # Those whose name alone does not tell what it is of.
+    labels: dict[str, Dimension] = field(default_factory=dict)
 
 
 def column_of(dimension: Dimension) -> str:
     """The data set's column that a dimension is drawn from."""
     if dimension.part in _DERIVED:
         return f"{dimension.column}_{_DERIVED[dimension.part][0]}"
-    return dimension.column
+    return f"{dimension.column}_label" if dimension.also else dimension.column
 
 
 def dimensions_of(panel: Panel) -> Iterator[Dimension]:
@@ -128,6 +130,8 @@ def _shown(panels: Iterable[Panel]) -> dict[str, _Shown]:
             if dimension.part is not ValuePart.WHOLE:
                 of_view.parts.add((dimension.column, dimension.part))
                 continue
+            if dimension.also:
+                of_view.labels[dimension.column] = dimension
             before = of_view.whole.setdefault(dimension.column, dimension)
             if (before.known, before.absent) != (dimension.known, dimension.absent):
                 message = f"{panel.id}: {panel.view}.{dimension.column} is shown in two ways"
@@ -144,6 +148,10 @@ def _fields(view: View, shown: _Shown) -> Iterator[Field]:
         elif kind == "STRING":
             sql = _text(sql, shown.whole.get(column.name, Dimension(column.name, "")))
         yield Field(column.name, kind, sql, column.meaning)
+    there = {column.name for column in view.columns}
+    for name, dimension in sorted(shown.labels.items()):
+        meaning = f"{dimension.label} with what tells it apart from others of its name."
+        yield Field(f"{name}_label", "STRING", _label(dimension, there), meaning)
     for column_name, part in sorted(shown.parts):
         if part in _DERIVED:
             suffix, meaning = _DERIVED[part]
@@ -158,6 +166,16 @@ def _text(sql: str, dimension: Dimension) -> str:
         return text
     cases = " ".join(f"WHEN {_literal(value)} THEN {_literal(label)}" for value, label in labels)
     return f"CASE {sql} {cases} ELSE {text} END"
+
+
+def _label(dimension: Dimension, there: Collection[str]) -> str:
+    """The name, and behind it all that tells it apart; nulls are left out."""
+    name = _text(f'"{dimension.column}"', dimension)
+    also = [column for column in dimension.also if column in there]
+    if "api_version" in also:
+        name = f"concat_ws(' ', {name}, \"api_version\")"
+    rest = [f'"{column}"' for column in also if column != "api_version"]
+    return f"concat_ws(' · ', {', '.join([name, *rest])})"
 
 
 def absent(dimension: Dimension) -> str:

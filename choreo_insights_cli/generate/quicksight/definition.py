@@ -19,8 +19,8 @@ from choreo_insights_cli.generate.quicksight.visuals import (
     visual,
 )
 
-# The dates that a reader sees first; charts show hours for so long.
-FIRST_DAYS = 14
+# The span that a reader sees first, as on the page: the last 7 full days.
+FIRST_DAYS = (7, 1)
 COLUMNS = 36
 _CHOSEN: Mapping[Filter, tuple[str, str]] = {
     Filter.ORGANIZATION: ("Organization", "Organisation"),
@@ -75,9 +75,9 @@ def _parameters() -> Iterator[Json]:
                 "ValueWhenUnset": {"ValueWhenUnsetOption": "RECOMMENDED_VALUE"},
             }
         }
-    for (name, _), days in zip(_DATES, (FIRST_DAYS - 1, 0), strict=True):
+    for (name, _), days in zip(_DATES, FIRST_DAYS, strict=True):
         today = "truncDate('DD', now())"
-        first = f"addDateTime(-{days}, 'DD', {today})" if days else today
+        first = f"addDateTime(-{days}, 'DD', {today})"
         yield {
             "DateTimeParameterDeclaration": {
                 "Name": name,
@@ -124,7 +124,9 @@ def _chosen_filters(drawings: Sequence[Drawing]) -> Iterator[Json]:
         for chosen in drawing.panel.filters:
             followers.setdefault((drawing.data.name, chosen), []).append(drawing)
     for (data_set, chosen), following in followers.items():
-        yield _filter_group(f"{data_set}-{chosen}", _chosen_filter(data_set, chosen), following)
+        name, one = f"{data_set}-{chosen}", _chosen_filter(data_set, chosen)
+        of_data = [drawing for drawing in drawings if drawing.data.name == data_set]
+        yield _filter_group(name, one, following, of_data)
 
 
 def _chosen_filter(data_set: str, chosen: Filter) -> Json:
@@ -170,14 +172,15 @@ def _own_filters(drawings: Iterable[Drawing]) -> Iterator[Json]:
                     "Configuration": {"CustomFilterConfiguration": equal},
                 }
             }
-            yield _filter_group(f"{drawing.id}-{only.column}", taken, [drawing])
+            yield _filter_group(f"{drawing.id}-{only.column}", taken, [drawing], ())
 
 
-def _filter_group(name: str, one: Json, following: Iterable[Drawing]) -> Json:
+def _filter_group(
+    name: str, one: Json, following: Iterable[Drawing], of_data: Iterable[Drawing]
+) -> Json:
+    """A filter over visuals; without their list where it is of all that show the data set."""
     ((kind, filtered),) = one.items()
-    sheets: dict[str, list[str]] = {}
-    for drawing in following:
-        sheets.setdefault(drawing.sheet, []).append(drawing.id)
+    sheets, all_of = _by_sheet(following), _by_sheet(of_data)
     return {
         "FilterGroupId": name,
         "CrossDataset": "SINGLE_DATASET",
@@ -186,12 +189,21 @@ def _filter_group(name: str, one: Json, following: Iterable[Drawing]) -> Json:
         "ScopeConfiguration": {
             "SelectedSheets": {
                 "SheetVisualScopingConfigurations": [
-                    {"SheetId": sheet, "Scope": "SELECTED_VISUALS", "VisualIds": visuals}
+                    {"SheetId": sheet, "Scope": "ALL_VISUALS"}
+                    if visuals == all_of.get(sheet)
+                    else {"SheetId": sheet, "Scope": "SELECTED_VISUALS", "VisualIds": visuals}
                     for sheet, visuals in sheets.items()
                 ]
             }
         },
     }
+
+
+def _by_sheet(drawings: Iterable[Drawing]) -> dict[str, list[str]]:
+    sheets: dict[str, list[str]] = {}
+    for drawing in drawings:
+        sheets.setdefault(drawing.sheet, []).append(drawing.id)
+    return sheets
 
 
 def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:

@@ -8,6 +8,7 @@
 -- available: Requests that were answered with neither 4xx nor 5xx.
 -- limited: Requests that were answered with 4xx.
 -- down: Requests that were answered with 5xx.
+-- not_down: Requests that were answered without 5xx: those available and those limited.
 -- available_percent: Available requests in percent of all, 0 to 100. Not additive.
 -- project: The API's project, where the parameter Projects names it.
 WITH parts AS (
@@ -74,7 +75,8 @@ SELECT
   c.limited,
   c.down,
   100e0 * (c.requests - c.limited - c.down) / nullif(c.requests, 0) AS available_percent,
-  n.project
+  n.project,
+  c.requests - c.down AS not_down
 FROM counted AS c
 LEFT JOIN environment_names AS e
   ON e.organization = c.organization AND e.environment_id = c.environment_id

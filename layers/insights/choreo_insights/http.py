@@ -7,6 +7,7 @@ import random
 import ssl
 import threading
 import time
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
@@ -197,7 +198,8 @@ class Http:
                     stream=True,
                     allow_redirects=False,
                 ) as response:
-                    content = self._read(response, host)
+                    # A mark before UTF-8 is no part of the JSON, and msgspec refuses it.
+                    content = self._read(response, host).removeprefix(BOM_UTF8)
                     reply = Reply(response.status_code, response.headers, content)
             except (OSError, HTTPError) as error:
                 # Without the cause: its text may hold the request.

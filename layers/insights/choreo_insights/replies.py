@@ -67,8 +67,9 @@ def read_complaint(body: bytes, secrets: Iterable[str] = ()) -> Complaint:
 
 def parse_object(body: bytes | str) -> dict[str, Any]:
     """The JSON object in a foreign text, {} where it is none."""
+    text = body.removeprefix("\ufeff") if isinstance(body, str) else body
     try:
-        value = json.loads(body)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -7,20 +7,28 @@ makes it text: https://owasp.org/www-community/attacks/CSV_Injection
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 
 # The last four are the full-width forms, which Excel takes for the same.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
+# What a terminal would obey, or what changes the direction of the text behind it.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+)
+
+
 def safe_cell(value: object) -> object:
     """The value of a cell: a text that a spreadsheet would calculate gets an apostrophe before it.
 
-    Numbers stay numbers, also negative ones.
+    Control characters are escaped. Numbers stay numbers, also negative ones.
     """
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def csv_text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from choreo_insights.errors import BadAnswer, Held, InsightsError, PersonMustAct, Refused, Retriable
 from choreo_insights.http import Http, Timeouts
-from choreo_insights.replies import Reply, retry_after, sort_failure
+from choreo_insights.replies import Reply, parse_object, retry_after, sort_failure
 from tests.fakes.clock import Clock
 from tests.fakes.server import Answer, Behaviour, Received, Server, Wire
 
@@ -52,6 +52,12 @@ def clock() -> Clock:
 
 
 # One request
+
+
+def test_a_byte_order_mark_is_no_part_of_a_reply(clock: Clock) -> None:
+    with serving(Answer(200, b"\xef\xbb\xbf" + OK.body)) as server:
+        assert client(clock).post(server.url, json_body=b"{}").body == OK.body
+    assert parse_object('\ufeff{"a": 1}') == parse_object(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
 def test_a_form_and_json(clock: Clock) -> None:

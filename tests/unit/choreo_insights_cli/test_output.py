@@ -34,6 +34,8 @@ HOSTILE = {
     "long": "x" * 300,
     "wide": "注文" * 10,
     "right to left": "שלום",
+    "inherited name": "__proto__",
+    "path": "../../etc/passwd",
 }
 WRITES = ("print", "Console", "click.echo", "click.secho", "sys.stdout.write", "sys.stderr.write")
 FORBIDDEN = [chr(code) for code in (*range(9), *range(11, 32), *range(127, 160), 0x202E)]

@@ -225,7 +225,11 @@ def figures(
             " export it first (`insights export`)"
         )
     if settings.since > month.last:
-        raise InsightsError(f"{month} ends before the first exported day, {settings.since}")
+        first = Month.of(settings.since)
+        raise InsightsError(
+            f"{month} ends before the first exported day, {settings.since}: the first month with"
+            f" data is {first} (`insights report --month {first}`)"
+        )
     names: dict[tuple[str, str, str], KnownName] = {
         (each.id, name.kind, name.id): name
         for each in known

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def stored_text(s3: S3Client, bucket: str, key: str) -> str | None:
     """The text of an object, or None where there is none. Raises what `aws_failure` gives."""
     found = _read(s3, bucket, key)
-    return None if found is None else found[1].decode("utf-8")
+    return None if found is None else found[1].decode("utf-8-sig")
 
 
 def stored_metadata(s3: S3Client, bucket: str, key: str) -> dict[str, str] | None:

@@ -39,7 +39,7 @@ def api(own_id: str | None, name: str, version: str = "1.0") -> dict[str, Any]:
 
 
 class Runs:
-    """Runs over one dataset, a day apart unless told otherwise."""
+    """Runs over one dataset, a day apart by default."""
 
     def __init__(self) -> None:
         self.dataset = MemoryDataset()
@@ -225,7 +225,7 @@ def test_an_entry_that_does_not_say_which_it_is_fails_alone(runs: Runs):
         ("b", "One, Two"),
     ]
     assert re.search("2 without an id .Gone, Lost.", str(found.refused[0].reason))
-    # What is not there may be one of those that cannot be told apart.
+    # What is not there may be one of those without an id.
     assert {each.id: each.listed for each in runs.registry().known("acme")} == {
         "a": True,
         "z": True,

@@ -14,6 +14,7 @@ from choreo_insights.report.figures import Consumer, Figures, Reason
 from choreo_insights.report.inventory import InventoryChange
 from choreo_insights.report.page import MOST_ROWS
 from choreo_insights.report.prices import Assignment
+from tests.hostile import TEXTS
 from tests.unit.choreo_insights.report.conftest import MONTH, Dataset
 from tests.unit.choreo_insights.report.test_billing import on, prices
 
@@ -55,9 +56,8 @@ def made(february: Figures) -> Documents:
     return documents(february, note="Synthetic data")
 
 
-@pytest.fixture(scope="module")
-def hostile(february: Figures) -> Documents:
-    """A report whose every name was chosen by an attacker."""
+def chosen(february: Figures, EVIL: str) -> Documents:  # noqa: N803 - in place of that one
+    """A report whose every name was chosen by a stranger."""
     bad = msgspec.structs.replace(
         february,
         organization=EVIL,
@@ -69,6 +69,12 @@ def hostile(february: Figures) -> Documents:
         usage=[msgspec.structs.replace(u, application=EVIL, owner=EVIL) for u in february.usage],
     )
     return documents(bad, prices(on("Gold", app=EVIL)))
+
+
+@pytest.fixture(scope="module")
+def hostile(february: Figures) -> Documents:
+    """A report whose every name was chosen by an attacker."""
+    return chosen(february, EVIL)
 
 
 def test_a_page_and_a_file_for_each_table(made: Documents) -> None:
@@ -134,6 +140,20 @@ def test_no_cell_is_a_formula(hostile: Documents) -> None:
                 assert not [cell for cell in row if re.match(r"[=+@\t\r-](?!\d)", cell)]
                 seen += sum(cell == f"'{EVIL}" for cell in row)
     assert seen > 20
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_name_of_any_kind_is_text(february: Figures, kind: str) -> None:
+    for text in TEXTS[kind]:
+        files = chosen(february, text).files
+        found = Elements(files["report.html"])
+        assert found.open == []
+        assert not found.names & {"script", "img", "link", "iframe", "a", "form"}
+        assert text.replace("\r", "\n") in found.text.replace("\r", "\n")
+        for name in files.keys() - {"report.html"}:
+            assert not re.search("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e]", files[name])
+            for row in csv.reader(io.StringIO(files[name], newline="")):
+                assert not [c for c in row if re.match(r"[=+@\t\r\uff1d-](?!\d)", c)], name
 
 
 def test_with_prices_there_is_a_bill(february: Figures) -> None:

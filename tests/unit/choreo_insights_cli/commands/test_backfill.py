@@ -336,8 +336,8 @@ class TestReport:
         hour = timedelta(hours=1)
         dataset = ledger(
             (NOW - hour, [entry(table="old")]),
-            (NOW + hour, [entry(table="mended", status="exported", error=None)]),
-            (NOW, [entry(table="mended"), entry(table="broken", error="first")]),
+            (NOW + hour, [entry(table="recovered", status="exported", error=None)]),
+            (NOW, [entry(table="recovered"), entry(table="broken", error="first")]),
             (NOW + hour, [entry(table="broken", error="second")]),
         )
         assert reported(dataset, FailedPart(Part(ACME, span(9, 15)), "RetriesFailed", ""))[1:] == [

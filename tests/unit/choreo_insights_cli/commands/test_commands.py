@@ -8,7 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def test_without_a_stack_it_says_what_to_do(ran: Ran, name: str) -> None:
     code, out, error = ran(name, *given, "--stack", "no-such-stack")
     assert (code, out) == (3, "")
     assert "The stack no-such-stack cannot be read" in error
-    assert "Deploy it first" in error
+    assert "Unable to locate credentials. Log in to AWS" in error
     assert "Traceback" not in error
 
 
@@ -81,7 +81,7 @@ def test_without_a_region_it_says_so(ran: Ran, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.delenv(name, raising=False)
     code, _, error = ran("status")
     assert code == 3
-    assert "You must specify a region. Deploy it first" in error
+    assert "You must specify a region. Name the region by --region" in error
 
 
 def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
@@ -100,6 +100,7 @@ def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
         (("export", "--from", "2026-03-02", "--to", "2026-03-01"), "lies after --to"),
         (("export", "--event", "tables=apis"), "is not JSON"),
         (("export", "--event", "[]"), "is not a JSON object"),
+        (("export", "--event", '{"tablez": []}'), "no such key of an event. Did you mean tables?"),
         (("export", "--event", "{}", "--force"), "--event is the whole event: force"),
         (("backfill",), "--from 2026-01-01 --to"),
         (("backfill", "--span", "0"), "--span"),
@@ -359,6 +360,55 @@ def test_token_names_the_next_command(action: str, entry: dict[str, Any], follow
     )
 
 
+def test_the_version_of_a_checkout_is_its_own(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: str) -> str:
+        raise metadata.PackageNotFoundError
+
+    monkeypatch.setattr(metadata, "version", missing)
+    code, out, _ = ran("--version")
+    assert code == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S* \(checkout\)\n", out)
+
+
+def test_the_lines_of_a_traceback_are_one_entry() -> None:
+    """The local AWS gives each line an event of its own."""
+    texts = [
+        *("{}", "Traceback (most recent call last):", '  File "app.py", line 1, in f', "    f()"),
+        *(
+            "KeyError: 1",
+            "",
+            "The above exception was the direct cause of the following exception:",
+        ),
+        *("", "Traceback (most recent call last):", "ValueError: 2\n", "START RequestId: x"),
+    ]
+    events = [{"timestamp": n, "message": text} for n, text in enumerate(texts)]
+    found = [each["message"] for each in logs.together(events)]
+    assert [logs.own_line(text) for text in found if text] == [
+        "{}",
+        "KeyError: 1",
+        "The above exception was the direct cause of the following exception:",
+        "ValueError: 2",
+        "START RequestId: x",
+    ]
+
+
+def test_a_numbers_column_is_never_broken() -> None:
+    text = "word " * 30
+    answer = QueryResult(("number", "what"), [(1_234_567.25, text), (0.5, text)])
+    console = Console(width=40, file=io.StringIO())
+    console.print(query.as_table(answer))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "1,234,567.25 " in shown
+    assert max(map(len, shown.splitlines())) <= 40
+
+
+def test_an_answer_without_rows_names_its_columns_whole() -> None:
+    names = [f"column_number_{n}" for n in range(9)]
+    (text,) = query.readable(QueryResult(names, []), 80)
+    assert str(text).split() == ", ".join(names).split()
+    assert max(map(len, str(text).splitlines())) <= 80
+
+
 def test_a_stack_of_another_kind_is_named(ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stack, "_describe", lambda _: {})
     for name in ("token", "export", "status", "logs", "dashboard"):
@@ -434,6 +484,7 @@ def test_a_failed_revoke_says_that_the_token_lives_on(
 ) -> None:
     failed = {**TOKEN, "status": "failed", "error": "HTTP 503"}
     monkeypatch.setattr(token, "call", TokenFunction(acme=failed))
+    monkeypatch.setattr(Stack, "parameters", {"Organizations": "acme"})
     code, out, error = ran("token", "revoke", "--org", "acme")
     assert code == 1
     assert out == (
@@ -493,6 +544,7 @@ def test_an_organisation_of_which_nothing_came_is_named_with_the_reason() -> Non
     assert [*export.lines(report.reply())][1:] == ["lotus: nothing exported (403: not subscribed)"]
     assert export.failed(report.reply()) == (
         "Nothing was exported of lotus. Everything else is exported."
+        " Next: `insights doctor --org lotus`"
     )
 
 
@@ -512,7 +564,7 @@ def test_failures_that_differ_in_their_quarantined_file_are_one_line() -> None:
     )
     assert export.failed(report.reply()) == (
         "acme Production: apis failed for 3 days, 2026-01-01 to 2026-01-03."
-        " Everything else is exported."
+        " Everything else is exported. Next: `insights doctor --org acme`"
     )
 
 
@@ -558,6 +610,9 @@ def test_an_unexpected_error_is_a_sentence_and_debug_says_where(
     ("more", "says"),
     [
         ({}, []),
+        ({"exported": 0}, [r"^Nothing was due: no day"]),
+        ({"exported": 0, "kept": 2}, [r"^2 stay as they are stored"]),
+        ({"retriable": 1}, [r"^1 of the failures may pass by itself: "]),
         ({"retriable": 1_200}, [r"^1,200 of the failures may pass by themselves"]),
         ({"remaining": 5, "catch_up": "catchup-1"}, [r"backfill --attach catchup-1\)"]),
         ({"remaining": 2, "waiting": True}, [r"^Other runs have the request budget"]),
@@ -568,7 +623,7 @@ def test_an_unexpected_error_is_a_sentence_and_debug_says_where(
     ],
 )
 def test_an_export_says_what_follows(more: dict[str, Any], says: list[str]) -> None:
-    reply = Report().reply() | more
+    reply = Report(exported=1).reply() | more
     for line, pattern in zip([*export.lines(reply)][1:], says, strict=True):
         assert re.search(pattern, line)
 

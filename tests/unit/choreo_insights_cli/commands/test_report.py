@@ -114,7 +114,7 @@ def test_prices_that_are_wrong_are_not_stored(run: Any, tmp_path: Path, fake: Fa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--org", "globex"), "--org globex is none of: acme."),
+        (("--org", "globex"), "--org globex: no such organisation. The stack exports acme."),
         (("--month", "2099-01"), "--month 2099-01 lies in the future."),
         (("--store",), "--store needs --prices FILE or --targets FILE."),
     ],

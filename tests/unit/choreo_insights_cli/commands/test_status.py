@@ -39,7 +39,7 @@ NOW = datetime(2026, 3, 11, 12, 30, tzinfo=UTC)
 TODAY = NOW.date()
 SINCE = date(2026, 3, 8)
 CATALOGUE = load()
-# Two of one name: the later is told apart by its id.
+# Two of one name: the later has its id in the key.
 ROWS: list[dict[str, str | None]] = [
     {
         "environment_id": f"id-{number}",
@@ -206,10 +206,10 @@ def test_the_newest_entry_counts_and_the_rows_of_the_newest_export(store: Store)
     store.tell(partition, at=NOW - timedelta(hours=1), status="failed", rows=None, error="no")
     failed = of(store.status(chosen("success_summary")), "success_summary")
     store.tell(partition, rows=6)
-    mended = of(store.status(chosen("success_summary")), "success_summary")
+    recovered = of(store.status(chosen("success_summary")), "success_summary")
 
     assert (counts(failed), failed.rows) == ((0, 0, 3, 1), 4)
-    assert (counts(mended), mended.rows, mended.failures) == ((0, 1, 3, 0), 6, [])
+    assert (counts(recovered), recovered.rows, recovered.failures) == ((0, 1, 3, 0), 6, [])
 
 
 def test_the_ledgers_of_0_1_0_and_of_today_are_read(store: Store) -> None:

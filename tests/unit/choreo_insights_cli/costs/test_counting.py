@@ -142,11 +142,11 @@ def test_an_estimate_needs_neither_aws_nor_a_terminal():
         "costs.estimate(costs.Inputs(), None, costs.load())\n"
         "print([m for m in ('boto3', 'click', 'duckdb', 'rich') if m in sys.modules])"
     )
-    told = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True,
         env={"PYTHONPATH": f".:{ROOT / 'layers/insights'}"},
     )  # fmt: skip
-    assert told.stdout.strip() == "[]"
+    assert completed.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("sql", [COUNTS_SQL, SIZES_SQL])

@@ -131,9 +131,9 @@ def test_counted_requests_make_the_seconds_where_these_were_not_counted():
 
 def test_it_is_plain_data():
     found = bill(Inputs(tables=("apis", "latency")), Counts(requests=3))
-    told: dict[str, Any] = json.loads(json.dumps(found.as_dict()))
-    assert told["inputs"]["tables"] == ["apis", "latency"]
-    assert told["usd"] == pytest.approx(sum(item["usd"] for item in told["items"]))
+    as_json: dict[str, Any] = json.loads(json.dumps(found.as_dict()))
+    assert as_json["inputs"]["tables"] == ["apis", "latency"]
+    assert as_json["usd"] == pytest.approx(sum(item["usd"] for item in as_json["items"]))
     for grown_ in costs.growth(Inputs(), PRICES, apis=(5,), organizations=(1,)):
         assert json.loads(json.dumps(grown_.as_dict()))["apis"] == 5
 

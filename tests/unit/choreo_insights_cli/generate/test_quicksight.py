@@ -66,7 +66,11 @@ KINDS = {
 ID = re.compile(r"[\w\-]{1,512}", re.ASCII)
 VIEWS = shipped.views()
 MEANINGS = {(view.name, column.name): column.meaning for view in VIEWS for column in view.columns}
-PANELS = {f"{sheet.id}-{panel.id}": panel for sheet in SHEETS for panel in sheet.panels}
+PANELS = {
+    f"{sheet.id}-{panel.id}": panel
+    for sheet in quicksight.in_quicksight(SHEETS)
+    for panel in sheet.panels
+}
 
 
 def resolved(node: Any) -> Any:  # noqa: PLR0911 - one for each function of CloudFormation
@@ -289,8 +293,8 @@ class TestDataSets:
     @pytest.mark.parametrize("name", COLUMNS)
     def test_every_column_is_told(self, name: str) -> None:
         (table,) = DATA_SETS[name]["LogicalTableMap"].values()
-        told = [each["TagColumnOperation"] for each in table["DataTransforms"]]
-        assert [each["ColumnName"] for each in told] == list(COLUMNS[name])
+        operations = [each["TagColumnOperation"] for each in table["DataTransforms"]]
+        assert [each["ColumnName"] for each in operations] == list(COLUMNS[name])
         assert table["Source"]["PhysicalTableId"] in DATA_SETS[name]["PhysicalTableMap"]
 
 
@@ -603,7 +607,14 @@ class TestFilters:
             for scope in group["ScopeConfiguration"]["SelectedSheets"][
                 "SheetVisualScopingConfigurations"
             ]:
-                for visual in scope["VisualIds"]:
+                every = [
+                    name
+                    for name, panel in PANELS.items()
+                    if panel.view == body["Column"]["DataSetIdentifier"]
+                    and (scope["SheetId"], name) in VISUALS
+                ]
+                assert ("VisualIds" in scope) == (scope["Scope"] == "SELECTED_VISUALS")
+                for visual in scope.get("VisualIds", every):
                     assert PANELS[visual].view == body["Column"]["DataSetIdentifier"]
                     assert (scope["SheetId"], visual) in VISUALS
                     visuals.add(visual)

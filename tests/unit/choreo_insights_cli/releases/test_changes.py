@@ -1,4 +1,4 @@
-"""How the tables of two releases differ, and what a person is told of it."""
+"""How the tables of two releases differ, and the lines that announce it."""
 
 from datetime import date
 
@@ -64,8 +64,8 @@ def test_a_column_is_added_removed_renamed_or_retyped(before, renamed, found):
 def test_tables_come_and_go():
     found = differences({"a": HITS, "b": HITS}, {"b": HITS, "c": HITS})
     assert found == Changes(("c",), ("a",), ())
-    told = list(changes.of_tables(found, ["c"], SINCE, TODAY))
-    assert told == [
+    printed = list(changes.of_tables(found, ["c"], SINCE, TODAY))
+    assert printed == [
         "c is new: the next runs export it, from 2026-01-01 on if it has days.",
         "a is removed from SQL: its objects stay in S3 under insights/a/.",
     ]
@@ -81,13 +81,13 @@ def test_each_answer_is_told():
             change(table="cache", removed=("old",), renamed={"value": "hits"}),
         ),
     )
-    told = "\n".join(changes.of_tables(found, ["latency", "cache"], SINCE, TODAY))
-    assert "latency.p99 is new: null on days that are exported already" in told
-    assert "cache.value is hits now. `insights migrate`" in told
-    assert "SQL that names value must name hits" in told
-    assert "cache.old is removed from SQL: existing objects keep it" in told
+    printed = "\n".join(changes.of_tables(found, ["latency", "cache"], SINCE, TODAY))
+    assert "latency.p99 is new: null on days that are exported already" in printed
+    assert "cache.value is hits now. `insights migrate`" in printed
+    assert "SQL that names value must name hits" in printed
+    assert "cache.old is removed from SQL: existing objects keep it" in printed
     # The past of a list cannot be asked for.
-    assert told.endswith(
+    assert printed.endswith(
         "insights backfill --from 2026-01-01 --to 2026-11-20 --tables latency --again"
     )
 
@@ -117,9 +117,9 @@ def test_the_same_release_changes_nothing(current: Catalogue):
 def test_an_older_release_is_told_what_changes(current: Catalogue):
     tables = deployed(current)
     del tables["latency"]["response"]
-    told = announced(tables, {"gone": {}}, current, SINCE, TODAY)
-    assert "latency.response is new: null on days that are exported already." in told
-    assert told[-1].startswith("The view gone is removed")
+    printed = announced(tables, {"gone": {}}, current, SINCE, TODAY)
+    assert "latency.response is new: null on days that are exported already." in printed
+    assert printed[-1].startswith("The view gone is removed")
 
 
 def test_another_type_is_refused_with_what_to_do(current: Catalogue):

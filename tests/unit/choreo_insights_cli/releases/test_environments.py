@@ -175,9 +175,9 @@ def test_what_is_written_later_would_double_it_again_and_is_refused(doubled: Pla
 
 def test_a_dry_run_counts_and_writes_nothing(doubled: Place):
     before = dict(doubled.dataset.objects)
-    told = doubled.merge(dry=True)
+    result = doubled.merge(dry=True)
     assert doubled.dataset.objects == before
-    assert told == doubled.merge()
+    assert result == doubled.merge()
 
 
 def test_a_day_with_two_objects_keeps_every_row_and_the_higher_count(place: Place):
@@ -392,8 +392,8 @@ def test_damaged_objects_of_the_registry_are_made_anew(doubled: Place):
     before = dict(doubled.dataset.objects)
     assert {ENVIRONMENTS, names} <= {*merge.run(["acme"], rebuild=True).rebuilt}
     assert doubled.dataset.objects == before
-    told = replace(merge, dry=False).run(["acme"], rebuild=True)
-    assert {ENVIRONMENTS, names} <= {*told.rebuilt}
+    result = replace(merge, dry=False).run(["acme"], rebuild=True)
+    assert {ENVIRONMENTS, names} <= {*result.rebuilt}
     assert doubled.registry().known("acme") == good
     known = doubled.registry().recalled("acme", dev, "api").known
     assert [each.id for each in known] == ["1", "2"]

@@ -115,8 +115,8 @@ def test_an_open_day_is_left_to_the_export(place: Place):
 
     assert (outcome.rewritten, outcome.left) == (0, 1)
     assert place.dataset.objects[key] is before
-    told = list(lines([outcome], dry=False))
-    assert told[0].endswith("not closed keep former columns: the next run rewrites them.")
+    printed = list(lines([outcome], dry=False))
+    assert printed[0].endswith("not closed keep former columns: the next run rewrites them.")
 
 
 @pytest.mark.parametrize(

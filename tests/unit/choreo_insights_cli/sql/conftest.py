@@ -39,7 +39,7 @@ class Spot:
 
     @property
     def key(self) -> tuple[date, str, str]:
-        """How views tell it."""
+        """As views name it."""
         return self.day, self.organization, self.environment.name
 
 
@@ -71,7 +71,7 @@ class Views:
                     yield Spot(handle, environment, day)
 
     def expected(self, table: str, spot: Spot) -> list[Row]:
-        """The rows of a table that the sandbox's generator tells."""
+        """The rows of a table of the sandbox's generator."""
         key = (table, spot)
         kinds = load().table(table).environment_types
         if kinds and spot.environment.type not in kinds:

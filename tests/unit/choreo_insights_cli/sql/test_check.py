@@ -15,8 +15,8 @@ NOW = datetime(2026, 3, 11, 12, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def known() -> check.Known:
-    return check.Known(tables(), [*all_views().values()])
+def known() -> check.Queryable:
+    return check.Queryable(tables(), [*all_views().values()])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def known() -> check.Known:
         ("", r"Give one SELECT"),
     ],
 )
-def test_what_athena_refuses_is_refused(sql: str, says: str, known: check.Known) -> None:
+def test_what_athena_refuses_is_refused(sql: str, says: str, known: check.Queryable) -> None:
     with pytest.raises(WrongUsage, match=says) as refused:
         check.check(sql, known)
     assert "\x1b" not in str(refused.value)
@@ -65,11 +65,11 @@ def test_what_athena_refuses_is_refused(sql: str, says: str, known: check.Known)
         "WITH Own AS (SELECT 1 AS one) SELECT one FROM own",
     ],
 )
-def test_what_athena_takes_is_taken(sql: str, known: check.Known) -> None:
+def test_what_athena_takes_is_taken(sql: str, known: check.Queryable) -> None:
     check.check(sql, known)
 
 
-def test_every_saved_query_is_taken(known: check.Known) -> None:
+def test_every_saved_query_is_taken(known: check.Queryable) -> None:
     for query in shipped.queries():
         check.check(query.text, known)
 

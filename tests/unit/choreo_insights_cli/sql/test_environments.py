@@ -122,7 +122,7 @@ def test_a_deleted_api_keeps_its_name(dataset: Literal):
     ) == [("p1", "Shop", "lee")]
 
 
-# What tells the rows of a view apart from others of the same environment and time.
+# What distinguishes the rows of a view from others of the same environment and time.
 def places(views: Views, view: str) -> list[tuple[object, ...]]:
     names = [c.name for c in all_views()[view].columns]
     columns = [name for name in names if name not in ("environment", "age_hours")]

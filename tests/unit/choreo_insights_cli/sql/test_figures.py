@@ -19,7 +19,7 @@ def plain(value: Any) -> Any:
     return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
-def told(views: Views, view: str, keys: tuple[str, ...], value: str) -> dict[Any, Any]:
+def figures_of(views: Views, view: str, keys: tuple[str, ...], value: str) -> dict[Any, Any]:
     """A view's figures by place, day and keys; each key but once. Without remainders."""
     rows = [row for row in views.records(view) if not row.get("is_remainder")]
     found = {
@@ -28,7 +28,7 @@ def told(views: Views, view: str, keys: tuple[str, ...], value: str) -> dict[Any
         ]
         for row in rows
     }
-    assert len(found) == len(rows), f"{view}: rows that are told apart by nothing"
+    assert len(found) == len(rows), f"{view}: rows that nothing distinguishes"
     return found
 
 
@@ -140,7 +140,7 @@ def test_counts(
             asked = tuple(names.get(key, key) for key in keys)
             expected[(*spot.key, *key_of(views, spot, row, asked))] += row[figure]
     assert expected
-    assert told(views, view, keys, value) == dict(expected)
+    assert figures_of(views, view, keys, value) == dict(expected)
 
 
 # Percentiles and medians: the figure as it was given, never one made of several.
@@ -177,7 +177,7 @@ def test_what_is_given_stays_as_it_is(
         for row in views.expected(table, spot)
     }
     assert expected
-    assert told(views, view, keys, value) == expected
+    assert figures_of(views, view, keys, value) == expected
 
 
 def test_traffic_by_hour(views: Views):
@@ -190,9 +190,9 @@ def test_traffic_by_hour(views: Views):
             errors[(*spot.key, plain(row["time_span"]))] += row["error_count"]
     hours = {*successes, *errors}
     assert any(hour not in errors for hour in hours)
-    found = told(views, "traffic_hourly", ("hour",), "errors")
+    found = figures_of(views, "traffic_hourly", ("hour",), "errors")
     assert found == {hour: errors[hour] for hour in hours}
-    found = told(views, "traffic_hourly", ("hour",), "requests")
+    found = figures_of(views, "traffic_hourly", ("hour",), "requests")
     assert found == {hour: errors[hour] + successes[hour] for hour in hours}
 
 
@@ -226,13 +226,13 @@ def test_hours_and_days_tell_the_same(views: Views):
 
 
 def test_a_weighted_figure_is_what_it_is_called(views: Views):
-    p95 = told(views, "latency_hourly", ("hour",), "p95_ms")
-    requests = told(views, "traffic_hourly", ("hour",), "requests")
+    p95 = figures_of(views, "latency_hourly", ("hour",), "p95_ms")
+    requests = figures_of(views, "traffic_hourly", ("hour",), "requests")
     weighted: defaultdict[Any, list[tuple[float, int]]] = defaultdict(list)
     for key, value in p95.items():
         weighted[key[:3]].append((value, requests[key]))
-    highest = told(views, "latency_daily", (), "highest_hourly_p95_ms")
-    mean = told(views, "latency_daily", (), "mean_hourly_p95_weighted_by_requests_ms")
+    highest = figures_of(views, "latency_daily", (), "highest_hourly_p95_ms")
+    mean = figures_of(views, "latency_daily", (), "mean_hourly_p95_weighted_by_requests_ms")
     assert mean.keys() == weighted.keys()
     for place, pairs in weighted.items():
         assert highest[place] == max(value for value, _ in pairs)
@@ -247,7 +247,9 @@ def test_errors_by_category(views: Views):
         for row in views.expected("errors_by_category", spot)
         for category in ("auth", "target_connectivity", "throttled", "other")
     }
-    assert told(views, "errors_by_category_hourly", ("hour", "category"), "errors") == expected
+    assert (
+        figures_of(views, "errors_by_category_hourly", ("hour", "category"), "errors") == expected
+    )
 
 
 def test_availability(views: Views):
@@ -304,7 +306,7 @@ def test_errors_by_status_code(views: Views):
             key = (*spot.key, row["error_type"].lower(), *api, code, f"{code[0]}xx")
             expected[key] += row["count"]
     keys = ("side", *API, "status_code", "status_class")
-    assert told(views, "errors_by_status_code_daily", keys, "errors") == dict(expected)
+    assert figures_of(views, "errors_by_status_code_daily", keys, "errors") == dict(expected)
 
 
 def test_errors_of_proxy_and_target(views: Views):
@@ -316,7 +318,9 @@ def test_errors_of_proxy_and_target(views: Views):
         for kind in ("4xx", "5xx")
     }
     assert None in expected.values()
-    found = told(views, "errors_proxy_target_hourly", ("hour", "side", "status_class"), "errors")
+    found = figures_of(
+        views, "errors_proxy_target_hourly", ("hour", "side", "status_class"), "errors"
+    )
     assert found == expected
 
 
@@ -372,14 +376,15 @@ def test_alerts(views: Views):
 
 def test_successes_on_premise(views: Views):
     keys = (*API, *APPLICATION)
-    asked = ("api_id", "api_name", "api_version", *APPLICATION)
+    named = ("api_name", "api_version", *APPLICATION)
     expected: Counter[Any] = Counter()
     for spot in views.spots:
         if spot.environment.type == "ON_PREM":
             for row in views.expected("success_apis_usage_by_applications", spot):
-                key = (spot.day, spot.organization, None, *(row[name] for name in asked))
+                own_id, *_ = views.api(spot, row["api_id"])
+                key = (spot.day, spot.organization, None, own_id, *(row[name] for name in named))
                 expected[key] += row["count"]
-    assert told(views, "on_premise_successes_daily", keys, "successes") == dict(expected)
+    assert figures_of(views, "on_premise_successes_daily", keys, "successes") == dict(expected)
 
 
 def test_names_are_those_of_the_newest_list(views: Views):

@@ -1,4 +1,4 @@
-"""What the views tell after runs of the export: over renames, deletions, kills, and lapses."""
+"""What the views show after runs of the export: over renames, deletions, kills, and lapses."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -56,7 +56,7 @@ class Runs:
             return database.execute(sql).fetchall()
 
     def missing(self) -> list[tuple[Any, ...]]:
-        """What the saved query tells."""
+        """The rows of the saved query."""
         return self.rows(translated(WHAT_IS_MISSING.read_text("utf-8"), self.place.now))
 
 
@@ -128,8 +128,8 @@ def test_the_views_tell_what_the_listing_shows(runs: Runs):
     for days in (1, 2, 3, 8, 9, 10):
         runs.run(noon + timedelta(days=days))
         found = {
-            (f"lotus.{name}.parquet", day): told
-            for name, day, told in runs.rows(
+            (f"lotus.{name}.parquet", day): shown_day
+            for name, day, shown_day in runs.rows(
                 "SELECT r.key, d.day, d.state FROM export_days d"
                 " JOIN registry_environments r USING (environment_id)"
             )

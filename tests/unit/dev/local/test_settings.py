@@ -96,8 +96,8 @@ def test_tables_that_there_are_not_are_refused_before_anything_is_deployed(
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ("ExportSinc=2026-01-01", r"no parameter ExportSinc. Did you mean ExportSince"),
-        ("Nonsense=1", r"no parameter Nonsense. Those are: Organizations, ExportSince"),
+        ("ExportSinc=2026-01-01", r"unknown parameter ExportSinc. Did you mean ExportSince"),
+        ("Nonsense=1", r"unknown parameter Nonsense. Those are: Organizations, ExportSince"),
         ("ExportSince=yesterday", r"ExportSince=yesterday is refused. ExportSince: a day as in"),
         ("ExportSince=2026-02-31", r"ExportSince=2026-02-31 is refused. Day"),
         ("SettleHours=abc", r"SettleHours: a number, 0 at the least, 8784 at the most"),

@@ -107,7 +107,7 @@ def test_what_is_refused(file: Path, options: Mapping[str, str], says: str) -> N
 @pytest.mark.parametrize("text", ['{"consumer_secret": "hush"', "hush", '["hush"]', "{}"])
 def test_a_secret_that_is_none_is_not_shown(http: Http, text: str) -> None:
     report = diagnose(DoctorOptions(secret_file="-", **HERE), nowhere(), lambda: text, http)
-    assert report.exit_code == 3
+    assert report.exit_code == 2
     assert report.failure
     assert "hush" not in json.dumps(report.as_dict())
 
@@ -313,7 +313,7 @@ def test_one_organisation_without_a_secret(deployed: Deployed, stack: Stack, htt
     report = diagnose(DoctorOptions(), stack, never, http)
     assert report.exit_code == 1
     assert [diagnosis.asked for diagnosis in report.diagnoses] == [False, True]
-    assert "insights secret" in report.diagnoses[0].checks[0].change
+    assert "`insights secret" in report.diagnoses[0].checks[0].says
 
 
 def test_the_token_function_says_why_there_is_no_token(

@@ -86,14 +86,14 @@ def test_documents_of_which_the_same_is_said_are_one_line() -> None:
     found.documents += [
         Finding("a/one.graphql", "ok"),
         Finding("a/two.graphql", "ok"),
-        Finding("a/three.graphql", "differs", "no", "mend"),
-        Finding("a/four.graphql", "differs", "no", "mend"),
+        Finding("a/three.graphql", "differs", "no", "fix it"),
+        Finding("a/four.graphql", "differs", "no", "fix it"),
         Finding("a/five.graphql", "skipped", "off"),
     ]
     assert shown(DoctorReport(diagnoses=[found])).splitlines()[2:5] == [
         "ok      2 documents | as the service has them",
-        "differs 2 documents | no: three.graphql, four.graphql | mend",
-        "skipped a/five.graphql | off",
+        "differs 2 documents | no: three.graphql, four.graphql | fix it",
+        "skipped five.graphql | off",
     ]
 
 
