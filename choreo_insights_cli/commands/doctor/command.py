@@ -34,7 +34,11 @@ from choreo_insights_cli.commands.doctor.behaviour import Behaviour
 from choreo_insights_cli.commands.doctor.compare import additions, compare
 from choreo_insights_cli.commands.doctor.documents import Document, load, named
 from choreo_insights_cli.commands.doctor.dry_run import Exporter
-from choreo_insights_cli.commands.doctor.examiner import Examiner, without_subscription
+from choreo_insights_cli.commands.doctor.examiner import (
+    MOST_REQUESTS,
+    Examiner,
+    without_subscription,
+)
 from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport
 from choreo_insights_cli.commands.doctor.live import SAMPLE, Live
 from choreo_insights_cli.commands.doctor.probe import Prober
@@ -77,7 +81,8 @@ Exit code 1: something differs or failed; 3: the service could not be asked at a
 @click.option(
     "--probe",
     is_flag=True,
-    help="Ask for every document, also with introspection, and find out how the service behaves.",
+    help="Ask for every document, also with introspection, and find out how the service behaves, in"
+    f" at most {MOST_REQUESTS} more requests.",
 )
 @click.option(
     "--save",
