@@ -2,8 +2,8 @@
 -- Grain: organisation, API, application, day.
 -- Over all on-premise environments, so `environment` and its id are null; only for organisations
 -- whose secret holds an on-prem key.
--- api_id: Id of the API. Where the service gives `name - version`, that of the only API that is listed
---   with them on premise, or ever was; else as given.
+-- api_id: Id of the API. Where the service gives `name - version`, that of the only API that is
+--   listed with them on premise, or ever was; else as given.
 -- api_name: Name of the API, as given.
 -- api_version: Version of the API, as given.
 -- successes: Successful requests. Errors are not counted.
