@@ -96,7 +96,7 @@ class Capabilities:
         place = _place(partition)
         if place is None or _learns_by_trial(partition.table):
             return
-        if partition.table.otherwise and means_refused(error):
+        if partition.table.otherwise and _means_refused(error):
             # Not learned yet: the service may be down. Only the success of the other document shows
             # it.
             self._doubtful.add((place, partition.table.document))
@@ -151,7 +151,7 @@ def _learns_by_trial(table: Table) -> bool:
     return table.daily and table.scope == "environment" and not table.on_prem_key
 
 
-def means_refused(error: InsightsError) -> bool:
+def _means_refused(error: InsightsError) -> bool:
     """Whether the service does not know what a document asks for, as far as can be seen."""
     if isinstance(error, Retriable | OutOfTime | PersonMustAct | Unauthenticated):
         return False

@@ -11,8 +11,8 @@ from typing import Any
 
 from choreo_insights.catalogue import Table
 from choreo_insights.dataset.partitions import Environment, Partition
-from choreo_insights.errors import InsightsError
-from choreo_insights.export.capabilities import Capabilities, is_tried, means_refused
+from choreo_insights.errors import InsightsError, Refused
+from choreo_insights.export.capabilities import Capabilities, is_tried
 from choreo_insights.export.jobs import BatchKey, Job
 from choreo_insights.export.lists import Lists
 from choreo_insights.export.queries import Query, QueryGenerator, Rows
@@ -63,9 +63,14 @@ class Trials:
         if not isinstance(result, InsightsError):
             is_first = document is partition.table
             self._capabilities.tried(partition, environments, is_answered=is_first)
-        elif document.otherwise and means_refused(result):
+        elif document.otherwise and _is_refused(result):
             return self._job(partition, document.otherwise, environments)
         return None
+
+
+def _is_refused(error: InsightsError) -> bool:
+    """Whether the service does not know what a document names. A field that fails may be down."""
+    return isinstance(error, Refused) and error.reply is None  # else the body was none
 
 
 def _once(document: Table, values: Mapping[str, Any]) -> QueryGenerator:

@@ -141,3 +141,16 @@ def test_a_failure_of_an_answered_document_does_not_lead_to_the_other_one(place:
     failed = place.run(event).failures
     assert [each["table"] for each in failed] == ["api_usage_by_backend_over_time"]
     assert list(place.dataset.table("api_usage_by_backend_over_time")) == []
+
+
+@pytest.mark.parametrize("fault", ["field_error", "wrong_type", "status", "html"])
+def test_a_trial_that_fails_for_another_reason_says_nothing(place: Place, fault: str):
+    place.sandbox.settings.traffic_type = "external"
+    place.sandbox.settings.newer_fields = True
+    status = 503 if fault == "status" else None
+    place.sandbox.faults.add(fault, field="getAPIUsageByBackendOverTime", times=1, status=status)
+    export(place)
+    assert known(place) == [None]
+    rows = place.dataset.table("api_usage_by_backend_over_time")
+    wanted = place.expected("api_usage_by_backend_over_time", "acme", "Production", YESTERDAY)
+    assert sum(row["count"] for row in rows) == sum(row["count"] for row in wanted)
