@@ -97,7 +97,12 @@ def section() -> str:
     """The table as Markdown: a letter is a test, a number a reason."""
     tests: dict[str, str] = {}
     reasons: dict[str, str] = {}
-    lines = [f"| input | {' | '.join(PLACES)} |", f"| --- {'| --- ' * len(PLACES)}|"]
+    texts = sum(map(len, TEXTS.values()))
+    cells = [cell for row in TABLE.values() for cell in row]
+    impossible = sum(isinstance(cell, Impossible) for cell in cells)
+    tried = f"{len(TABLE)} kinds of input, {texts} texts, {len(PLACES)} places"
+    lines = [f"{tried}: {len(cells) - impossible} cells tested, {impossible} impossible.", ""]
+    lines += [f"| input | {' | '.join(PLACES)} |", f"| --- {'| --- ' * len(PLACES)}|"]
     for name, cells in TABLE.items():
         marks = []
         for cell in cells:

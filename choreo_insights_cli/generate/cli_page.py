@@ -67,6 +67,10 @@ def _examples(epilog: str | None) -> Iterator[str]:
     """The laid out parts below a command's help, each as a block."""
     for part in filter(None, re.split(r"\n*\x08\n", epilog or "")):
         heading, _, rest = part.strip("\n").partition("\n")
+        if not rest.startswith(" "):
+            # A paragraph, which is laid out for a terminal.
+            yield from (part.strip("\n"), "")
+            continue
         yield from (heading, "")
         shown, _, after = rest.partition("\n\n")
         yield from ("```text", inspect.cleandoc(shown), "```", "")

@@ -1,7 +1,8 @@
 """A day at the terminal: every command, right and wrong, and the faults that a user meets.
 
 It is run in a terminal of 80 columns, in one of 120 and in a pipe. What was seen is written to
-`day-80.txt`, `day-120.txt` and `day-pipe.txt` in pytest's folder, to be read line by line.
+`day-80.txt`, `day-120.txt` and `day-pipe.txt` in the folder TRANSCRIPTS, or in pytest's own, which
+stays where a test failed. Read it line by line after a change of what commands say.
 """
 
 import json
@@ -96,7 +97,8 @@ def day(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
     deployed.sandbox.faults.clear()
     for width, session in sessions.items():
         text = "\n".join(session.transcript)
-        (folder / f"day-{width or 'pipe'}.txt").write_text(text, "utf-8")
+        kept = Path(os.environ.get("TRANSCRIPTS") or folder)
+        (kept / f"day-{width or 'pipe'}.txt").write_text(text, "utf-8")
 
 
 # ------------------------------------------------------------------ A good day
