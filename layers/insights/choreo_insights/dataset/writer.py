@@ -17,10 +17,11 @@ from choreo_insights.dataset.guard import (
     remembering,
     with_queried_ids,
 )
-from choreo_insights.dataset.parquet import File, decode
+from choreo_insights.dataset.parquet import Constant, File, decode
 from choreo_insights.dataset.partitions import Partition
 from choreo_insights.dataset.store import Dataset, Kept, Overtaken, Stored
 from choreo_insights.errors import Retriable
+from choreo_insights.times import microseconds
 
 Verdict = Literal["exported", "kept", "overtaken"]
 
@@ -73,7 +74,8 @@ class Writer(msgspec.Struct, frozen=True):
         """Replaces the object that was listed as `over` before the run began.
 
         A response that was requested before another run's that is there by now is dropped. One
-        that holds less than the object is refused. `queried_at` is when it was requested.
+        that holds less than the object is refused, and a list that has not changed stays as it is.
+        `queried_at` is when it was requested.
 
         Raises what `Dataset` does, and Retriable where others write the object again and again.
         """
@@ -86,6 +88,9 @@ class Writer(msgspec.Struct, frozen=True):
                 return self._exported(partition, file, len(old.body))
             if old and changed and old.queried_at >= queried_at:
                 return Written("overtaken", "another run has written a newer response")
+            if old and not partition.table.daily and _same(partition, file, old):
+                # A list of today, as it was an hour ago: rewriting it would say nothing new.
+                return self._exported(partition, file, len(old.body))
             if old and partition.table.daily:
                 file, reason = self._guarded(partition, file, old, apis)
                 if reason:
@@ -153,6 +158,13 @@ class Writer(msgspec.Struct, frozen=True):
         except Overtaken:
             return Written("overtaken", "another run has written it")
         return Written("kept", f"{reason}, unconfirmed", closed=True)
+
+
+def _same(partition: Partition, file: File, old: Kept) -> bool:
+    """Whether an object holds these very rows, whenever they were queried."""
+    moment = Constant(microseconds(old.queried_at))
+    again = File({**file.columns, "exported_at": moment}, file.rows)
+    return again.encode(partition.table.columns) == old.body
 
 
 def _any_api(_: str | None) -> str:

@@ -92,7 +92,7 @@ def test_a_column_that_the_file_has_not_is_left_out():
 @pytest.mark.parametrize("cut", [lambda file: b"text", lambda file: file[:-9], lambda file: b""])
 def test_what_is_no_parquet_file_is_refused(cut):
     file = encode(COLUMNS[:2], {"count": [1]}, 1)
-    with pytest.raises(ValueError, match="no whole Parquet file"):
+    with pytest.raises(ValueError, match="not a whole Parquet file"):
         decode(cut(file))
 
 
@@ -192,5 +192,5 @@ def test_a_file_without_some_columns():
 
 @pytest.mark.parametrize("function", [lambda b: appended(b, b), lambda b: list(batches(b, ["a"]))])
 def test_what_is_no_file_is_refused(function):
-    with pytest.raises(ValueError, match="no whole Parquet file"):
+    with pytest.raises(ValueError, match="not a whole Parquet file"):
         function(b"PAR1 and no more")

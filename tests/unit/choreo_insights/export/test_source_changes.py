@@ -12,6 +12,7 @@ from choreo_insights.errors import InsightsError
 from choreo_insights.export.insights_api import Choreo
 from dev.sandbox import SandboxServer, SandboxSettings, World
 from dev.sandbox.changes import (
+    add_api,
     add_environment,
     delete_api,
     delete_environment,
@@ -68,6 +69,27 @@ def test_an_environment_keeps_its_key_through_a_rename(place: Place):
         assert {first.name: first.id, second.name: second.id}.get(
             first_name, row["environment_id"]
         ) == row["environment_id"]
+
+
+def test_a_list_is_rewritten_only_when_it_changes(place: Place):
+    place.config = replace(place.config, tables=("apis", "environments"))
+    place.run()
+    before = {key: place.dataset.objects[key] for key in keys(place, "apis")}
+    place.now += timedelta(hours=1)
+    report = place.run()
+    assert (report.exported, report.failed) == (len(before) + 1, 0)
+    assert {key: place.dataset.objects[key] for key in before} == before
+    added = add_api(
+        place.sandbox.world, "acme", environments(place)[0].id, seconds(place.now), like=None
+    )
+    place.now += timedelta(hours=1)
+    place.run()
+    changed = [key for key in before if place.dataset.objects[key] is not before[key]]
+    (key,) = changed
+    assert added.id in {row["api_id"] for row in place.dataset.rows(key)}
+    assert {row["exported_at"] for row in place.dataset.rows(key)} == {
+        place.dataset.objects[key].queried_at
+    }
 
 
 @pytest.mark.parametrize("by", ["id", "name"])
