@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
-from tests.mutants.copies import copy, run_tests
+from tests.mutants.copies import changed, copy, run_tests
 
 PATCHES = Path(__file__).parent / "patches.toml"
 DAYS = "tests/stateful/test_stateful.py"
@@ -52,10 +52,8 @@ def patched(patch: Patch, text: str) -> str:
 
 def killed_by(place: Path, patch: Patch) -> str | None:
     """The test that fails with the patch, or None. Raises BadPatch."""
-    file = place / patch.file
-    original = file.read_text("utf-8")
-    file.write_text(patched(patch, original), "utf-8")
-    try:
+    text = patched(patch, (place / patch.file).read_text("utf-8"))
+    with changed(place, patch.file, text):
         # The state machine takes the longest.
         for test in sorted(patch.tests, key="days".__eq__):
             code, output = run_tests(place, [DAYS if test == "days" else test])
@@ -65,8 +63,6 @@ def killed_by(place: Path, patch: Patch) -> str | None:
                 return found[1]
             if code:
                 raise BadPatch(f"{patch.name}: {test} ended with {code}:\n{output[-2000:]}")
-    finally:
-        file.write_text(original, "utf-8")
     return None
 
 

@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,31 @@ def copy(target: Path) -> None:
             shutil.copy2(ROOT / name, target / name)
 
 
+@contextmanager
+def changed(place: Path, name: str, text: str, python: str = sys.executable) -> Iterator[None]:
+    """Gives a file of a copy another text until the block ends, and what is generated from it."""
+    file = place / name
+    original = file.read_text("utf-8")
+    _write(file, text, place, python)
+    try:
+        yield
+    finally:
+        _write(file, original, place, python)
+
+
+def _write(file: Path, text: str, place: Path, python: str) -> None:
+    file.write_text(text, "utf-8")
+    if file.suffix == ".sql":
+        # What DuckDB runs is compiled from it.
+        _run(place, [python, "-m", "choreo_insights_cli", "tables", "--compile"])
+
+
 def run_tests(place: Path, tests: Sequence[str], python: str = sys.executable) -> tuple[int, str]:
     """Runs tests in a copy until one fails: pytest's exit code, and what it printed."""
+    return _run(place, [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests])
+
+
+def _run(place: Path, words: Sequence[str]) -> tuple[int, str]:
     environment = {
         **os.environ,
         "PYTHONPATH": f"{place}:{place / 'layers/insights'}",
@@ -35,7 +59,6 @@ def run_tests(place: Path, tests: Sequence[str], python: str = sys.executable) -
         "PYTHONDONTWRITEBYTECODE": "1",
         "EXAMPLES": EXAMPLES,
     }
-    words = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(
         words,
         cwd=place,

@@ -21,7 +21,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator, operator_names
 
-from tests.mutants.copies import ROOT, copy, run_tests
+from tests.mutants.copies import ROOT, changed, copy, run_tests
 
 PACKAGES = (
     "layers/insights/choreo_insights",
@@ -112,18 +112,14 @@ def own_tests(file: str) -> list[str]:
 
 def killed_by(place: Path, mutant: Mutant, python: str) -> str | None:
     """The test that fails with a mutant, or None."""
-    file = place / mutant.file
-    original = file.read_text("utf-8")
-    file.write_text(mutant.of(original), "utf-8")
-    try:
+    text = mutant.of((place / mutant.file).read_text("utf-8"))
+    with changed(place, mutant.file, text, python):
         for tests in (own_tests(mutant.file), ALL_TESTS):
             if tests:
                 code, output = run_tests(place, tests, python)
                 if code:
                     found = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
                     return found[1] if found else f"exit code {code}"
-    finally:
-        file.write_text(original, "utf-8")
     return None
 
 
