@@ -63,9 +63,15 @@ def command(stack: Stack, file: Path, check: bool, as_json: bool) -> None:
         output.as_json(stored.__dict__)
         return
     done = "would be" if check else "are"
-    output.line(
-        f"{stored.rules} rules of {stored.users} users and {stored.groups} groups {done} stored."
+    counts = (
+        f"{count} {what}{'' if count == 1 else 's'}"
+        for count, what in (
+            (stored.rules, "rule"),
+            (stored.users, "user"),
+            (stored.groups, "group"),
+        )
     )
+    output.line("{} of {} and {} {} stored.".format(*counts, done))
     if stored.ingestion:
         output.line("QuickSight has taken them in.")
     elif not check:

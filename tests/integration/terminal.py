@@ -43,7 +43,7 @@ class Session:
 
     environment: dict[str, str]
     width: int | None = None
-    transcript: list[str] = field(default_factory=list)
+    seen: list[Ran] = field(default_factory=list)
 
     def __enter__(self) -> "Session":
         if self.width:
@@ -81,8 +81,13 @@ class Session:
             data += os.read(self._ours, 65536)
         shown, code, _ = data.decode("utf-8").split(_END)
         ran = Ran(arguments, int(code), screen(shown))
-        self.transcript.append(_entry(ran))
+        self.seen.append(ran)
         return ran
+
+    @property
+    def transcript(self) -> str:
+        """All that was called and seen, in order."""
+        return "\n".join(map(_entry, self.seen))
 
 
 def _entry(ran: Ran) -> str:

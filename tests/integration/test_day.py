@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from choreo_insights_cli.errors import DONE, NOT_DONE, WRONG_USAGE
+from choreo_insights_cli.main import COMMANDS
 from tests.integration.conftest import Deployment
 from tests.integration.terminal import Ran, Session
 from tests.integration.test_commands import environment, settings
@@ -71,6 +73,7 @@ class Day:
         return {
             "today": today.isoformat(),
             "yesterday": (today - timedelta(days=1)).isoformat(),
+            "this_month": today.isoformat()[:7],
             "since": self.deployment.since.isoformat(),
             "folder": str(self.folder),
         }
@@ -96,9 +99,8 @@ def day(deployed: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield Day(deployed, sessions, folder, words(deployed))
     deployed.sandbox.faults.clear()
     for width, session in sessions.items():
-        text = "\n".join(session.transcript)
         kept = Path(os.environ.get("TRANSCRIPTS") or folder)
-        (kept / f"day-{width or 'pipe'}.txt").write_text(text, "utf-8")
+        (kept / f"day-{width or 'pipe'}.txt").write_text(session.transcript, "utf-8")
 
 
 # ------------------------------------------------------------------ A good day
@@ -157,6 +159,12 @@ def test_what_is_made_of_it(day: Day) -> None:
     said = "There is nothing to restore."
     day.run("restore --before {yesterday} --tables latency --dry-run", 0, said)
     day.run("backfill --list", 0)
+    day.run("compact --before {this_month} --tables latency --dry-run", 0, "There is no month")
+    rules = day.folder / "rules.csv"
+    rules.write_text("GroupName,organization,environment\npartners,acme,Production\n", "utf-8")
+    day.run("access {folder}/rules.csv --check", 0, "1 rule of 0 users and 1 group would be stored")
+    rules.write_text("GroupName,organization,environment\npartners,acme,Prodution\n", "utf-8")
+    day.run("access {folder}/rules.csv", 2, "Prodution")
 
 
 # ------------------------------------------------------------------ Wrong input
@@ -206,7 +214,11 @@ WRONG = (
     ("backfill --attach nosuch", 3, "There is no backfill nosuch"),
     ("access", 2, "Missing argument 'FILE'"),
     ("access {folder}/no.csv", 2, "does not exist"),
+    ("compact --before 2099-01 --dry-run", 2, "is not over"),
+    ("compact --before {this_month} --tables latncy --dry-run", 2, "Did you mean latency?"),
+    ("compact --before {this_month}", 3, "The local AWS has no Iceberg tables: use --dry-run"),
     ("migrate --tables latncy", 2, "Did you mean latency?"),
+    ("cost --organizations two", 2, "'two' is not a valid integer"),
     ("restore", 2, "--before TIME or --from-bucket NAME"),
     ("restore --before tomorrow", 2, "is not a time"),
     ("restore --from-bucket no-such-bucket-1", 2, "there is no such bucket"),
@@ -344,6 +356,14 @@ def test_the_next_day_all_is_well(day: Day) -> None:
     day.run("token revoke --yes", 0, "revoked")
     day.run("export", 0, "failed 0, remaining 0")
     day.run("status", 0, "All is well: complete", places=EVERYWHERE)
+
+
+def test_every_command_was_run_right_and_wrong(day: Day) -> None:
+    seen = [ran for session in day.sessions.values() for ran in session.seen]
+    right = {ran.arguments[0] for ran in seen if ran.code == DONE}
+    wrong = {ran.arguments[0] for ran in seen if ran.code in (WRONG_USAGE, NOT_DONE)}
+    assert right >= {*COMMANDS}
+    assert wrong >= {*COMMANDS}
 
 
 def forget(deployment: Deployment) -> None:

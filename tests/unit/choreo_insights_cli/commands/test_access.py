@@ -193,7 +193,7 @@ def test_the_command_without_rules_in_quicksight(
     done = CliRunner().invoke(program, ["access", str(file), *arguments])
     assert done.exception is None
     if arguments:
-        assert done.output == "1 rules of 0 users and 1 groups would be stored.\n"
+        assert done.output == "1 rule of 0 users and 1 group would be stored.\n"
         objects: FakeS3 | Any = stack.s3.list_objects_v2(Bucket=s3.BUCKET)["Contents"]
         assert ACCESS_RULES_KEY not in {each["Key"] for each in objects}
     else:
