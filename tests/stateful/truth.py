@@ -192,7 +192,8 @@ def _compare(
     table, handle, place, day = where
     rows = _expected(stack, table, handle, place, day)
     if version is None:
-        assert not rows, f"{table} of {place.name} on {day} was never exported"
+        is_known = not rows or (table in model.PER_API and _has_an_unseen_twin(place, day, seen))
+        assert is_known, f"{table} of {place.name} on {day} was never exported"
         return
     if not model.is_closed(version.written, day, truth.settle_hours):
         # A correction to less is kept out for a week where no forced run could fetch it.
@@ -224,6 +225,18 @@ def _stands_for_several(place: SandboxEnvironment, name: str) -> bool:
     """
     called = {api.shown for api in place.apis if name in (api.id, api.shown)}
     return sum(api.shown in called for api in place.apis) > 1
+
+
+def _has_an_unseen_twin(place: SandboxEnvironment, day: date, seen: dict[str, date]) -> bool:
+    """Whether an API that no run has seen since had the name of another on a day.
+
+    Entries by that name differ from those by id in many hours: no run can know whose they are, so
+    the query fails.
+    """
+    return any(
+        seen.get(api.id, date.min) < day and _stands_for_several(place, api.shown)
+        for api in place.apis
+    )
 
 
 def _optional(
