@@ -7,7 +7,7 @@ import click
 
 from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.called import called
-from choreo_insights_cli.errors import BadNews
+from choreo_insights_cli.errors import INTERRUPTED, BadNews
 from choreo_insights_cli.stack import Stack
 
 ACTIONS = ("ensure", "renew", "revoke", "status")
@@ -95,7 +95,7 @@ def _confirm(stack: Stack) -> None:
         output.line(f"  {line}", error=True)
     if not click.confirm("Runs that use them get themselves new ones. Go on?", err=True):
         output.line("Nothing was revoked.", error=True)
-        raise click.Abort
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 def call(stack: Stack, action: str, organization: str = "") -> dict[str, dict[str, Any]]:

@@ -63,17 +63,19 @@ def _show_part(title: str, findings: Sequence[Finding], console: Console) -> Non
         for finding in findings:
             console.print(Text(_line(finding)), soft_wrap=True)
         return
-    table = Table(box=None, pad_edge=False)
-    # No name is cut off, and there is room for what is said.
-    table.add_column("")
-    table.add_column(title, overflow="fold", max_width=console.width // 2)
-    table.add_column("what it says, and what to change", overflow="fold")
+    # No name is cut off or broken: a long one stands before what is said of it.
+    apart = max(len(finding.what) for finding in findings) <= console.width // 3
+    meaning = "what it says, and what to change"
+    table = Table("", *((title, meaning) if apart else (f"{title}: {meaning}",)), box=None)
+    table.pad_edge = False
     for finding in findings:
-        said = Text(finding.says)
+        said = Text("" if apart or not finding.says else ": ").append(finding.says)
         if finding.change:
-            said.append(f"{chr(10) if finding.says else ''}→ {finding.change}", style="bold")
+            begins = "\n" if finding.says or not apart else ""
+            said.append(f"{begins}→ {finding.change}", style="bold")
         status = Text(finding.status, style=_STYLES[finding.status])
-        table.add_row(status, Text(finding.what), said)
+        what = Text(finding.what)
+        table.add_row(status, *((what, said) if apart else (what + said,)))
     console.print(table)
 
 

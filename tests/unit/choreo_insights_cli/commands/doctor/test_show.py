@@ -97,6 +97,24 @@ def test_documents_of_which_the_same_is_said_are_one_line() -> None:
     ]
 
 
+def test_no_name_is_broken_at_a_narrow_terminal() -> None:
+    found = diagnosis()
+    name = "api_application_usage_over_time.published.graphql"
+    found.documents += [
+        Finding(f"a/{name}", "differs", "a word " * 20, "change it"),
+        Finding("a/one.graphql", "ok"),
+    ]
+    file = io.StringIO()
+    show(
+        DoctorReport(diagnoses=[found]),
+        Console(file=file, width=80, force_terminal=True, color_system=None),
+    )
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(f"differs  {name}: a word" in line for line in lines)
+    assert any("→ change it" in line for line in lines)
+
+
 def test_what_is_hidden_stays_hidden() -> None:
     found = Diagnosis("acme", hidden={"hush"})
     found.check("a hush", "failed", "says hush\n\x1b[2J", "change hush")
