@@ -261,6 +261,8 @@ class _Organization:
         doubtful |= present - {each.key for each in known}
         objects = self._objects(doubtful) if doubtful else []
         added = _added(known, objects, present)
+        if objects and not self._all.dry:
+            self._registry.bind(self._name, added)
         outcomes = self._merged({each.id: each for each in (*known, *added)}, objects)
         if not self._all.dry:
             # Also where nothing was to do: a run cannot know that without reading every object.

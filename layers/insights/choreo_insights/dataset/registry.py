@@ -178,18 +178,35 @@ class Registry:
             lambda known: with_projects(known, entries),
         )
 
+    def bind(self, organization: str, added: Iterable[KnownEnvironment] = ()) -> None:
+        """Stores the key of each environment, before objects move to it.
+
+        Else a merge that is cut off leaves moved objects, and a registry that is built from them
+        would bind other keys. `added` are environments that only their objects showed. Raises as
+        `known`, and Retriable.
+        """
+        self._join(organization, added, lambda each: each)
+
     def merged(self, organization: str, added: Iterable[KnownEnvironment] = ()) -> None:
         """Notes that each environment has all of its objects under its own key.
 
-        `added` are environments that only their objects showed. Raises as `known`, and Retriable.
+        `added` are as for `bind`. Raises as `known`, and Retriable.
         """
+        self._join(
+            organization, added, lambda each: msgspec.structs.replace(each, unmerged_keys=())
+        )
+
+    def _join(
+        self,
+        organization: str,
+        added: Iterable[KnownEnvironment],
+        change: Callable[[KnownEnvironment], KnownEnvironment],
+    ) -> None:
         more = {each.id: each for each in added}
 
         def merge(known: tuple[KnownEnvironment, ...]) -> tuple[KnownEnvironment, ...]:
             by_id = {**more, **{each.id: each for each in known}}
-            return tuple(
-                msgspec.structs.replace(by_id[own_id], unmerged_keys=()) for own_id in sorted(by_id)
-            )
+            return tuple(change(by_id[own_id]) for own_id in sorted(by_id))
 
         self._update(
             environments_object(organization),

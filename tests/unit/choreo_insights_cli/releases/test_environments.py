@@ -508,6 +508,8 @@ LISTED = st.lists(
 @given(st.lists(LISTED, min_size=2, max_size=4), st.sampled_from([0, 1, 2, 9]), st.integers(1, 25))
 # The day is left by the merge that was cut off and by the next one.
 @example([[("a", "Prod")], [("a", "Dev")], [("b", "Dev")], [("a", "Dev")]], 1, 4)
+# It was cut off once an object had stepped aside.
+@example([[("b", "Dev")], [("a", "Prod")], [("b", "Prod"), ("c", "Dev")], [("a", "Prod")]], 1, 1)
 def test_no_row_is_lost_and_none_is_double_whatever_was_and_wherever_it_ends(lists, ago, crash):
     history = History(TODAY - ago * DAY)
     for rows in lists:
