@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def program() -> str | None:
     """The browser that CHROMIUM names, or one that is installed; None where there is none."""
     named = os.environ.get("CHROMIUM")
     return next(filter(None, map(shutil.which, [named] if named else NAMES)), None)
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that a page gave to its reader."""
+
+    name: str
+    text: str
 
 
 class Browser:
@@ -74,6 +83,12 @@ class Browser:
         """Presses keys one after the other: a line's end is Enter, a tab the key of its name."""
         for key in keys:
             self._page.keyboard.press({"\n": "Enter", "\t": "Tab"}.get(key, key))
+
+    def downloaded(self, script: str) -> "Download":
+        """The file that an expression has the browser save. Raises BrowserError."""
+        with self._page.expect_download() as waited:
+            self.run(script)
+        return Download(waited.value.suggested_filename, waited.value.path().read_text("utf-8"))
 
     def picture(self) -> bytes:
         """The whole page as PNG."""

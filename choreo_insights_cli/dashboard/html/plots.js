@@ -226,6 +226,8 @@ function layout(panel, found, width) {
 
 function plot(panel, found, place, most) {
   const [width, height] = [place.clientWidth, Math.min(place.clientHeight, most)];
+  // Not seen: it is drawn when its sheet is shown.
+  if (!width) return;
   const draw = { bar: barChart, heatmap: heatChart }[panel.kind] ?? overTimeChart;
   const interactive = panel.kind === "bar" || panel.kind === "heatmap";
   const chart = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": panel.title,

@@ -114,7 +114,9 @@ function keysOf(column) {
   return known.get(column).filter((text) => {
     const key = JSON.parse(text);
     const of = (part) => key[at(part)];
-    return (!choice.organization || of("organization") === choice.organization) &&
+    // What the service gives without its environment can be no choice: nothing else has that key.
+    return (column === "environment" || of("environment") !== null) &&
+      (!choice.organization || of("organization") === choice.organization) &&
       (!place || column === "environment" || !keys[column].includes("environment") ||
         (of("environment") === place[0] && of("organization") === place[1]));
   });

@@ -9,7 +9,7 @@ from tests.unit.choreo_insights_cli.dashboard.expected_sql import Choice
 # Waits until the browser has told the page of a change, and drawn it.
 FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 # Waits until all changes so far are drawn.
-_DRAWN = (
+DRAWN = (
     "new Promise((done) => { const look = () =>"
     " document.body.dataset.drawn ? done() : setTimeout(look, 10); look(); })"
 )
@@ -55,7 +55,7 @@ def legend(browser: Browser, panel: str) -> dict[str, str]:
 def after(browser: Browser, action: str) -> None:
     """Does something that has the sheet drawn, and waits until it is."""
     browser.run(f"delete document.body.dataset.drawn; {action}")
-    browser.run(_DRAWN)
+    browser.run(DRAWN)
 
 
 def click(browser: Browser, selector: str) -> None:
