@@ -54,6 +54,9 @@ _LEDGER = f"{_HERE}test_the_ledger_keeps_a_name_as_it_was"
 _KEY = f"{_HERE}test_a_key_holds_no_part_of_a_name_that_is_unsafe"
 _COPY = f"{_C}test_dataset_copy.py::test_a_key_never_becomes_a_path_outside_the_folder"
 _REPLY = f"{_L}export/test_insights_api.py::test_no_credential_comes_back_in_any_part_of_a_reply"
+_TOKEN = f"{_L}tokens/test_minting.py::test_what_it_repeats_is_not_shown"
+_SCOPE = f"{_L}tokens/test_minting.py::test_the_scope_does_not_repeat_the_new_token"
+_CONTENT_TYPE = f"{_L}test_replies.py::test_a_content_type_names_no_secret"
 _LEAKS = "tests/integration/test_nothing_leaks.py::"
 _MARK = f"{_L}test_http.py::test_a_byte_order_mark_is_no_part_of_a_reply"
 
@@ -63,32 +66,38 @@ class Impossible(str):
 
 
 _NUMBERS = Impossible("a metric has the name of the stack and numbers, and nothing else")
+_KEPT = Impossible("a response is kept as it came, compressed, and no command shows it")
+_NOWHERE = Impossible("texts of the token service come into replies and logs alone")
 _BEFORE = Impossible("a mark is dropped where the text is read, so none comes to this place")
 # Each class of input, then what looks at it in each of the PLACES.
 PLACES = (
     *("commands", "JSON", "CSV", "views", "panels", "report", "logs"),
-    *("ledger and reply", "metrics", "keys and paths"),
+    *("ledger and reply", "quarantine", "metrics", "keys and paths"),
 )
-_ALIKE = (_SHOWN, _CELL, _CELL, _VIEW, _PANEL, _REPORT, _LOG, _LEDGER, _NUMBERS, _KEY)
+_ALIKE = (_SHOWN, _CELL, _CELL, _VIEW, _PANEL, _REPORT, _LOG, _LEDGER, _KEPT, _NUMBERS, _KEY)
 TABLE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("script, direction, length", "markup", "control characters"), _ALIKE),
     "inherited names": (*_ALIKE[:4], _INHERITED, *_ALIKE[5:]),
     "formulas": _ALIKE,
-    "path-like": (*_ALIKE[:9], _COPY),
-    "credentials that are echoed": (
+    "path-like": (*_ALIKE[:10], _COPY),
+    "credentials that Insights echoes": (
         f"{_C}commands/doctor/test_doctor.py::test_what_a_service_repeats_is_hidden",
         f"{_C}commands/doctor/test_doctor.py::test_what_a_service_repeats_is_hidden",
         *(_REPLY, _REPLY, _REPLY, _REPLY),
         f"{_LEAKS}test_no_log_line",
         f"{_LEAKS}test_no_object_of_the_dataset_and_no_row_of_the_ledger",
-        _NUMBERS,
-        _REPLY,
+        *(_REPLY, _NUMBERS, _REPLY),
+    ),
+    "credentials that the token service echoes": (
+        *(_TOKEN, _SCOPE),
+        *(_NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE),
+        *(f"{_LEAKS}test_no_log_line", _CONTENT_TYPE, _NOWHERE, _NUMBERS, _NOWHERE),
     ),
     "byte order marks": (
         f"{_C}test_output.py::test_a_byte_order_mark_is_no_part_of_what_is_read",
         *(_MARK, _MARK, _MARK, _MARK),
         f"{_HERE}test_a_stored_file_may_begin_with_a_mark",
-        *(_BEFORE, _BEFORE, _NUMBERS, _BEFORE),
+        *(_BEFORE, _BEFORE, _BEFORE, _NUMBERS, _BEFORE),
     ),
 }
 
