@@ -138,7 +138,7 @@ dashboard: $(DEV) ## draws the dataset's dashboard as one HTML file (OUT= DAYS=3
 	  $(call given,DAYS,days) $(call given,FOR,for) $(call flag,JSON,json)
 
 .PHONY: picture
-picture: $(DEV) ## draws docs/generated/dashboard.png from synthetic data; needs Chromium (CHROMIUM=path)
+picture: $(DEV) ## draws the pictures of docs/ from synthetic data; needs Chromium (CHROMIUM=path)
 	@$(RUN) -m dev.picture
 
 .PHONY: access

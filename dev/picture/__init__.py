@@ -1,1 +1,1 @@
-"""The picture of the dashboard, drawn from synthetic data."""
+"""The pictures of docs/, drawn from synthetic data."""

@@ -61,11 +61,14 @@ class Browser:
 
     def open(self, path: Path) -> None:
         """Opens a file and waits until its dashboard is drawn. Raises BrowserError."""
-        address = path.resolve().as_uri()
+        self.open_any(path)
+        self._drawn()
+
+    def open_any(self, path: Path) -> None:
+        """Opens a file. Raises BrowserError."""
         # A navigation that changes only the part behind the # would load nothing.
         self._page.goto("about:blank")
-        self._page.goto(address)
-        self._drawn()
+        self._page.goto(path.resolve().as_uri())
 
     def reload(self) -> None:
         """Loads the page again, with the choice in its address. Raises BrowserError."""
@@ -90,9 +93,9 @@ class Browser:
             self.run(script)
         return Download(waited.value.suggested_filename, waited.value.path().read_text("utf-8"))
 
-    def picture(self) -> bytes:
-        """The whole page as PNG."""
-        return self._page.screenshot(full_page=True)
+    def picture(self, *, whole: bool = True) -> bytes:
+        """The whole page as PNG, or what of it is on the screen."""
+        return self._page.screenshot(full_page=whole)
 
     def _drawn(self) -> None:
         self._page.wait_for_function("window.dashboard && document.readyState === 'complete'")
