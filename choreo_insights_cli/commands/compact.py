@@ -131,30 +131,28 @@ def prepared(stack: Stack, chosen: Sequence[str], before: Month, now: datetime) 
     bucket = stack.outputs["DatasetBucketName"]
     there = wanted(replace(exported, tables=tables), Dataset(stack.s3, bucket), now)
     query = partial(by_athena, stack)
-    return Compaction(there, bucket, partial(_columns, stack), query, f"{now:%Y%m%dT%H%M%S%f}")
+    return Compaction(there, bucket, partial(_is_there, stack), query, f"{now:%Y%m%dT%H%M%S%f}")
 
 
-def _columns(stack: Stack, table: str) -> frozenset[str] | None:
-    """The columns of a table in Glue, None where there is no such table."""
+def _is_there(stack: Stack, table: str) -> bool:
     try:
-        found = stack.glue.get_table(DatabaseName=stack.outputs["DatabaseName"], Name=table)
+        stack.glue.get_table(DatabaseName=stack.outputs["DatabaseName"], Name=table)
     except stack.glue.exceptions.EntityNotFoundException:
-        return None
-    columns = found["Table"].get("StorageDescriptor", {}).get("Columns", ())
-    return frozenset(column["Name"] for column in columns)
+        return False
+    return True
 
 
 @dataclass(frozen=True)
 class Compaction:
     """Brings the tables of months up to date.
 
-    `columns` gives the columns of a table in Glue, `query` carries a statement out, and `name` is
-    this run's.
+    `is_there` says whether Glue has a table, `query` carries a statement out, and `name` is this
+    run's.
     """
 
     there: ExpectedDataset
     bucket: str
-    columns: Callable[[str], frozenset[str] | None]
+    is_there: Callable[[str], bool]
     query: Callable[[str], QueryResult]
     name: str
 
@@ -165,8 +163,9 @@ class Compaction:
 
     def _table(self, table: Table, before: Month, *, dry: bool) -> Iterator[CompactedMonth]:
         sources = _sources(self.there, table.name, before)
-        columns = self.columns(months.months_table(table.name))
-        made = {} if columns is None else self._made(table.name)
+        is_there = self.is_there(months.months_table(table.name))
+        made = self._made(table.name) if is_there else {}
+        is_ready = False
         for month, source in sorted(sources.items()):
             outcome = _outcome(source, made.get(month))
             size = sum(stored.size for stored in source.objects.values())
@@ -174,7 +173,9 @@ class Compaction:
             if outcome == "skipped":
                 found = replace(found, reason=source.reason)
             elif outcome == "to compact" and not dry:
-                columns = self._prepare(table, columns)
+                if not is_ready:
+                    self._prepare(table, is_there=is_there)
+                    is_ready = True
                 rows = self._write(table, month, source, replaces=month in made)
                 found = replace(found, outcome="compacted", rows=rows)
             yield found
@@ -187,15 +188,16 @@ class Compaction:
             for month, least, greatest, _ in rows
         }
 
-    def _prepare(self, table: Table, there: frozenset[str] | None) -> frozenset[str]:
-        """Makes the table, or adds the columns that it lacks; the columns that it has then."""
-        wanted_columns = months.columns_of(table.columns)
-        if there is None:
+    def _prepare(self, table: Table, *, is_there: bool) -> None:
+        """Makes the table, or adds the columns that it lacks."""
+        if not is_there:
             location = f"s3://{self.bucket}/{FOLDER}/{table.name}/"
             self.query(months.create(table.name, table.columns, location))
-        elif lacking := [column for column in wanted_columns if column.name not in there]:
+            return
+        names_there = self.query(months.header(table.name)).names
+        wanted_columns = months.columns_of(table.columns)
+        if lacking := [column for column in wanted_columns if column.name not in names_there]:
             self.query(months.add(table.name, lacking))
-        return frozenset(column.name for column in wanted_columns)
 
     def _write(self, table: Table, month: Month, source: SourceMonth, *, replaces: bool) -> int:
         """Writes a month; the count of its rows.

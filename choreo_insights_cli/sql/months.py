@@ -66,6 +66,11 @@ def insert(table: str, columns: Iterable[Column], first: date, last: date, made_
     return f"{into} {selected} WHERE {_days(first, last)}"
 
 
+def header(table: str) -> str:
+    """Its columns, without rows. Not every engine keeps them in Glue."""
+    return f'SELECT * FROM "{months_table(table)}" LIMIT 0'  # nosec B608
+
+
 def made_from(table: str) -> str:
     """For each month: the least and the greatest MADE_FROM, equal where one run made all of it."""
     return (

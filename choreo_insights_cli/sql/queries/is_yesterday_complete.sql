@@ -7,9 +7,9 @@ SELECT
   count_if(last_success IS NOT NULL AND data_until >= CAST(day + INTERVAL '1' DAY AS timestamp))
     AS tables_complete,
   count_if(final) AS tables_final,
-  count_if((data_until >= CAST(day + INTERVAL '1' DAY AS timestamp)) IS NOT TRUE) = 0
+  count_if(NOT coalesce(data_until >= CAST(day + INTERVAL '1' DAY AS timestamp), false)) = 0
     AS is_complete,
-  count_if(final IS NOT TRUE) = 0 AS is_final,
+  count_if(NOT coalesce(final, false)) = 0 AS is_final,
   array_join(array_agg(CASE WHEN last_success IS NULL THEN table_name END), ', ') AS missing_tables
 FROM export_days
 WHERE day = current_date - INTERVAL '1' DAY AND NOT is_list

@@ -9,7 +9,7 @@ LEFT JOIN api_names AS n
   ON n.organization = u.organization AND n.environment_id = u.environment_id AND n.api_id = u.api_id
 WHERE
   u.day >= current_date - INTERVAL '7' DAY AND u.day < current_date
-  AND (u.is_remainder OR n.listed_now IS NOT TRUE)
+  AND (u.is_remainder OR NOT coalesce(n.listed_now, false))
 GROUP BY u.organization, u.environment, u.api_name, u.api_version, n.last_listed
 HAVING sum(u.requests) > 0
 ORDER BY requests DESC, u.organization, u.environment, u.api_name, u.api_version
