@@ -150,6 +150,9 @@ function bars(panel) {
   if (additive(panel)) rows = rows.filter((row) => row.values[0] !== 0);
   if (!rows.length) return null;
   rows = ordered(panel, [panel.x], rows);
+  // Known values have an order of their own, such as severities; others come after them.
+  const places = panel.x.known.map((each) => each.value), place = (key) => (places.indexOf(key) + 1 || Infinity);
+  if (places.length) rows.sort((a, b) => (place(a.keys[0]) > place(b.keys[0])) - (place(a.keys[0]) < place(b.keys[0])));
   const total = additive(panel) ? rows.reduce((sum, row) => sum + row.values[0], 0) : 0;
   const left = panel.top ? Math.max(0, rows.length - panel.top) : 0;
   rows = rows.slice(0, panel.top ?? rows.length);

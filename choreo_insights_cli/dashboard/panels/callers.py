@@ -15,6 +15,7 @@ from choreo_insights_cli.dashboard.description import (
     Sheet,
     Unavailable,
     Unit,
+    Value,
     ValuePart,
 )
 from choreo_insights_cli.dashboard.panels.shared import (
@@ -32,6 +33,17 @@ from choreo_insights_cli.dashboard.panels.shared import (
 
 _NO_ALERT = "No alert was raised in these days."
 _MONTH = Dimension("day", "Month (UTC)", ValuePart.MONTH, Unit.DAY)
+# As grave as they are, not as many.
+_SEVERITY = Dimension(
+    "severity",
+    "Severity",
+    known=(
+        Value("high", "High", Colour.VERMILION),
+        Value("medium", "Medium", Colour.ORANGE),
+        Value("low", "Low", Colour.SKY),
+    ),
+    plural="severities",
+)
 _ALERTS = Measure("Alerts", "alerts", colour=Colour.PURPLE)
 
 DEVICES = Sheet(
@@ -148,12 +160,12 @@ ALERTS_SHEET = Sheet(
         Panel(
             "alerts_by_severity",
             "Alerts by severity",
-            "How grave they are.",
+            "The gravest first.",
             "alerts",
             Kind.BAR,
             (replace(_ALERTS, column="message", aggregation=Aggregation.COUNT),),
             _NO_ALERT,
-            x=Dimension("severity", "Severity"),
+            x=_SEVERITY,
             filters=ALL_FILTERS,
             order=(Order("Alerts"),),
         ),
@@ -166,7 +178,7 @@ ALERTS_SHEET = Sheet(
             (Measure("Raised (UTC)", "raised_at", Aggregation.AS_IS, Unit.INSTANT),),
             _NO_ALERT,
             dimensions=(
-                Dimension("severity", "Severity"),
+                _SEVERITY,
                 ORGANIZATION,
                 ENVIRONMENT,
                 API,

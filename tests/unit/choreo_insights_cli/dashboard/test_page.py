@@ -151,6 +151,11 @@ def bar(panel: Panel, rows: Rows, wanted: Wanted, choice: Choice) -> None:
     )
     # No two are called the same.
     assert len({row["x"] for row in rows}) == len(rows)
+    if panel.x.known:
+        order = [value.value for value in panel.x.known]
+        found = [row["id"] for row in rows]
+        assert [each for each in order if each in found] == found
+        return
     largest = sorted(values.values(), reverse=True)[: len(rows)]
     assert [row["value"] for row in rows] == pytest.approx(largest), panel.id
 
