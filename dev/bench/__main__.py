@@ -9,7 +9,7 @@ from pathlib import Path
 
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import ROOT
-from dev.bench import conversion, exports, hours, imports, machine, report
+from dev.bench import conversion, dashboards, exports, hours, imports, machine, report
 from dev.bench.errors import BenchError
 from dev.bench.place import BenchPlace, place
 from dev.bench.replies import Replies
@@ -46,6 +46,7 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     requests = exports.one_day(where)
     print("two days of hourly runs; this takes some minutes", flush=True)
     hourly = hours.measure()
+    drawing = dashboards.measure()
     imported, starts = imports.measure(), imports.starts()
     short, long = windows.items()
     targets = [
@@ -54,6 +55,7 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
         report.requests_target(requests),
         *report.day_targets(requests, hourly),
         *report.money_targets(),
+        report.dashboard_target(drawing),
         report.import_target(imported),
         *report.start_targets(starts),
     ]
