@@ -4,7 +4,7 @@
 -- started: When the first table was begun (UTC).
 -- ended: When the last table was done (UTC).
 -- tables_exported: Tables that were written.
--- tables_unchanged: Tables that were written again with the same rows.
+-- tables_unchanged: Lists of the day that had the same rows, and were not written again.
 -- tables_failed: Tables that failed.
 -- tables_kept: Tables of which more was there already, so that it stays.
 -- tables_overtaken: Tables that a newer run had written meanwhile.

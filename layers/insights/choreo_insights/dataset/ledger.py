@@ -32,8 +32,8 @@ RUNS_COLUMNS: tuple[Column, ...] = (
     Column(
         "status",
         "string",
-        "exported; unchanged (written again with the same rows); failed; kept (the source now "
-        "gives less, so the stored rows stay); overtaken (a newer run was faster).",
+        "exported; unchanged (a list of today with the same rows: not written again); failed; kept "
+        "(the source now gives less, so the stored rows stay); overtaken (a newer run was faster).",
     ),
     Column(
         "final",

@@ -23,7 +23,7 @@ from choreo_insights.dataset.store import Dataset, Kept, Overtaken, Stored
 from choreo_insights.errors import Retriable
 from choreo_insights.times import microseconds
 
-Verdict = Literal["exported", "kept", "overtaken"]
+Verdict = Literal["exported", "unchanged", "kept", "overtaken"]
 
 _ATTEMPTS = 5
 
@@ -90,7 +90,7 @@ class Writer(msgspec.Struct, frozen=True):
                 return Written("overtaken", "another run has written a newer response")
             if old and not partition.table.daily and _same(partition, file, old):
                 # A list of today, as it was an hour ago: rewriting it would say nothing new.
-                return self._exported(partition, file, len(old.body))
+                return Written("unchanged", rows=file.rows, size=len(old.body))
             if old and partition.table.daily:
                 file, reason = self._guarded(partition, file, old, apis)
                 if reason:

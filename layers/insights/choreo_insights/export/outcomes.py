@@ -83,6 +83,8 @@ class Outcomes:
             self._report.count_export(partition.organization, written.rows or 0, written.size or 0)
             if partition.table.daily and not partition.table.monthly:
                 self.written_days[PlaceDay.of(partition)] = None
+        elif written.verdict == "unchanged":
+            self._report.settled += 1
         else:
             log.warning("%s: %s", partition.key, written.reason)
             self._report.kept += written.verdict == "kept"
