@@ -18,7 +18,7 @@ VIEWS, OWN_TABLES = 42, 5
 # days on the whole, and the registry: an object of names for each environment, and one for each
 # organisation.
 DATA_SETS, TABLES_READ, LEDGER_READ, LEDGER_DAYS = 33, 43, 4, 92
-NAMES_READ, ENVIRONMENTS_READ = 14, 32
+NAMES_READ, ENVIRONMENTS_READ = 15, 33
 # A backfill: parts at a time, days of a part, the most parts, steps of a part and of the whole.
 WORKERS, SPAN_DAYS, MOST_PARTS = 4, 7, 1_500
 _STEPS_A_PART, _STEPS = 4, 6

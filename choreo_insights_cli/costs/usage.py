@@ -125,7 +125,7 @@ class Usage:
 
     @property
     def _ledger_bytes(self) -> float:
-        return _LEDGER_BYTES * self.ledger_objects + _LEDGER_ROW_BYTES * self.written
+        return _LEDGER_BYTES * self.ledger_objects + _LEDGER_ROW_BYTES * self._tried
 
     @cached_property
     def _places_checked(self) -> dict[str, float]:
@@ -168,9 +168,18 @@ class Usage:
         return self.a_day("requests", self.queries / self.inputs.batch_size + more)
 
     @cached_property
+    def _tried(self) -> float:
+        """Partitions that runs query: each is a row of the ledger."""
+        return sum(self.runs_of(table).runs * self.copies(table) for table in self.tables)
+
+    @cached_property
     def written(self) -> float:
-        """Objects of tables that are written."""
-        modelled = sum(self.runs_of(table).runs * self.copies(table) for table in self.tables)
+        """Objects of tables that are written; a list changes seldom, and is written once a day."""
+        modelled = sum(
+            (self.runs_of(table).runs if table.daily else min(self.runs_of(table).runs, 1))
+            * self.copies(table)
+            for table in self.tables
+        )
         return self.a_day("written", modelled)
 
     @cached_property
@@ -180,11 +189,16 @@ class Usage:
 
     @cached_property
     def gets(self) -> float:
-        """Objects read: before a day that is over is replaced, to compare tables, and the ledger.
+        """Objects read: what is compared before it is replaced, to compare tables, and the ledger.
 
         A run reads that of its open days when it begins, and each object before it appends to it.
         """
         before = sum(self.runs_of(table).again * self.copies(table) for table in self.daily)
+        before += sum(
+            max(self.runs_of(table).runs - 1, 0) * self.copies(table)
+            for table in self.tables
+            if not table.daily
+        )
         checks = sum(times * self.checked[scope] for scope, times in self._places_checked.items())
         ledger = self.days_touched * (1 + (self.ledger_objects + 1) / 2)
         return before + checks + ledger
