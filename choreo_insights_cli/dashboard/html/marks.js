@@ -111,7 +111,7 @@ function overTime(panel) {
   const highest = panel.kind === "line" ? Math.max(...rows.map((row) => row.value))
     : Math.max(...times.map((x) => [...byTime.get(x).values()].reduce((a, b) => a + b, 0)));
   return { rows: rows.map((row) => ({ ...row, key: name(row.key), id: row.key })), marks, hover, left,
-    step, legend, shades, highest };
+    step, legend, shades, highest, lowest: Math.min(...rows.map((row) => row.value)) };
 }
 
 function shift(rows, by) {

@@ -40,17 +40,17 @@ function shortened(name, room) {
 
 // --- Axes
 
-// Round numbers from 0 up to a figure or a little more.
-function scaleTo(most, unit) {
-  const rough = (most || 1) / 5, power = 10 ** Math.floor(Math.log10(rough));
+// Round numbers from 0, or from a little less than a figure, up to one or a little more.
+function scaleTo(most, unit, least = 0) {
+  const rough = (most - least || 1) / 5, power = 10 ** Math.floor(Math.log10(rough));
   let step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough * 0.999);
   if (unit === "count") step = Math.max(1, step);
-  const count = Math.max(1, Math.ceil((most || 1) / step - 1e-9));
-  return [...Array(count + 1).keys()].map((n) => Number((n * step).toPrecision(12)));
+  const from = Math.floor(least / step + 1e-9), to = Math.max(from + 1, Math.ceil((most || 1) / step - 1e-9));
+  return [...Array(to - from + 1).keys()].map((n) => Number(((from + n) * step).toPrecision(12)));
 }
 
 const axisText = (unit, value) => (unit === "count" || unit === "bytes"
-  ? value < 1000 ? String(value) : compact.format(value) : whole.format(value));
+  ? value < 1000 ? String(value) : compact.format(value) : whole.format(Number(value.toPrecision(6))));
 const AXIS_TITLES = { percent: "%", ms: "ms", hours: "hours" };
 
 // The days chosen as far as there are any, the same for all charts of a sheet.
@@ -80,13 +80,15 @@ const tickText = (at) => (at % DAY ? iso(at).slice(11, 16)
 
 function overTimeChart(panel, found, width, height) {
   const { unit } = panel.measures[0], target = targetOf(panel);
-  const values = scaleTo(Math.max(found.highest, target?.at ?? 0), unit);
+  // A percentage that is nearly all would be a line along the top.
+  const least = panel.kind === "line" && unit === "percent" ? Math.min(found.lowest, target?.at ?? 100) : 0;
+  const values = scaleTo(Math.max(found.highest, target?.at ?? 0), unit, least > 50 ? least : 0);
   const title = AXIS_TITLES[unit];
   const left = Math.max(...values.map((value) => widthOf(axisText(unit, value)))) + 10;
   const [top, right, bottom] = [title ? 20 : 8, 10, 22];
-  const [from, to] = timeSpan(found), most = values.at(-1);
+  const [from, to] = timeSpan(found), first = values[0], most = values.at(-1);
   const x = (at) => left + ((at - from) / (to - from)) * (width - left - right);
-  const y = (value) => top + (1 - value / most) * (height - top - bottom);
+  const y = (value) => top + (1 - (value - first) / (most - first)) * (height - top - bottom);
   const grid = values.flatMap((value) => [
     svg("line", { class: "grid", x1: left, x2: width - right, y1: y(value), y2: y(value) }),
     words(axisText(unit, value), { class: "label", x: left - 6, y: y(value) + 4, "text-anchor": "end", "data-value": value }),
