@@ -11,9 +11,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from choreo_insights.http import Http
 from choreo_insights.report.month import Month
 from choreo_insights_cli import options
 from choreo_insights_cli.commands import dashboard, query, report, token
+from choreo_insights_cli.commands.doctor import show as doctor
+from choreo_insights_cli.commands.doctor.command import diagnose
+from choreo_insights_cli.commands.doctor.findings import DoctorReport
+from choreo_insights_cli.commands.doctor.settings import DoctorOptions
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import ROOT, STACK_NAME
 from choreo_insights_cli.stack import Stack
@@ -77,12 +82,17 @@ class Demo:
         with steps.step("Monthly report of each organisation, so far") as step:
             reports = self._report(stack)
             step.note = f"{len(reports)} pages, with their CSV files"
+        with steps.step("Doctor: the endpoints, and what the service answers") as step:
+            found = self._diagnosed(stack)
+            step.note = f"exit code {found.exit_code}"
         steps.total()
         self._show_tokens(tokens)
         place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
         self._show_answer(f"Partitions written to {place}", written)
         self._show_answer("SQL: traffic by environment and UTC day (synthetic)", answer)
         self._show_answer("SQL: yesterday's requests by API, of one organisation", apis)
+        self.console.print("\n[bold]What the doctor says of the sandbox[/]")
+        doctor.show(found, self.console)
         self._show_more(stack, keep=keep)
         self._show_pages(drawn, reports)
 
@@ -152,6 +162,11 @@ class Demo:
         month, handles = Month.of(now.date()), options.names(stack.parameters["Organizations"])
         made = [report.report(stack, handle, month, now) for handle in handles]
         return [report.write(each, self.folder.path) for each in made]
+
+    def _diagnosed(self, stack: Stack) -> DoctorReport:
+        """What `insights doctor` finds of the first organisation."""
+        first, *_ = options.names(stack.parameters["Organizations"])
+        return diagnose(DoctorOptions(organization=first), stack, str, Http())
 
     def _show_pages(self, drawn: dashboard.Drawn, reports: Sequence[Path]) -> None:
         lines = ["", "[bold]The dashboard[/], to open in a browser", f"  {drawn.path.as_uri()}"]

@@ -88,7 +88,8 @@ def test_the_demo_shows_everything_and_leaves_nothing(folder: Folder) -> None:
     done = command("demo", folder)
 
     assert done.returncode == 0, done.stderr
-    for shown in ("sam deploy", "fingerprint", "success_summary", "Production", "make deploy"):
+    steps = ("sam deploy", "fingerprint", "success_summary", "Production", "make deploy")
+    for shown in (*steps, "What the doctor says", "as the service has them"):
         assert shown in done.stdout
     assert re.search(r"\d+\.\d s", done.stdout)
     assert processes.that_know(str(folder.path)) == set()
