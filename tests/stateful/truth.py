@@ -233,9 +233,11 @@ def _has_an_unseen_twin(place: SandboxEnvironment, day: date, seen: dict[str, da
     Entries by that name differ from those by id in many hours: no run can know whose they are, so
     the query fails.
     """
+    unseen = [api for api in place.apis if seen.get(api.id, date.min) < day]
     return any(
-        seen.get(api.id, date.min) < day and _stands_for_several(place, api.shown)
-        for api in place.apis
+        other is not api and (other.name, other.version) == (api.name, api.version)
+        for api in unseen
+        for other in place.apis
     )
 
 
