@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from email.message import Message
 from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 
 from tests.fakes.server import Received
@@ -179,6 +179,9 @@ class Proxy:
             connection.endheaders(body)
             reply = connection.getresponse()
             kept = {k: v for k, v in reply.getheaders() if k.lower() not in _HOP_BY_HOP}
+            if method == "HEAD":
+                # Of what GET would give.
+                kept["Content-Length"] = reply.headers.get("Content-Length", "0")
             return Answer(reply.status, kept, reply.read())
         finally:
             connection.close()
@@ -223,7 +226,7 @@ class Proxy:
 
         return replace(answer, body=_LISTED.sub(older, answer.body.decode()).encode())
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -318,7 +321,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if "Content-Length" not in answer.headers:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
         if cut:
             self.wfile.write(answer.body[: len(answer.body) // 2])

@@ -33,8 +33,17 @@ class Both:
 
 
 @pytest.fixture(scope="session")
+def seen() -> Iterator[page.Seen]:
+    """What the tests saw, written to TRINO_REPORT at the end where that is set."""
+    found = page.Seen(datetime.now(UTC))
+    yield found
+    if report := os.environ.get("TRINO_REPORT"):
+        Path(report).write_text(page.render(found), "utf-8")
+
+
+@pytest.fixture(scope="session")
 def both(
-    deployed: integration.Deployment, tmp_path_factory: pytest.TempPathFactory
+    deployed: integration.Deployment, seen: page.Seen, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Both]:
     """The dataset after an export of everything."""
     assert HOME
@@ -53,10 +62,8 @@ def both(
         deployed.state.aws,
         deployed.stack.outputs["DatabaseName"],
     )
-    seen = page.Seen(deployed.now, len(files))
+    seen.now, seen.files = deployed.now, len(files)
     try:
         yield Both(trino, connect(files, datetime.now(UTC)), seen)
     finally:
         process.stop()
-    if report := os.environ.get("TRINO_REPORT"):
-        Path(report).write_text(page.render(seen), "utf-8")

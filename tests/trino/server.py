@@ -16,9 +16,12 @@ from dev.local.aws import LocalAws, free_port
 from dev.local.background import Background
 from dev.local.paths import basic_environment
 
-VERSION = "435"
-# Athena's own catalogue has this name, and views say in which catalogue they look for tables.
+VERSION = "406"
+# Athena's own catalogue has this name, and views say in which catalogue they look for tables. It
+# has Iceberg tables beside others; Trino has them in a catalogue of their own, to which the first
+# one leads, but for CREATE TABLE.
 CATALOGUE = "awsdatacatalog"
+ICEBERG = "iceberg"
 _JAVA = (
     "-Xmx2G",
     # Its calculation of free memory and its buffers want these.
@@ -110,14 +113,19 @@ def _reply(reply: requests.Response) -> dict[str, Any]:
     return page
 
 
-def start(home: Path, folder: Path, aws: LocalAws, schema: str) -> tuple[Trino, Background]:
+def start(
+    home: Path, folder: Path, aws: LocalAws, schema: str, s3: str | None = None
+) -> tuple[Trino, Background]:
     """Starts a server with the libraries in `home`, keeping everything in `folder`.
 
-    Raises CommandError when it ends before it is ready.
+    `s3` is where S3 is reached, if not at the local AWS itself. Raises
+    CommandError when it ends before it is ready.
     """
     port = free_port()
     _write(folder / "etc" / "config.properties", _server(port))
-    _write(folder / "etc" / "catalog" / f"{CATALOGUE}.properties", _catalogue(aws))
+    for name, catalogue in ((CATALOGUE, _HIVE), (ICEBERG, _ICEBERG)):
+        path = folder / "etc" / "catalog" / f"{name}.properties"
+        _write(path, {**catalogue, **_storage(aws, s3 or aws.endpoint)})
     node = {
         "config": folder / "etc" / "config.properties",
         "plugin.dir": home / "plugin",
@@ -160,27 +168,38 @@ def _server(port: int) -> Mapping[str, object]:
     }
 
 
-def _catalogue(aws: LocalAws) -> Mapping[str, object]:
+_HIVE = {
+    "connector.name": "hive",
+    "hive.metastore": "glue",
+    "hive.partition-projection-enabled": "true",
+    "hive.parquet.time-zone": "UTC",
+    "hive.iceberg-catalog-name": ICEBERG,
+}
+_ICEBERG = {
+    "connector.name": "iceberg",
+    "iceberg.catalog.type": "glue",
+    # As Athena writes them.
+    "iceberg.compression-codec": "ZSTD",
+}
+
+
+def _storage(aws: LocalAws, s3: str) -> Mapping[str, object]:
+    """Where Glue and S3 are."""
     key, secret = (
         aws.environment[f"AWS_{name}"] for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
     )
     region = aws.environment["AWS_REGION"]
     return {
-        "connector.name": "hive",
-        "hive.metastore": "glue",
         "hive.metastore.glue.region": region,
         "hive.metastore.glue.endpoint-url": aws.endpoint,
         "hive.metastore.glue.aws-access-key": key,
         "hive.metastore.glue.aws-secret-key": secret,
-        "fs.hadoop.enabled": "false",
-        "fs.native-s3.enabled": "true",
-        "s3.endpoint": aws.endpoint,
-        "s3.region": region,
-        "s3.path-style-access": "true",
-        "s3.aws-access-key": key,
-        "s3.aws-secret-key": secret,
-        "hive.partition-projection-enabled": "true",
-        "hive.parquet.time-zone": "UTC",
+        "hive.s3.endpoint": s3,
+        "hive.s3.region": region,
+        "hive.s3.path-style-access": "true",
+        "hive.s3.ssl.enabled": "false",
+        "hive.s3.aws-access-key": key,
+        "hive.s3.aws-secret-key": secret,
     }
 
 
