@@ -8,7 +8,8 @@ $(TRINO)/.done: tests/trino/pom.xml tests/trino/Hive.java
 	@command -v mvn >/dev/null && command -v javac >/dev/null || \
 	  { echo "Trino needs Maven and a JDK 17 (Debian: maven, openjdk-17-jdk-headless)" >&2; exit 1; }
 	@echo "fetching Trino"
-	@rm -rf $(@D) && mkdir -p $(@D)
+	@# Maven unpacks nothing for which it has a marker there.
+	@rm -rf $(@D) tests/trino/target && mkdir -p $(@D)
 	@$(MVN) -P server $(PLUGIN):copy-dependencies -DincludeScope=runtime \
 	  -DoutputDirectory=$(abspath $(@D))/lib
 	@$(MVN) -P hive $(PLUGIN):copy-dependencies -DincludeScope=runtime \
