@@ -10,7 +10,8 @@ SELECT
   count_if(NOT coalesce(data_until >= CAST(day + INTERVAL '1' DAY AS timestamp), false)) = 0
     AS is_complete,
   count_if(NOT coalesce(final, false)) = 0 AS is_final,
-  array_join(array_agg(CASE WHEN last_success IS NULL THEN table_name END), ', ') AS missing_tables
+  nullif(array_join(array_agg(CASE WHEN last_success IS NULL THEN table_name END), ', '), '')
+    AS missing_tables
 FROM export_days
 WHERE day = current_date - INTERVAL '1' DAY AND NOT is_list
 GROUP BY organization, environment, day
