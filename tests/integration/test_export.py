@@ -103,6 +103,8 @@ def test_a_second_run_asks_for_what_is_due_alone(
         place
         for place in wanted(deployment)
         if is_due(written[place.key], now, last_day(load().table(place.table), place.day), 24)
+        # Lists are as they were, and stay.
+        and load().table(place.table).daily
         and not load().table(place.table).per_project
     ]
 

@@ -102,9 +102,10 @@ def test_the_schedule_really_fires(deployment: Deployment) -> None:
     bucket = deployment.stack.outputs["DatasetBucketName"]
     today = deployment.now.date().isoformat()
     listing = deployment.stack.s3.list_objects_v2(
-        Bucket=bucket, Prefix=f"insights/environments/day={today}/"
+        Bucket=bucket, Prefix=f"insights/total_traffic/day={today}/"
     )
-    assert listing["KeyCount"] == len(deployment.world.organizations)
+    organizations = deployment.world.organizations.values()
+    assert listing["KeyCount"] == sum(len(each.environments) for each in organizations)
     written = min(entry["LastModified"] for entry in listing["Contents"])
     assert written.replace(microsecond=0) >= started.replace(microsecond=0)
 

@@ -88,7 +88,8 @@ class Writer(msgspec.Struct, frozen=True):
                 return self._exported(partition, file, len(old.body))
             if old and changed and old.queried_at >= queried_at:
                 return Written("overtaken", "another run has written a newer response")
-            if old and not partition.table.daily and _same(partition, file, old):
+            is_list = not partition.table.daily
+            if old and is_list and not self.force and _same(partition, file, old):
                 # A list of today, as it was an hour ago: rewriting it would say nothing new.
                 return Written("unchanged", rows=file.rows, size=len(old.body))
             if old and partition.table.daily:
