@@ -159,7 +159,9 @@ def _checked(watcher: Watcher) -> None:
     newest: dict[tuple[str, date], datetime] = {}
     for key, version in watcher.newest.items():
         place = model.place_of(key)
-        if place and place.table in model.SHAPES:
+        # An object that was given up has the rows that were checked before.
+        given_up = version.metadata.get("confirmed") == "no"
+        if place and place.table in model.SHAPES and not given_up:
             name = place.name, place.day
             newest[name] = max(newest.get(name, version.written), version.written)
     for (name, day), written in newest.items():
