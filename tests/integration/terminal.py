@@ -56,7 +56,7 @@ class Session:
         requests, self._requests = os.pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.terminal", str(requests)],
-            env={**self.environment, "TERM": "xterm-256color"},
+            env=_environment(self.environment),
             pass_fds=[requests],
             start_new_session=True,
             **streams,
@@ -88,6 +88,12 @@ class Session:
     def transcript(self) -> str:
         """All that was called and seen, in order."""
         return "\n".join(map(_entry, self.seen))
+
+
+def _environment(given: dict[str, str]) -> dict[str, str]:
+    """Without the size of another terminal: readline, once imported, puts that of its own there."""
+    own = {name: value for name, value in given.items() if name not in ("LINES", "COLUMNS")}
+    return {**own, "TERM": "xterm-256color"}
 
 
 def _entry(ran: Ran) -> str:
