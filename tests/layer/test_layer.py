@@ -113,7 +113,7 @@ def test_the_handlers_reply_as_the_contract_says(layer: Path, cloud: dict[str, s
 
     with Runtime(RUNTIME, layer, ROOT / "functions/export", cloud) as runtime:
         reply = runtime.invoke({})
-        with pytest.raises(RuntimeError, match=r"ConfigurationError: .*no table"):
+        with pytest.raises(RuntimeError, match=r"ConfigurationError: .*unknown table"):
             runtime.invoke({"tables": ["weather"]})
     assert reply["failures"] == []
     assert reply["exported"] > 7
