@@ -265,13 +265,23 @@ class Days(RuleBasedStateMachine):
     def add_environment(self, place: int, during: float | None, name: str) -> None:
         """A new environment, or one of a name that there is or was."""
         handle, _ = self._environment_of(place)
-        if len(self.world.organization(handle).environments) < 3:
+        few = len(self.world.organization(handle).environments) < 3
+        if few and not self._was_missed(handle, name):
             self._ran("environment added")
             spec = EnvironmentSpec(name)
             self._change(
                 during,
                 lambda: changes.add_environment(self.world, handle, spec, self.seconds),
             )
+
+    def _was_missed(self, handle: str, name: str) -> bool:
+        """Whether an environment of this name went before any run has seen it.
+
+        Legacy ids go by the name: no run can know that they are not those of the next one.
+        """
+        seen = set(self.watcher.ids.values())
+        deleted = self.world.organization(handle).deleted
+        return any(each.name == name and each.id not in seen for each in deleted)
 
     @rule(place=PLACE, during=DURING)
     def delete_environment(self, place: int, during: float | None) -> None:
