@@ -343,7 +343,8 @@ class Export:
                     self.report.mismatches += result
 
     def _unchecked(self) -> Iterator[PlaceDay]:
-        for organization, environment in self._lists.places():
+        # Days of an environment that is gone too: nobody else would check what was written last.
+        for organization, environment in (*self._lists.places(), *self._lists.gone()):
             for day in self._plan.unchecked(organization, environment):
                 yield PlaceDay(organization, environment, day)
 

@@ -420,6 +420,15 @@ def test_a_day_whose_checks_are_older_than_its_objects_is_checked_by_the_next_ru
     assert min(written["checks"]) >= max(written["success_summary"])
 
 
+def test_a_day_of_an_environment_that_is_gone_is_checked_too(place: Place):
+    place.run(check=False)
+    gone = environments(place)[1]
+    delete_environment(place.sandbox.world, "acme", gone.id, seconds(NOW))
+    place.now += timedelta(hours=1)
+    place.run()
+    assert f"insights/checks/day={YESTERDAY}/acme.{gone.name}.parquet" in keys(place, "checks")
+
+
 def test_settling_at_once_still_waits_for_the_end_of_the_day(place: Place):
     place.config = replace(place.config, settle_hours=0, export_since=TODAY)
     place.now = datetime(2026, 11, 20, 23, 50, tzinfo=UTC)
