@@ -20,6 +20,11 @@ _CONTROLS = re.compile(
 )
 
 
+def visible(text: str) -> str:
+    """A text whose control characters are escaped."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def safe_cell(value: object) -> object:
     """The value of a cell: a text that a spreadsheet would calculate gets an apostrophe before it.
 
@@ -27,7 +32,7 @@ def safe_cell(value: object) -> object:
     """
     if not isinstance(value, str):
         return value
-    text = _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    text = visible(value)
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

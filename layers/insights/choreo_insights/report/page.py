@@ -1,12 +1,13 @@
 """The report as one HTML page to read and to print: no script, nothing from outside."""
 
+import html
 from collections.abc import Iterable
 from datetime import UTC
-from html import escape
 
 from choreo_insights.report.days import spans
 from choreo_insights.report.figures import Figures
 from choreo_insights.report.tables import Cell, ReportTable
+from choreo_insights.spreadsheet import visible
 
 # Tables in the page end here; their CSV files hold all rows.
 MOST_ROWS = 500
@@ -112,6 +113,11 @@ def _table(table: ReportTable) -> str:
         + "\n".join(rows)
         + f"\n</tbody></table></div>\n{rest}"
     )
+
+
+def escape(text: str) -> str:
+    """HTML of a text, whose control characters can be seen."""
+    return html.escape(visible(text))
 
 
 def _is_number(value: Cell) -> bool:
