@@ -16,8 +16,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     alike = get_close_matches(name.lower(), by_lower, 3, _ALIKE)
     ratios = {each: SequenceMatcher(None, name.lower(), each).ratio() for each in alike}
     best = max(ratios.values(), default=0.0)
-    found = [by_lower[each] for each, ratio in ratios.items() if ratio > best - _NEARLY]
-    return f"Did you mean {' or '.join(found)}?" if found else ""
+    nearest = [by_lower[each] for each, ratio in ratios.items() if ratio > best - _NEARLY]
+    return f"Did you mean {' or '.join(nearest)}?" if nearest else ""
 
 
 def check(option: str, given: Iterable[str], known: Iterable[str], what: str, more: str) -> None:

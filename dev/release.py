@@ -72,9 +72,9 @@ def missed(before: Release, now: Release, former: Mapping[str, Mapping[str, str]
         (before.data_sets, now.data_sets, {}),
     ]
     for earlier, later, names in pairs:
-        found = differences(earlier, later, names)
-        yield from found.gone
-        for change in found.changed:
+        difference = differences(earlier, later, names)
+        yield from difference.gone
+        for change in difference.changed:
             lost = [*change.removed, *change.renamed, *(each.column for each in change.retyped)]
             yield from (f"{change.table}.{name}" for name in lost)
     if before.dataset != now.dataset:

@@ -151,9 +151,9 @@ def _was(field: FieldNode) -> Iterator[str]:
     for directive in field.directives or ():
         if directive.name.value == "was":
             for argument in directive.arguments or ():
-                given = value_from_ast_untyped(argument.value)
+                value = value_from_ast_untyped(argument.value)
                 # A single value may stand for a list of one.
-                yield from [given] if isinstance(given, str) else given
+                yield from [value] if isinstance(value, str) else value
 
 
 def _unwrapped(kind: GraphQLOutputType) -> tuple[GraphQLOutputType, bool]:

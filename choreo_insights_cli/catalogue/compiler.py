@@ -307,10 +307,10 @@ def _fan_outs(
 
 def _group_by(path: Path, root: FieldNode) -> list[str]:
     """The fields that a custom report is grouped by, as they are written."""
-    given = next((a.value for a in root.arguments or () if a.name.value == "groupByFields"), None)
-    if given is None:
+    value = next((a.value for a in root.arguments or () if a.name.value == "groupByFields"), None)
+    if value is None:
         return []
-    items = given.values if isinstance(given, ListValueNode) else (given,)
+    items = value.values if isinstance(value, ListValueNode) else (value,)
     fields = [print_ast(item) for item in items]
     if not 1 <= len(fields) <= 3 or len(set(fields)) < len(fields) or "null" in fields:
         reason = "a report is grouped by one to three fields, each once"
@@ -373,18 +373,18 @@ def _minified(path: Path, root: FieldNode) -> str:
 
 def _granularity(path: Path, root: FieldNode, field: GraphQLField, selected: object) -> str | None:
     """The granularity that the document asks for; it must be there where the field takes one."""
-    given = re.search(r'granularity:\s*"([^"]*)"', print_ast(root))
-    if given and given[1] not in GRANULARITIES:
-        reason = f"granularity {given[1]!r} is none of {', '.join(GRANULARITIES)}"
+    match = re.search(r'granularity:\s*"([^"]*)"', print_ast(root))
+    if match and match[1] not in GRANULARITIES:
+        reason = f"granularity {match[1]!r} is none of {', '.join(GRANULARITIES)}"
         raise DocumentError(path, reason, root)
     if "granularity" not in _argument_names(field):
         return None
-    if not given:
+    if not match:
         reason = "without a granularity the answer depends on the time range: give one"
         raise DocumentError(path, f'{reason}, as in granularity: "1h"', root)
     if has_field(selected, "granularity") and "granularity" not in _selected(root):
         raise DocumentError(path, "select granularity too: the one answered is compared", root)
-    return given[1]
+    return match[1]
 
 
 def _selected(field: FieldNode | None) -> dict[str, FieldNode]:

@@ -133,8 +133,8 @@ def _rule(cells: Mapping[str, str | None], known: Mapping[str, Sequence[KnownEnv
             f"the organisation {organization!r} is not exported: the stack exports"
             f" {', '.join(known)}"
         )
-    given = {cells["environment"], cells["environment_id"]} - {None}
-    ids = {_environment(str(each), organization, known) for each in given}
+    named = {cells["environment"], cells["environment_id"]} - {None}
+    ids = {_environment(str(each), organization, known) for each in named}
     if len(ids) > 1:
         raise ValueError("its environment and environment_id are two environments")
     return Rule(cells[_USER], cells[_GROUP], organization, next(iter(ids), None))
@@ -149,15 +149,15 @@ def _environment(
     for each in of_all:
         if each.id == given:
             return given
-    found = [
+    matching = [
         own_id
         for environments in chosen.values()
         for own_id, name in shown_names(environments).items()
         if name == given
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
         raise ValueError(
             f"the environment {given!r} is there in several organisations: name the organization"
         )

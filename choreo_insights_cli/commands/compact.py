@@ -55,18 +55,18 @@ def command(stack: Stack, before: Month, tables: str | None, dry_run: bool, as_j
     """
     if stack.parameters.get("Emulated") == "true" and not dry_run:
         raise CommandError("The local AWS has no Iceberg tables: use --dry-run there.")
-    found = []
+    results = []
     with spinner.shown("the dataset is listed"):
         compaction = prepared(stack, options.names(tables or ""), before, datetime.now(UTC))
     for month in compaction.run(before, dry=dry_run):
-        found.append(month)
+        results.append(month)
         if not as_json:
             output.line(month.line)
     if as_json:
-        output.as_json([{**asdict(month), "month": str(month.month)} for month in found])
-    elif not found:
+        output.as_json([{**asdict(month), "month": str(month.month)} for month in results])
+    elif not results:
         output.line(f"There is no month before {before}.")
-    return BAD_NEWS if any(month.outcome == "skipped" for month in found) else DONE
+    return BAD_NEWS if any(month.outcome == "skipped" for month in results) else DONE
 
 
 @dataclass(frozen=True)
@@ -169,16 +169,16 @@ class Compaction:
         for month, source in sorted(sources.items()):
             outcome = _outcome(source, made.get(month))
             size = sum(stored.size for stored in source.objects.values())
-            found = CompactedMonth(table.name, month, outcome, len(source.objects), size)
+            result = CompactedMonth(table.name, month, outcome, len(source.objects), size)
             if outcome == "skipped":
-                found = replace(found, reason=source.reason)
+                result = replace(result, reason=source.reason)
             elif outcome == "to compact" and not dry:
                 if not is_ready:
                     self._prepare(table, is_there=is_there)
                     is_ready = True
                 rows = self._write(table, month, source, replaces=month in made)
-                found = replace(found, outcome="compacted", rows=rows)
-            yield found
+                result = replace(result, outcome="compacted", rows=rows)
+            yield result
 
     def _made(self, table: str) -> dict[Month, tuple[str, str]]:
         """For each month that is there the least and the greatest mark of its rows."""

@@ -113,16 +113,16 @@ def _grown(
 
 
 def _said(bill: costs.Estimate, backfill: costs.Estimate) -> Iterator[str | Text]:
-    asked = bill.inputs
+    inputs = bill.inputs
     yield Text.assemble(
         (f"{bill.usd:,.2f} USD a month", "bold"),
         f", {bill.usd_after_free:,.2f} where nothing else in the account takes what is free",
     )
     yield (
-        f"{_many(asked.organizations, 'organisation')} of"
-        f" {_many(asked.environments, 'environment')} of {_many(asked.apis, 'API')},"
-        f" {_many(asked.history_days, 'day')} of history, {_many(asked.runs_a_day, 'run')} a day;"
-        f" prices of {asked.region}, {bill.prices_of}"
+        f"{_many(inputs.organizations, 'organisation')} of"
+        f" {_many(inputs.environments, 'environment')} of {_many(inputs.apis, 'API')},"
+        f" {_many(inputs.history_days, 'day')} of history, {_many(inputs.runs_a_day, 'run')} a day;"
+        f" prices of {inputs.region}, {bill.prices_of}"
     )
     if bill.counted:
         names = ", ".join(name for name in bill.counted if name != "days")

@@ -155,14 +155,14 @@ def _rules(stack: Stack, group: str) -> list[Rule]:
             f"{ACCESS_RULES_KEY} cannot be read ({error}): store the rules again with"
             " `insights access`."
         ) from error
-    found = [rule for rule in rules if rule.group == group]
-    if not found:
+    of_group = [rule for rule in rules if rule.group == group]
+    if not of_group:
         groups = sorted({rule.group for rule in rules if rule.group})
         raise CommandError(
             f"No rule is for the group {group!r}: it would see nothing. There are rules for"
             f" {', '.join(groups) or 'no group'}."
         )
-    return found
+    return of_group
 
 
 def _source(stack: Stack) -> str:

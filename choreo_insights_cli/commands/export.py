@@ -63,9 +63,9 @@ def command(
     chosen = {name: value for name, value in chosen.items() if value is not None}
     if text and chosen:
         raise WrongUsage(f"--event is the whole event: {', '.join(chosen)} cannot be given too.")
-    given = event(text) if text else chosen
-    check(given, stack.parameters)
-    reply = _run(stack, given, first)
+    payload = event(text) if text else chosen
+    check(payload, stack.parameters)
+    reply = _run(stack, payload, first)
     if as_json:
         output.as_json(reply)
     else:
@@ -98,14 +98,14 @@ def _run(stack: Stack, given: Mapping[str, Any], first: date | None) -> dict[str
 def event(text: str) -> dict[str, Any]:
     """The event that the user gave. Raises WrongUsage."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except ValueError as error:
         raise WrongUsage(f"--event {text} is not JSON: {error}.") from error
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise WrongUsage(f"--event {text} is not a JSON object, such as {{}}.")
     more = f"There are {', '.join(_EVENT_KEYS)}."
-    names.check("--event", found, _EVENT_KEYS, "key of an event", more)
-    return found
+    names.check("--event", parsed, _EVENT_KEYS, "key of an event", more)
+    return parsed
 
 
 @dataclass

@@ -38,10 +38,10 @@ class RunProgress:
         """What is done so far, in words; empty where the ledger has nothing yet."""
         for key, tag in list(self._changed())[:_READ]:
             body = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
-            found = read_entries(body, day_of(key))
-            self._entries[key] = [each for each in found if each.exported_at >= self.begun]
+            entries = read_entries(body, day_of(key))
+            self._entries[key] = [each for each in entries if each.exported_at >= self.begun]
             self._tags[key] = tag
-        return counted([each for found in self._entries.values() for each in found], self.begun)
+        return counted([each for entries in self._entries.values() for each in entries], self.begun)
 
     def _changed(self) -> Iterator[tuple[str, str]]:
         """The ledger's objects of today's runs that were not read as they are now."""

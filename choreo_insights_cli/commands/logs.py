@@ -78,8 +78,8 @@ def command(
     shown = False
     while True:
         with spinner.shown(f"reading {group}"):
-            found = [e for e in together(read(stack, group, start)) if _identity(e) not in seen]
-        for event in found:
+            events = [e for e in together(read(stack, group, start)) if _identity(e) not in seen]
+        for event in events:
             seen.add(_identity(event))
             entry = parsed(event)
             if entry is None or (errors and entry["level"] not in _STYLES):
@@ -172,13 +172,13 @@ def parsed(event: Entry) -> dict[str, Any] | None:
     text = event["message"].strip()
     at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).isoformat(timespec="milliseconds")
     with suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict):
+        record = json.loads(text)
+        if isinstance(record, dict):
             # What a run counts has no message; Lambda's own errors have another name for it.
-            if "_aws" in found or not found.keys() & {"message", "errorMessage"}:
+            if "_aws" in record or not record.keys() & {"message", "errorMessage"}:
                 return None
-            level = str(found.get("level", "INFO"))
-            return {**found, "level": level, "timestamp": at, "message": found.get("message", "")}
+            level = str(record.get("level", "INFO"))
+            return {**record, "level": level, "timestamp": at, "message": record.get("message", "")}
     if text.startswith(_PLATFORM) and "Task timed out" not in text:
         return None
     level = "ERROR" if _BROKEN.search(text) else "INFO"

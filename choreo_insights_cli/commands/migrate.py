@@ -65,8 +65,8 @@ def command(
         brought = merge(stack, catalogue, dry=dry_run, rebuild=rebuild_registry)
     outcomes = migrate(stack, catalogue, names, dry=dry_run)
     if as_json:
-        found = {"tables": [*map(_as_dict, outcomes)], **environments.as_dict(brought)}
-        output.as_json(found)
+        result = {"tables": [*map(_as_dict, outcomes)], **environments.as_dict(brought)}
+        output.as_json(result)
         return
     for line in (*environments.lines(brought, dry=dry_run), *lines(outcomes, dry=dry_run)):
         output.line(line)

@@ -134,7 +134,7 @@ def report(
         return path.read_text("utf-8-sig") if path else stored_text(stack.s3, bucket, key)
 
     wanted, amounts = text(targets, target_file.KEY), text(prices, price_file.KEY)
-    found = figures(
+    month_figures = figures(
         Dataset(stack.s3, bucket),
         organization,
         month,
@@ -142,17 +142,17 @@ def report(
         now,
         target_file.read(wanted) if wanted else None,
     )
-    return documents(found, price_file.read(amounts) if amounts else None, _note(stack))
+    return documents(month_figures, price_file.read(amounts) if amounts else None, _note(stack))
 
 
 def settings(stack: Stack) -> ReportSettings:
     """What the stack's parameters say. Raises ConfigurationError for a table that is none."""
-    given = stack.parameters
-    tables = options.names(given["Tables"])
+    parameters = stack.parameters
+    tables = options.names(parameters["Tables"])
     return ReportSettings(
         tables=paths.catalogue().chosen(None if tables == ("all",) else tables),
-        since=datetime.fromisoformat(given["ExportSince"]).date(),
-        settle_hours=float(given["SettleHours"]),
+        since=datetime.fromisoformat(parameters["ExportSince"]).date(),
+        settle_hours=float(parameters["SettleHours"]),
     )
 
 

@@ -71,12 +71,12 @@ def command(stack: Stack, org: str, prefix: str | None, as_json: bool) -> None:
     _warn_of_handle(org, parameters, stack.name)
     under = prefix or parameters.get("SecretPrefix", PREFIX)
     if is_asked():
-        name = _stored_patiently(lambda given: store(stack, under, org, given), ask())
+        name = _stored_patiently(lambda values: store(stack, under, org, values), ask())
     else:
-        given = read(sys.stdin.read())
-        for problem in problems(given):
+        values = read(sys.stdin.read())
+        for problem in problems(values):
             output.line(f"Warning: {problem}", error=True)
-        name = store(stack, under, org, given)
+        name = store(stack, under, org, values)
     if as_json:
         output.as_json({"secret": name}, indent=None)
     else:
@@ -139,12 +139,12 @@ def _stored_patiently(attempt: Callable[[Mapping[str, Any]], str], given: Mappin
 def read(text: str) -> dict[str, Any]:
     """The values in a JSON object. Raises WrongUsage; no message holds any of the text."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        parsed = None
+    if not isinstance(parsed, dict):
         raise WrongUsage(f"Give a JSON object with {', '.join(_QUESTIONS)}.")
-    return found
+    return parsed
 
 
 def store(stack: Stack, prefix: str, handle: str, given: Mapping[str, Any]) -> str:

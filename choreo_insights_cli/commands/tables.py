@@ -55,16 +55,16 @@ def command(name: str | None, compiles: bool, check: bool, as_json: bool) -> int
 
 def _lines() -> dict[str, str]:
     """What each table holds, in one sentence."""
-    asked = {t.name: _text(first_sentence(t.description), t.off) for t in catalogue().tables}
+    descriptions = {t.name: _text(first_sentence(t.description), t.off) for t in catalogue().tables}
     own = {name: first_sentence(description) for name, description, _ in OWN}
-    return asked | own | {name: f"View: {title}." for name, title in view_titles().items()}
+    return descriptions | own | {name: f"View: {title}." for name, title in view_titles().items()}
 
 
 def _tables() -> list[_Described]:
     """The tables, the user's own included."""
-    asked = catalogue().tables
+    tables = catalogue().tables
     return [
-        *((table.name, _text(table.description, table.off), table.columns) for table in asked),
+        *((table.name, _text(table.description, table.off), table.columns) for table in tables),
         *OWN,
     ]
 

@@ -89,9 +89,9 @@ def following_command(action: str, organizations: Mapping[str, Mapping[str, Any]
 def _confirm(stack: Stack) -> None:
     """Asks whether to revoke the tokens of all organisations. Raises click.Abort for a no."""
     with spinner.shown("token function: status"):
-        found = call(stack, "status")
+        status = call(stack, "status")
     output.line("This revokes the tokens of all organisations:", error=True)
-    for line in lines(found):
+    for line in lines(status):
         output.line(f"  {line}", error=True)
     if not click.confirm("Runs that use them get themselves new ones. Go on?", err=True):
         output.line("Nothing was revoked.", error=True)

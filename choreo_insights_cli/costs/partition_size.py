@@ -87,8 +87,8 @@ def query_count(table: Table, size: Size) -> int:
 
 
 def _count(table: Table, size: Size) -> int:
-    given = dict.fromkeys({*table.variables, *_of_sources(table)}, "")
-    collecting = collect(table, given, apis(size))
+    variables = dict.fromkeys({*table.variables, *_of_sources(table)}, "")
+    collecting = collect(table, variables, apis(size))
     count = 0
     try:
         queries = next(collecting)

@@ -266,12 +266,12 @@ def targets_of(database: duckdb.DuckDBPyConnection, targets: Targets) -> dict[st
     ).fetchall()
     own = {}
     for api_id, *key in rows if targets.apis else ():
-        found = targets.of(api_id, key[0], key[1])
-        if (found.availability_percent, found.p95_ms) != (
+        target = targets.of(api_id, key[0], key[1])
+        if (target.availability_percent, target.p95_ms) != (
             targets.availability_percent,
             targets.p95_ms,
         ):
-            own[_json(key)] = _figures(found)
+            own[_json(key)] = _figures(target)
     return {**_figures(targets), "apis": own}
 
 

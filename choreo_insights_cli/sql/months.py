@@ -41,9 +41,9 @@ def create(
         "partitioning": "ARRAY['month(day)']",
         **engine,
     }
-    given = ", ".join(f"{name} = {value}" for name, value in properties.items())
+    assigned = ", ".join(f"{name} = {value}" for name, value in properties.items())
     selected = _select(table, columns, "")
-    return f'CREATE TABLE "{months_table(table)}" WITH ({given}) AS {selected} WHERE false'
+    return f'CREATE TABLE "{months_table(table)}" WITH ({assigned}) AS {selected} WHERE false'
 
 
 def add(table: str, columns: Iterable[Column]) -> str:

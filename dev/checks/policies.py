@@ -43,9 +43,9 @@ def main() -> int:
     """Prints the findings; 1 where there are any."""
     templates = [Template(Path(name)) for name in _TEMPLATES]
     policies = [policy for template in templates for policy in template.policies()]
-    found = [finding for policy in policies for finding in findings(policy)]
-    print("\n".join(found) or f"parliament: no findings in {len(policies)} policies")
-    return 1 if found or not policies else 0
+    reported = [finding for policy in policies for finding in findings(policy)]
+    print("\n".join(reported) or f"parliament: no findings in {len(policies)} policies")
+    return 1 if reported or not policies else 0
 
 
 if __name__ == "__main__":

@@ -83,8 +83,8 @@ class Demo:
             reports = self._report(stack)
             step.note = f"{len(reports)} pages, with their CSV files"
         with steps.step("Doctor: the endpoints, and what the service answers") as step:
-            found = self._diagnosed(stack)
-            step.note = f"exit code {found.exit_code}"
+            diagnosis = self._diagnosed(stack)
+            step.note = f"exit code {diagnosis.exit_code}"
         steps.total()
         self._show_tokens(tokens)
         place = f"s3://{stack.outputs['DatasetBucketName']}/insights/"
@@ -92,7 +92,7 @@ class Demo:
         self._show_answer("SQL: traffic by environment and UTC day (synthetic)", answer)
         self._show_answer("SQL: yesterday's requests by API, of one organisation", apis)
         self.console.print("\n[bold]What the doctor says of the sandbox[/]")
-        doctor.show(found, self.console)
+        doctor.show(diagnosis, self.console)
         self._show_more(stack, keep=keep)
         self._show_pages(drawn, reports)
 

@@ -15,10 +15,10 @@ def tool(venv: str, name: str) -> Path:
     Raises CommandError where it was not installed yet.
     """
     venvs = os.environ.get("VENVS") or ".venvs"
-    found = ROOT / venvs / venv / "bin" / name
-    if not found.exists():
-        raise CommandError(f"{found} is missing. Run `make {venvs}/{venv}/.done`.")
-    return found
+    executable = ROOT / venvs / venv / "bin" / name
+    if not executable.exists():
+        raise CommandError(f"{executable} is missing. Run `make {venvs}/{venv}/.done`.")
+    return executable
 
 
 @dataclass(frozen=True)

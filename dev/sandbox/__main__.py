@@ -15,12 +15,12 @@ from dev.sandbox.world import DEFAULT_ORGANIZATIONS, OrganizationSpec, World
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the sandbox. Returns the exit code."""
-    given = _parser().parse_args(arguments)
+    args = _parser().parse_args(arguments)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        sandbox = SandboxServer(World(given.seed, _specs(given)), _settings(given), given.port)
+        sandbox = SandboxServer(World(args.seed, _specs(args)), _settings(args), args.port)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"python -m dev.sandbox: {error}\n")
         return 2

@@ -81,9 +81,9 @@ class Groups:
 
         `make` gives the buckets; `about` is everything that they depend on.
         """
-        found = self._kept.get((about, *fields), lambda: _grouped(make(), fields))
-        of_values = found.cells.get(values, {})
-        return [(start, of_values.get(start, [])) for start in found.starts]
+        grouped = self._kept.get((about, *fields), lambda: _grouped(make(), fields))
+        of_values = grouped.cells.get(values, {})
+        return [(start, of_values.get(start, [])) for start in grouped.starts]
 
 
 def _grouped(buckets: Buckets, fields: Sequence[str]) -> _Grouped:

@@ -21,7 +21,7 @@ class Pages:
     def page(
         self,
         question: str,
-        given: Mapping[str, Any] | None,
+        arguments: Mapping[str, Any] | None,
         settings: SandboxSettings,
         by: str,
         make: Callable[[], list[Row]],
@@ -30,13 +30,13 @@ class Pages:
 
         Raises QueryError for a sort field that is none, or a limit below zero.
         """
-        given = given or {}
-        limit, offset = given.get("limit"), given.get("offset") or 0
+        arguments = arguments or {}
+        limit, offset = arguments.get("limit"), arguments.get("offset") or 0
         limit = settings.page_limit_default if limit is None else limit
         limit = min(limit, settings.page_limit_max)
         if limit < 0 or offset < 0:
             raise QueryError("limit and offset must not be negative")
-        sort_by, order = given.get("sortBy") or by, given.get("sortOrder") or "desc"
+        sort_by, order = arguments.get("sortBy") or by, arguments.get("sortOrder") or "desc"
         key = repr((question, sort_by, order))
         rows = self._rows.get(key, lambda: _ordered(make(), sort_by, order))
         return rows[offset : offset + limit], {

@@ -112,5 +112,5 @@ def group_by_values(context: QueryContext, args: Args) -> list[list[str]]:
     fields, values = _fields(args)
     end = int(context.now.timestamp()) // 60
     cells = context.cells(context.sources(args), TimeSpan(end - 7 * 1440, end, UTC), ALL)
-    found = {values_of(cell, fields) for cell in different(cells)}
-    return sorted([*each] for each in found if each[: len(values)] == values)
+    groups = {values_of(cell, fields) for cell in different(cells)}
+    return sorted([*each] for each in groups if each[: len(values)] == values)

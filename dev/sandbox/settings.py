@@ -93,8 +93,8 @@ class SandboxSettings:
 
     def retained(self, field: str) -> int | None:
         """The days for which a query field keeps what it answers with; None is for ever."""
-        found = dict(self.retention)
-        return found.get(field, found.get("*"))
+        retention = dict(self.retention)
+        return retention.get(field, retention.get("*"))
 
     def clock(self) -> datetime:
         """The instant that the data is seen at, with its zone."""
@@ -136,16 +136,16 @@ class SandboxSettings:
     def as_dict(self) -> dict[str, Any]:
         """All values, fit for JSON."""
         instants = {name: getattr(self, name) for name in ("now", "index_switched_at")}
-        given = {name: moment.isoformat() if moment else None for name, moment in instants.items()}
-        return asdict(self) | given | {"retention": dict(self.retention)}
+        values = {name: moment.isoformat() if moment else None for name, moment in instants.items()}
+        return asdict(self) | values | {"retention": dict(self.retention)}
 
 
 def _retention(value: Any) -> tuple[tuple[str, int], ...]:
     pairs = value.items() if isinstance(value, Mapping) else value
-    found = tuple(sorted((str(name), days) for name, days in pairs))
-    if wrong := [name for name, days in found if type(days) is not int or days < 0]:
+    retention = tuple(sorted((str(name), days) for name, days in pairs))
+    if wrong := [name for name, days in retention if type(days) is not int or days < 0]:
         raise ValueError(f"retention of {wrong[0]} takes whole days")
-    return found
+    return retention
 
 
 def _instant(value: Any) -> datetime:

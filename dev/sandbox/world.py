@@ -167,9 +167,9 @@ class SandboxEnvironment:
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """All ids that hold data, each once."""
-        given = (self.id, self.external_id, self.internal_id, self.sandbox_id, *self.legacy_ids)
-        given = (*given, self.unlisted_id)
-        return tuple(dict.fromkeys(i for i in given if i))
+        ids = (self.id, self.external_id, self.internal_id, self.sandbox_id, *self.legacy_ids)
+        ids = (*ids, self.unlisted_id)
+        return tuple(dict.fromkeys(i for i in ids if i))
 
     @cached_property
     def listed(self) -> tuple[Api, ...]:
@@ -205,8 +205,8 @@ class Organization:
     def environment(self, name: str) -> SandboxEnvironment:
         """The environment of this id or name, deleted ones last. Raises KeyError."""
         every = (*self.environments, *self.deleted)
-        found = [e for e in every if e.id == name] or [e for e in every if e.name == name]
-        return found[0] if found else _none(name)
+        matching = [e for e in every if e.id == name] or [e for e in every if e.name == name]
+        return matching[0] if matching else _none(name)
 
     @property
     def on_prem(self) -> SandboxEnvironment | None:

@@ -120,13 +120,13 @@ def command(
 
     A bar shows how far it is. Ctrl-C leaves it running, and says how to attach again.
     """
-    given = {name: value for name, value in which.items() if value is not None}
-    if len(given) > 1 or (given and (first or last)):
-        named = " and ".join(f"--{name}" for name in given)
+    options = {name: value for name, value in which.items() if value is not None}
+    if len(options) > 1 or (options and (first or last)):
+        named = " and ".join(f"--{name}" for name in options)
         raise WrongUsage(f"{named}: give one of these, or --from and --to.")
     if lists:
         return _Command(stack, as_json=as_json).listed()
-    if not given:
+    if not options:
         today = datetime.now(UTC).date()
         wish = BackfillOptions.read(
             first, last, today, tables=tables, organizations=org, span=span, again=again
@@ -134,7 +134,7 @@ def command(
         return _Command(stack, as_json=as_json).start(wish)
     handling = _Command(stack, as_json=as_json)
     does = {"attach": handling.follow, "stop": handling.stop, "resume": handling.resume}
-    ((name, value),) = given.items()
+    ((name, value),) = options.items()
     return does[name](value)
 
 

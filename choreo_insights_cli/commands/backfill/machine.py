@@ -145,14 +145,14 @@ class Machine:
     def running(self) -> Execution:
         """The one backfill that runs. Raises CommandError where it is not one."""
         names = [
-            found["name"]
-            for found in self._states.list_executions(
+            each["name"]
+            for each in self._states.list_executions(
                 stateMachineArn=self.arn, statusFilter="RUNNING"
             )["executions"]
         ]
         if len(names) != 1:
-            found = f"These run: {', '.join(names)}. Name one" if names else "No backfill runs"
-            raise CommandError(f"{found}.")
+            problem = f"These run: {', '.join(names)}. Name one" if names else "No backfill runs"
+            raise CommandError(f"{problem}.")
         return self.execution(names[0])
 
     def last(self) -> Execution:

@@ -216,13 +216,13 @@ def lines(outcomes: Iterable[RestoreCounts], again: Sequence[str], *, dry: bool)
         restored = outcome.counts.get("restore", 0)
         nothing = nothing and not restored
         what = "to be restored" if dry else "restored"
-        found = [f"{restored:,} {what}"]
-        found += [
+        parts = [f"{restored:,} {what}"]
+        parts += [
             f"{outcome.counts[verdict]:,} {words}"
             for verdict, words in _WORDS.items()
             if verdict in outcome.counts
         ]
-        yield f"{outcome.table}: {'; '.join(found)}."
+        yield f"{outcome.table}: {'; '.join(parts)}."
     if nothing:
         yield "There is nothing to restore."
     if moved:

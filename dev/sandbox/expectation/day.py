@@ -68,8 +68,8 @@ class Day:
         minute = int(start.timestamp()) // 60
         if self.tenant not in (None, self.environment.tenants[0]):
             return []
-        found = _TRAFFIC.alerts(self.environment, minute, minute + 1440, self.now)
-        return [in_index(self.settings, self.environment, alert) for _, alert in found]
+        alerts = _TRAFFIC.alerts(self.environment, minute, minute + 1440, self.now)
+        return [in_index(self.settings, self.environment, alert) for _, alert in alerts]
 
     @property
     def listed(self) -> list[Api]:

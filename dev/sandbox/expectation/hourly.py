@@ -149,12 +149,12 @@ def latencies_of(
     names = ("response", "backend", "request_mediation", "response_mediation")
     groups = by_api(cells)
     for api in day.queried:
-        found = [(cell.latencies, cell.total) for cell in groups.get(api, ())]
-        if not found and not day.settings.zero_buckets:
+        weighted = [(cell.latencies, cell.total) for cell in groups.get(api, ())]
+        if not weighted and not day.settings.zero_buckets:
             continue
         row: Row = {"api_id": api.id, "time_span": time, "granularity": granularity}
         for name in (*names, *(f"{name}_median" for name in names)):
-            pairs = ((getattr(latencies, name), total) for latencies, total in found)
+            pairs = ((getattr(latencies, name), total) for latencies, total in weighted)
             value = percentile(pairs, 50 if name.endswith("_median") else 95)
             row[name] = None if value is None else float(value)
         yield row

@@ -57,10 +57,10 @@ class ExpectedReport:
 
     def top(self, day: Day) -> list[Row]:
         """The ten groups that are largest over the day, by hour."""
-        found = self.grouped(day)
+        groups = self.grouped(day)
         sizes = {
             group: self.measured(pair for pairs in hours.values() for pair in pairs)
-            for group, hours in found.items()
+            for group, hours in groups.items()
         }
         top = sorted((g for g in sizes if sizes[g]), key=lambda g: (-sizes[g], g))[:_TOP]
         return [
@@ -71,7 +71,7 @@ class ExpectedReport:
                 "granularity": "1h",
             }
             for group in top
-            for time, pairs in found[group].items()
+            for time, pairs in groups[group].items()
         ]
 
 

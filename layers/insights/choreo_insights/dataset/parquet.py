@@ -77,8 +77,8 @@ def encode(
     """
     arrays, fields = [], []
     for column in columns:
-        given = values.get(column.name, Constant(None))
-        built = _array(column, given, rows)
+        source = values.get(column.name, Constant(None))
+        built = _array(column, source, rows)
         if len(built) != rows:
             msg = f"column {column.name} has {len(built)} values for {rows} rows"
             raise ValueError(msg)

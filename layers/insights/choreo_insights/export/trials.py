@@ -75,7 +75,7 @@ def _is_refused(error: InsightsError) -> bool:
 
 def _once(document: Table, values: Mapping[str, Any]) -> QueryGenerator:
     """One query over no time, of whichever APIs."""
-    given = {**values, "apiNames": [], "limit": 1, "offset": 0}
-    given["time"] = dict.fromkeys(given["time"], given["time"]["from"])
-    yield [Query(document, {name: given[name] for name in document.variables}, {})]
+    variables = {**values, "apiNames": [], "limit": 1, "offset": 0}
+    variables["time"] = dict.fromkeys(variables["time"], variables["time"]["from"])
+    yield [Query(document, {name: variables[name] for name in document.variables}, {})]
     return Rows()

@@ -112,11 +112,11 @@ def _keys(usage: MonthlyUsage) -> Iterator[tuple[str, str | None]]:
 
 def plan_on(assigned: Sequence[Assignment], day: date) -> str | None:
     """The plan on a day, by the newest of the assignments (oldest first) that began by then."""
-    found = None
+    plan = None
     for each in assigned:
         if each.since <= day:
-            found = each.plan
-    return found
+            plan = each.plan
+    return plan
 
 
 def _of_consumer(

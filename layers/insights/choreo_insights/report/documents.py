@@ -26,9 +26,9 @@ def documents(figures: Figures, prices: PriceList | None = None, note: str = "")
     amounts = None
     if prices:
         amounts = bill(figures.organization, figures.month, figures.usage, prices)
-    found = tables(figures, amounts)
-    files = {PAGE: page(figures, found, note)}
-    files |= {f"{table.name}.csv": table.csv(figures) for table in found}
+    report_tables = tables(figures, amounts)
+    files = {PAGE: page(figures, report_tables, note)}
+    files |= {f"{table.name}.csv": table.csv(figures) for table in report_tables}
     return Documents(figures, amounts, files)
 
 

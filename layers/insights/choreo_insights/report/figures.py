@@ -242,16 +242,16 @@ def figures(
 def shown_names(known: Sequence[KnownEnvironment]) -> dict[str, str]:
     """What each environment is called, as in the view `environment_names`."""
     names = {each.id: each.name or each.id for each in known}
-    found = {}
+    shown = {}
     for own_id, name in names.items():
         same = [other for other, of in names.items() if of == name]
         shorts = [other[:8] for other in same]
         if len(same) == 1:
-            found[own_id] = name
+            shown[own_id] = name
         else:
             short = own_id[:8] if shorts.count(own_id[:8]) == 1 else own_id
-            found[own_id] = f"{name} ({short})"
-    return found
+            shown[own_id] = f"{name} ({short})"
+    return shown
 
 
 class _Month:
@@ -507,11 +507,11 @@ class _Month:
         )
 
     def _sorted_reasons(self) -> list[Reason]:
-        found = [
+        reasons = [
             Reason(self._shown[environment], reason, *self._api_name(environment, api_id), errors)
             for (environment, reason, api_id), errors in self._reasons.items()
         ]
-        return sorted(found, key=lambda r: (r.environment, -r.errors, r.reason, r.api))
+        return sorted(reasons, key=lambda r: (r.environment, -r.errors, r.reason, r.api))
 
     def _consumers(self, *, whole: bool) -> list[Consumer]:
         found: dict[tuple[str, str | None, str | None], Consumer] = {}

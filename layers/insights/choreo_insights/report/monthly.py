@@ -49,12 +49,12 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def read(cls, event: Mapping[str, Any]) -> Event:
         """The event. Raises PersonMustAct where it has something else."""
         try:
-            found = _EVENT.convert(event)
-            if found.month is not None:
-                Month.parse(found.month)
+            parsed = _EVENT.convert(event)
+            if parsed.month is not None:
+                Month.parse(parsed.month)
         except (msgspec.ValidationError, ValueError) as error:
             raise PersonMustAct(f"the event cannot be used: {error}") from error
-        return found
+        return parsed
 
 
 _EVENT = Shape(Event)
@@ -111,11 +111,11 @@ class Monthly:
         earlier = self._earlier(organization, month)
         if earlier == _FINAL and not now:
             return {**outcome, "status": "there", "state": earlier}
-        found = self._figures(organization, month, at)
-        words = found.finality.words
-        if not (now or found.finality.is_final) and (earlier or at < self._latest(month)):
+        month_figures = self._figures(organization, month, at)
+        words = month_figures.finality.words
+        if not (now or month_figures.finality.is_final) and (earlier or at < self._latest(month)):
             return {**outcome, "status": "there" if earlier else "waiting", "state": words}
-        made = documents(found, self._prices())
+        made = documents(month_figures, self._prices())
         location = self._write(made)
         return {**outcome, "status": "written", "state": words, "location": location}
 
@@ -135,8 +135,8 @@ class Monthly:
     def _earlier(self, organization: str, month: Month) -> str | None:
         """What an earlier report's metadata says of it, or None where there is none."""
         key = f"{folder(organization, month)}/{PAGE}"
-        found = stored_metadata(self._s3, self._bucket, key)
-        return None if found is None else found.get("state", "")
+        metadata = stored_metadata(self._s3, self._bucket, key)
+        return None if metadata is None else metadata.get("state", "")
 
     def _write(self, made: Documents) -> str:
         """Writes the files, publishes where they are, and notes that; where the page is."""
@@ -152,11 +152,14 @@ class Monthly:
         return location
 
     def _publish(self, made: Documents, location: str) -> None:
-        found = made.figures
-        state = "final" if found.finality.is_final else "not final yet"
-        subject = f"API usage of {found.organization}, {found.month}: {state}"
+        month_figures = made.figures
+        state = "final" if month_figures.finality.is_final else "not final yet"
+        subject = f"API usage of {month_figures.organization}, {month_figures.month}: {state}"
         # The mail says where the amounts are, and not how much.
-        lines = [f"The report of {found.month} is written: {location}", found.finality.words]
+        lines = [
+            f"The report of {month_figures.month} is written: {location}",
+            month_figures.finality.words,
+        ]
         try:
             self._sns.publish(
                 TopicArn=self._topic, Subject=subject[:_SUBJECT], Message="\n".join(lines)

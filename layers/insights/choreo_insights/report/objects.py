@@ -71,9 +71,9 @@ class Objects:
         """
         with ThreadPoolExecutor(_THREADS) as threads:
             listed = threads.map(lambda table: self._listed(table, first, last), columns)
-            found = [entry for entries in listed for entry in entries]
-            for start in range(0, len(found), _THREADS * 4):
-                some = found[start : start + _THREADS * 4]
+            objects = [entry for entries in listed for entry in entries]
+            for start in range(0, len(objects), _THREADS * 4):
+                some = objects[start : start + _THREADS * 4]
                 for content in threads.map(lambda entry: self._content(entry, columns), some):
                     if content:
                         yield content

@@ -79,12 +79,12 @@ def read(text: str) -> PriceList:
     """The prices of a file's text. Raises ConfigurationError with all that is wrong in it."""
     try:
         body = tomllib.loads(text, parse_float=Decimal)
-        found = _PRICES.convert(_with_decimals(body))
+        prices = _PRICES.convert(_with_decimals(body))
     except (tomllib.TOMLDecodeError, msgspec.ValidationError, ArithmeticError) as error:
         raise ConfigurationError(_wrong(str(error))) from error
-    if faults := list(_faults(found)):
+    if faults := list(_faults(prices)):
         raise ConfigurationError(_wrong("; ".join(faults)))
-    return found
+    return prices
 
 
 def _with_decimals(body: dict[str, Any]) -> dict[str, Any]:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def stored_text(s3: S3Client, bucket: str, key: str) -> str | None:
     """The text of an object, or None where there is none. Raises what `aws_failure` gives."""
-    found = _read(s3, bucket, key)
-    return None if found is None else found[1].decode("utf-8-sig")
+    stored = _read(s3, bucket, key)
+    return None if stored is None else stored[1].decode("utf-8-sig")
 
 
 def stored_metadata(s3: S3Client, bucket: str, key: str) -> dict[str, str] | None:
     """An object's own metadata, or None where there is none. Raises as `stored_text`."""
-    found = _read(s3, bucket, key)
-    return None if found is None else found[0]
+    stored = _read(s3, bucket, key)
+    return None if stored is None else stored[0]
 
 
 def _read(s3: S3Client, bucket: str, key: str) -> tuple[dict[str, str], bytes] | None:

@@ -32,7 +32,7 @@ class ReportTable(msgspec.Struct, frozen=True):
 
 def tables(figures: Figures, bill: Bill | None) -> list[ReportTable]:
     """All tables of a report, in the page's order; those of the bill where there are prices."""
-    found = [
+    all_tables = [
         _totals(figures),
         _apis(figures),
         _consumers(figures),
@@ -40,7 +40,7 @@ def tables(figures: Figures, bill: Bill | None) -> list[ReportTable]:
         _changes(figures),
         _days(figures),
     ]
-    return [*found[:1], _bill(bill), *found[1:]] if bill else found
+    return [*all_tables[:1], _bill(bill), *all_tables[1:]] if bill else all_tables
 
 
 def _totals(figures: Figures) -> ReportTable:
