@@ -85,6 +85,13 @@ def add_api(world: World, handle: str, environment: str, at: int, like: str | No
     return api
 
 
+def share_names(world: World) -> None:
+    """Deploys in each environment another API of the name and version of its first one."""
+    for handle, own in world.organizations.items():
+        for place in own.environments:
+            add_api(world, handle, place.id, 0, like=place.apis[0].id)
+
+
 def delete_api(world: World, handle: str, environment: str, api: str, at: int) -> None:
     """Deletes an API in an environment."""
     place = world.organization(handle).environment(environment)

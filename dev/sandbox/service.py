@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from dev.sandbox import corrupt, engine, replies
+from dev.sandbox.changes import share_names
 from dev.sandbox.faults import ON_BODY, ON_DATA, Fault, Faults
 from dev.sandbox.filters import QueryContext
 from dev.sandbox.grouping import Groups
@@ -66,6 +67,8 @@ class Service:
     def __init__(
         self, world: World, settings: SandboxSettings, clock: Callable[[], float] = monotonic
     ) -> None:
+        if settings.shared_names:
+            share_names(world)
         self.world = world
         self.settings = settings
         self.faults = Faults()

@@ -79,6 +79,9 @@ class SandboxSettings:
     granularity_error: GranularityError = "gateway"
     # Whether throttling is a GraphQL error in a reply with 200.
     throttled_in_200: bool = False
+    # Whether each environment lists another API of the name and version of its first one. It is
+    # deployed when the sandbox starts.
+    shared_names: bool = False
     # Whether each listed tenant has a part of the traffic; else carbon.super has all of it.
     tenants_have_traffic: bool = False
     # Days for which query fields keep what they answer with, by field; `*` is every other one. What

@@ -21,6 +21,7 @@ from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment, safe_name
 from choreo_insights.dataset.registry_merge import environments_of
 from choreo_insights.errors import BadAnswer, InsightsError
+from choreo_insights.export.insights_api import means_throttled
 from choreo_insights.export.partition_file import records
 from choreo_insights.export.throttle import Throttle
 from choreo_insights.http import Http
@@ -147,9 +148,12 @@ def save(report: DoctorReport, path: Path) -> None:
 
 
 def polite_http() -> Http:
-    """A client that keeps to the exporter's budget, and waits for as long as a 429 says."""
+    """A client that keeps to the exporter's budget, and waits for as long as a 429 says.
+
+    Its attempts outlast a limit that is counted by the minute where nothing says how long it lasts.
+    """
     throttle = Throttle(_REQUESTS_PER_MINUTE)
-    return Http(retries=2, on_throttle=throttle.hold, before_attempt=throttle.wait)
+    return Http(retries=4, on_throttle=throttle.hold, before_attempt=throttle.wait)
 
 
 def diagnose(
@@ -207,6 +211,7 @@ class _Round:
         self._progress = progress
         self._now = now
         self._probes = False
+        self._tenants_have_traffic: bool | None = None
 
     def make(self, wish: DoctorOptions) -> None:
         """Adds all findings to the diagnosis."""
@@ -223,7 +228,7 @@ class _Round:
         reply = self._endpoint(live, credentials.org_id)
         if reply is None:
             return
-        exporter = Exporter(live, credentials, self._settings)
+        exporter = Exporter(live, credentials, self._settings, self._now)
         environments = self._environments(live, reply, exporter)
         self._tenant(exporter, environments)
         self._extra_ids(environments)
@@ -238,7 +243,8 @@ class _Round:
         if wish.probe:
             self._progress(f"{credentials.org_handle}: finding out how the service behaves")
             behaviour = self._behaviour(live, wish, environments, introspection=their is not None)
-            self._show(behaviour, self._second_token(live, tokens) if wish.mint else {})
+            more = self._second_token(live, tokens) if wish.mint else {}
+            self._show(behaviour, {**more, "tenants_have_traffic": self._tenants_have_traffic})
 
     def _behaviour(
         self,
@@ -318,7 +324,7 @@ class _Round:
             self._found.check("endpoint", "failed", live.words(error), change)
             return None
         self._found.asked = True
-        if reply.status != 200:
+        if reply.status != 200 or means_throttled(reply):
             self._found.check("endpoint", "failed", live.says(reply), live.remedy(reply))
             if self._probes:
                 self._show(without_subscription(reply, read_complaint(reply.body).code), {})
@@ -397,6 +403,8 @@ class _Round:
             says = f"their traffic cannot be queried: {redact(str(error))}"
             self._found.check("other tenants", "note", says)
             return
+        if requests:
+            self._tenants_have_traffic = any(requests.values())
         if with_traffic := [f"{name} has {count}" for name, count in requests.items() if count]:
             says = f"{', '.join(with_traffic)} requests in {_TENANT_DAYS} days, not exported"
             names = ",".join((*tenants, *(name for name, count in requests.items() if count)))

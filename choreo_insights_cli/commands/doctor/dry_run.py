@@ -1,7 +1,7 @@
 """Tables asked for as the exporter asks, over an empty time range."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,8 +20,15 @@ from choreo_insights_cli.commands.doctor.settings import DoctorSettings
 class Exporter:
     """Asks for one organisation through the exporter's own path."""
 
-    def __init__(self, live: Live, credentials: Credentials, settings: DoctorSettings) -> None:
+    def __init__(
+        self,
+        live: Live,
+        credentials: Credentials,
+        settings: DoctorSettings,
+        now: Callable[[], datetime],
+    ) -> None:
         self._live = live
+        self._now = now
         self._credentials = credentials
         self._tenant = settings.tenants[0]
         self._extra_ids = settings.extra_environment_ids
@@ -52,7 +59,7 @@ class Exporter:
 
         Raises InsightsError.
         """
-        today = datetime.now(UTC).date()
+        today = self._now().date()
         values = self._values(environment, tenant)
         values["time"] = time_filter(today - timedelta(days=days - 1), today)
         query = Query(total, {name: values[name] for name in total.variables}, {})
@@ -60,7 +67,7 @@ class Exporter:
         return sum(filter(None, answer.columns[total.name]))
 
     def _values(self, environment: Environment | None, tenant: str = "") -> dict[str, Any]:
-        today = datetime.now(UTC).date()
+        today = self._now().date()
         more = environment and (
             *self._extra_ids.get(environment.id, ()),
             *self._extra_ids.get(environment.name, ()),

@@ -11,7 +11,7 @@ import msgspec
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.errors import InsightsError, Retriable
 from choreo_insights.export.decode import Answer
-from choreo_insights.export.insights_api import time_filter
+from choreo_insights.export.insights_api import means_throttled, time_filter
 from choreo_insights.export.queries import Query
 from choreo_insights.replies import Reply, parse_object
 from choreo_insights_cli.commands.doctor.behaviour import MOST_ROOTS, Behaviour
@@ -86,9 +86,11 @@ class Examiner:
         if environments:
             found |= self._form(environments[0])
         environment = self._busiest(environments) if found.get("aliases") else None
-        return Behaviour(**found) if environment is None else self._of(environment, found)
+        if environment is not None:
+            self._look_at(environment, found)
+        return Behaviour(**found, throttled_in_200=self._live.throttled_in_200)
 
-    def _of(self, environment: Environment, found: dict[str, Any]) -> Behaviour:
+    def _look_at(self, environment: Environment, found: dict[str, Any]) -> None:
         data = {"data": self._data(environment), "time": self._time}
         looked_at, before = self._now(), self._hours(data) if self._pause else {}
         apis = [
@@ -96,6 +98,8 @@ class Examiner:
             for each in self._ask({"it": "listAllAPI(dataFilter: $data) { id name version }"}, data)
             .get("it", ())
         ]  # fmt: skip
+        if apis:
+            found["shared_names"] = len({api.text for api in apis}) < len(apis)
         newer = self._ask({"it": "listAllAPI(dataFilter: $data) { displayName }"}, data)
         found |= {"newer_fields": "it" in newer} | self._pages(data) | self._to_inclusive(data)
         looks = self._looks_at(apis, data)
@@ -107,7 +111,6 @@ class Examiner:
         if self._pause:
             self._pause()
             found["late_hours"] = _lateness(before, self._hours(data), looked_at)
-        return Behaviour(**found)
 
     # ---------------------------------------------------------------- Requests
 
@@ -135,13 +138,19 @@ class Examiner:
         return True
 
     def _send(self, body: str, variables: Mapping[str, Any]) -> Reply | None:
-        """The reply to query fields; None where the budget is used up."""
+        """The reply to query fields; None where the budget is used up.
+
+        Raises Retriable where it is throttled to the end: that says nothing about the query.
+        """
         if not self._may_send():
             return None
         # There are ten environments at most, so no name is the beginning of another one.
         used = {n: v for n, v in variables.items() if f"${n}" in body}
         kinds = ", ".join(f"${name}: {_KINDS.get(name, 'DataFilter!')}" for name in used)
-        return self._live.post(f"query ({kinds}) {{ {body} }}", used)
+        reply = self._live.post(f"query ({kinds}) {{ {body} }}", used)
+        if means_throttled(reply):
+            raise Retriable(f"{self._live.says(reply)}: it throttles", status=429)
+        return reply
 
     def _answers(self, queries: Sequence[Query]) -> list[Answer | InsightsError | None]:
         """The export's own queries; a request that fails is split until one is to blame."""

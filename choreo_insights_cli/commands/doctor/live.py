@@ -11,7 +11,7 @@ from graphql import GraphQLError, GraphQLSchema, build_client_schema, get_intros
 from choreo_insights.credentials import Credentials, Secrets
 from choreo_insights.errors import BadAnswer, InsightsError, PersonMustAct, Unauthenticated
 from choreo_insights.export.decode import Answer, Reader
-from choreo_insights.export.insights_api import Choreo
+from choreo_insights.export.insights_api import Choreo, means_throttled
 from choreo_insights.export.jobs import BatchKey
 from choreo_insights.export.queries import Query
 from choreo_insights.http import Http
@@ -20,7 +20,8 @@ from choreo_insights.replies import Reply, parse_object, read_complaint
 from choreo_insights.tokens.reader import Tokens
 from choreo_insights_cli.commands.doctor.settings import DoctorSettings
 
-_SECONDS = 60.0
+# As long as throttling that is counted by the minute lasts, and the attempts of `polite_http`.
+_SECONDS = 120.0
 # The sample of Choreo's documentation: what works at all, works with it.
 SAMPLE = "query ($org: OrgFilter!) {listEnvironments(org: $org){id name}}"
 
@@ -69,8 +70,10 @@ class Live:
         self._tokens = tokens
         # Why there was none where the API refused one, for a reason other than the API's refusals.
         self.no_other_token: InsightsError | None = None
+        # Whether throttling came in a reply with HTTP 200; None where nothing was throttled.
+        self.throttled_in_200: bool | None = None
         secrets = cast("Secrets", _Kept(credentials))
-        self._choreo = Choreo(http, self._url, tokens, secrets)
+        self._choreo = Choreo(http, self._url, tokens, secrets, throttled=self._throttled)
 
     @property
     def org_id(self) -> str:
@@ -167,7 +170,7 @@ class Live:
 
     def remedy(self, reply: Reply) -> str:
         """What a person should do about a refusal."""
-        status = reply.status
+        status = 429 if means_throttled(reply) else reply.status
         if self.no_other_token:
             return "The token is not valid any more, and no other was to be had: see there"
         if status == 403 and read_complaint(reply.body).code == "900910":
@@ -181,4 +184,17 @@ class Live:
     def _send(self, body: bytes, bearer: str) -> Reply:
         headers = {"Authorization": f"Bearer {bearer}"}
         deadline = time.monotonic() + _SECONDS
-        return self._http.post(self._url, json_body=body, headers=headers, deadline=deadline)
+        return self._http.post(
+            self._url,
+            json_body=body,
+            headers=headers,
+            deadline=deadline,
+            throttled=self._throttled,
+        )
+
+    def _throttled(self, reply: Reply) -> bool:
+        """Whether a reply means the same as a 429; its form is noted."""
+        found = means_throttled(reply)
+        if found:
+            self.throttled_in_200 = reply.status == 200
+        return found

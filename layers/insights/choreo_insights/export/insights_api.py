@@ -7,7 +7,7 @@ service, replace this module: `Choreo.ask` is all that the export needs of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,9 +72,21 @@ _REPLY = Shape(_Reply)
 
 
 class Choreo:
-    """Queries the Insights API. Safe to share between threads."""
+    """Queries the Insights API. Safe to share between threads.
 
-    def __init__(self, http: Http, url: str, tokens: Tokens, secrets: Secrets) -> None:
+    `throttled` says which replies mean the same as a 429.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        url: str,
+        tokens: Tokens,
+        secrets: Secrets,
+        *,
+        throttled: Callable[[Reply], bool] | None = None,
+    ) -> None:
+        self._throttled = throttled or means_throttled
         self._http = http
         self._url = url
         self._tokens = tokens
@@ -129,7 +141,7 @@ class Choreo:
             headers={"Authorization": f"Bearer {bearer}"},
             deadline=deadline,
             sender=key.organization,
-            throttled=_is_throttled,
+            throttled=self._throttled,
         )
 
     def _on_prem_key(self, organization: str) -> str:
@@ -222,7 +234,7 @@ def _message(error: _Error) -> str:
 # Throttling inside HTTP 200
 
 
-def _is_throttled(reply: Reply) -> bool:
+def means_throttled(reply: Reply) -> bool:
     """Whether a reply means the same as a 429.
 
     GraphQL servers report throttling as an error of a reply with success.

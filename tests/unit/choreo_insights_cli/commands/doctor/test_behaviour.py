@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment
+from choreo_insights.errors import Retriable
 from choreo_insights_cli.catalogue.service_schema import for_own_documents
-from choreo_insights_cli.commands.doctor import examiner
+from choreo_insights_cli.commands.doctor import command, examiner
 from choreo_insights_cli.commands.doctor.behaviour import MOST_DAYS, MOST_ROOTS, Behaviour
 from choreo_insights_cli.commands.doctor.command import diagnose, save
 from choreo_insights_cli.commands.doctor.documents import Document, load
@@ -39,6 +40,7 @@ from tests.unit.choreo_insights_cli.commands.doctor.conftest import NOW
 WORLD = World(3, [OrganizationSpec("acme", environments=(EnvironmentSpec("Production"),))])
 # Query fields of which the retention is examined, one by API among them.
 FIELDS = ("getTotalTraffic", "getAPIUsageOverTime", "getLatency")
+LISTS = ("listEnvironments", "listTenants")
 DRAWN = {
     "api_index": st.sampled_from(["mixed", "id", "name", "both", "switched"]),
     "aggregate_with_ids": st.booleans(),
@@ -64,21 +66,23 @@ WITHOUT_ALIASES = {"aliases", "error_shape", "granularity_error"}
 @cache
 def documents() -> Sequence[Document]:
     found, _ = load(for_own_documents(shipped("custom")))
-    return [each for each in found if each.table.field in FIELDS]
+    return [each for each in found if each.table.field in (*FIELDS, *LISTS)]
 
 
 @pytest.fixture(autouse=True)
-def no_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     """The documents are others' business."""
     monkeypatch.setattr(Prober, "probe", lambda *_: iter(()))
+    monkeypatch.setattr(command, "load", lambda _: (documents(), ()))
 
 
 class Probed:
     """A sandbox in this process, and what the probe needs of it."""
 
     def __init__(self, world: World = WORLD, **values: Any) -> None:
-        self.service = Service(world, SandboxSettings(now=NOW))
-        self.service.settings.update(values)
+        settings = SandboxSettings(now=NOW)
+        settings.update(values)
+        self.service = Service(world, settings)
         own = world.organization("acme")
         self.secret = world.secret("acme")
         self.credentials = Credentials(**self.secret)
@@ -135,6 +139,7 @@ def test_the_probe_identifies_the_settings(drawn: dict[str, Any]):
     found = Probed(**values).examine(documents()).as_settings()
     assert found.pop("introspection")
     assert found.pop("subscribed")
+    assert found.pop("shared_names", False) is False
     if not values["aliases"]:
         assert found == {name: values[name] for name in found}
         assert set(found) == WITHOUT_ALIASES
@@ -151,6 +156,57 @@ def test_two_looks_show_how_late_data_arrive(late: int):
     # The last trickle of the slowest caller may be less than a request.
     assert late - 2 <= behaviour.late_hours <= late
     assert Probed().examine().late_hours is None
+
+
+@pytest.mark.parametrize("in_200", [True, False])
+def test_throttling_is_waited_out_and_its_form_recorded(
+    in_200: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    minutes = [0]
+    monkeypatch.setattr("dev.sandbox.service.time", lambda: 60 * minutes[0])
+
+    def record(**values: Any) -> dict[str, Any]:
+        probed = Probed(**values)
+        probed.http = DirectHttp(probed.service, lambda: minutes.append(minutes.pop() + 1))
+        return probed.examine().as_settings()
+
+    file = tmp_path / "record.json"
+    limited = record(rate_limit=7, throttled_in_200=in_200)
+    assert limited == {**record(), "throttled_in_200": in_200}
+    file.write_text(json.dumps(limited), "utf-8")
+    like = settings_of(["--like", str(file), "--set", f"now={NOW.isoformat()}"])
+    assert record(**{**like.as_dict(), "rate_limit": 7}) == limited
+
+
+@pytest.mark.parametrize("in_200", [True, False])
+def test_throttling_without_an_end_claims_nothing(in_200: bool):
+    (diagnosis,) = Probed(rate_limit=0, throttled_in_200=in_200).diagnose(probe=True).diagnoses
+    (endpoint,) = [each for each in diagnosis.checks if each.what == "endpoint"]
+    assert "asked too often" in endpoint.change
+    probed = Probed()
+    live, probed.service.settings.rate_limit = probed.live, 0
+    probed.service.settings.throttled_in_200 = in_200
+    with pytest.raises(Retriable, match="throttles"):
+        Examiner(live, "carbon.super", (), now=lambda: NOW).examine(
+            probed.places, introspection=True
+        )
+
+
+@pytest.mark.parametrize("have_traffic", [True, False])
+def test_what_is_of_the_world_is_recorded_too(have_traffic: bool, tmp_path: Path):
+    def probed(**values: Any) -> dict[str, Any]:
+        places = EnvironmentSpec("Production"), EnvironmentSpec("Headquarters", "ON_PREM")
+        world = World(3, [OrganizationSpec("acme", environments=places)])
+        report = Probed(world, **values).diagnose(probe=True)
+        save(report, file)
+        return report.diagnoses[0].behaviour
+
+    file = tmp_path / "record.json"
+    names = ("tenants_have_traffic", "shared_names")
+    record = probed(**dict.fromkeys(names, have_traffic))
+    assert [record[name] for name in names] == [have_traffic] * 2
+    like = settings_of(["--like", str(file), "--set", f"now={NOW.isoformat()}"])
+    assert probed(**like.as_dict()) == record
 
 
 def test_a_second_token_is_minted_where_that_is_wanted():
