@@ -5,6 +5,8 @@
 -- available
 -- are all others. Status codes are those that callers were answered with; errors that only the
 -- backend's codes have count by these. Only APIs that were listed when the day was queried.
+-- Codes under a name and version that several APIs share are those of the listed one, up to its own
+-- errors; the other one, if it has errors, has no row.
 -- available: Requests that were answered with neither 4xx nor 5xx.
 -- limited: Requests that were answered with 4xx.
 -- down: Requests that were answered with 5xx.
@@ -45,8 +47,10 @@ apis AS (
 -- codes lack of all errors.
 lacking AS (
   SELECT
-    day, organization, environment_id, environment, api_id, requests, proxy_4xx, proxy_5xx,
-    target_4xx, target_5xx,
+    day, organization, environment_id, environment, api_id, requests, target_4xx, target_5xx,
+    least(proxy_5xx, coalesce(errors, proxy_5xx)) AS proxy_5xx,
+    least(proxy_4xx, greatest(coalesce(errors, proxy_4xx + proxy_5xx) - proxy_5xx, 0))
+      AS proxy_4xx,
     greatest(
         coalesce(errors, proxy_4xx + proxy_5xx + target_4xx + target_5xx)
             - proxy_4xx - proxy_5xx, 0

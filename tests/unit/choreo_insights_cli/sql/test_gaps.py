@@ -332,3 +332,25 @@ def test_hours_that_were_not_queried_are_no_quiet_hours(dataset: Literal):
         )
     (row,) = dataset.saved("busiest_hours")
     assert (row["hour_of_day"], row["mean_requests"], row["most_requests"]) == (0, 12.0, 12)
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ({"404": 100}, (8, 2, 0)),
+        ({"404": 100, "503": 1}, (8, 1, 1)),
+        ({"404": 1, "503": 100}, (8, 0, 2)),
+    ],
+)
+def test_codes_under_the_name_of_another_api_too_are_no_more_than_its_own_errors(
+    dataset: Literal, codes: dict[str, int], expected: tuple[int, ...]
+):
+    dataset.table("total_traffic_by_api", DAY, {"api_id": "a1", "total_traffic_by_api": 10})
+    dataset.table("total_errors_by_api", DAY, {"api_id": "a1", "proxy": 2})
+    rows = [
+        {"api_id": "a1", "error_type": "PROXY", "status_code": code, "count": count}
+        for code, count in codes.items()
+    ]
+    dataset.table("errors_by_status_code", DAY, *rows)
+    found = dataset.rows("SELECT available, limited, down FROM availability_daily")
+    assert found == [expected]
