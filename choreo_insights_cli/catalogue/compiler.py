@@ -21,12 +21,14 @@ A column that gets another name says what it was called before, and keeps its hi
 without that: what was written under the old one is something else.
 
 A document named `<table>.<anything>.graphql` is another way to query that table, for when the
-first one fails. It may lack columns of the first one, which are null then.
+first one fails. It may lack columns of the first one, which are null then. Of a document with newer
+fields (`newer.graphql`, `newer_filters.graphql`) it is derived: the same without them.
 """
 
 import re
 from collections.abc import Container, Iterator, Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +64,7 @@ from choreo_insights.export.decode import GROUPS
 from choreo_insights_cli.catalogue import documents
 from choreo_insights_cli.catalogue.columns import has_field, shape_and_columns, snake
 from choreo_insights_cli.catalogue.errors import DocumentError, line_of
+from choreo_insights_cli.catalogue.fallback import NEWER, with_fallback
 from choreo_insights_cli.catalogue.suggestions import advice
 
 FOLDER = Path(__file__).parent
@@ -91,7 +94,7 @@ def schema(folder: Path = FOLDER) -> GraphQLSchema:
 
 def schema_text(folder: Path = FOLDER) -> str:
     """The same as text."""
-    names = ("schema.graphql", "newer.graphql", "newer_filters.graphql", "directives.graphql")
+    names = ("schema.graphql", *NEWER, "directives.graphql")
     return "\n".join((folder / name).read_text("utf-8") for name in names)
 
 
@@ -105,8 +108,9 @@ def compile_folder(
     tables: dict[str, Table] = {}
     # The Glue template names its resources without underscores.
     alike: dict[str, str] = {}
-    for path in documents.paths(folder):
-        table = compile_document(path, documents.text(path), against)
+    read = ((path, documents.text(path)) for path in documents.paths(folder))
+    for path, text in chain.from_iterable(with_fallback(*each, against) for each in read):
+        table = compile_document(path, text, against)
         name, first = table.name, tables.get(table.name)
         if "." in path.stem:
             if not first:

@@ -10,6 +10,7 @@ from choreo_insights.catalogue import Table
 from choreo_insights_cli.catalogue.compiler import FOLDER, compile_document
 from choreo_insights_cli.catalogue.documents import paths, text
 from choreo_insights_cli.catalogue.errors import DocumentError
+from choreo_insights_cli.catalogue.fallback import with_fallback
 from choreo_insights_cli.commands.doctor.findings import Finding
 from choreo_insights_cli.paths import shipped
 
@@ -51,15 +52,15 @@ def _read(
     documents: list[Document],
     broken: list[Finding],
 ) -> None:
-    """Adds a document to those of its kind."""
+    """Adds a document to those of its kind, and the one that is derived from it."""
     shown = folder / name
     try:
-        said = text(path)
-        table = compile_document(shown, said, ours)
+        for each, said in with_fallback(path, text(path), ours):
+            way = shown.with_name(each.name)
+            table = compile_document(way, said, ours)
+            documents.append(Document(way.as_posix(), _as_sent(said), table))
     except DocumentError as error:
         broken.append(Finding(shown.as_posix(), "failed", str(error), "Mend the document"))
-    else:
-        documents.append(Document(shown.as_posix(), _as_sent(said), table))
 
 
 def named(documents: Iterable[Document], name: str) -> Table | None:

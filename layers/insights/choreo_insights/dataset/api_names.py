@@ -2,6 +2,11 @@
 
 The index of the service keys an API by its id or by the text `name - version`; clients of 2026
 send these, the name (a slug) and the display name [Choreo].
+
+They also send `apiIdVersionPairs: [{id, version}]` where the schema has it. It is not sent here:
+nothing is known of what it matches beside `apiIds`, and a filter that narrows loses rows for ever.
+Nor would it distinguish APIs that share a name: where the index has ids, the id does so already,
+and entries that are keyed by `name - version` hold no id that a pair could match.
 """
 
 from __future__ import annotations

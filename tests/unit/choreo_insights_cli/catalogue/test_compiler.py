@@ -397,6 +397,37 @@ def test_other_files_in_the_folder_and_a_byte_order_mark_are_let_be(tmp_path: Pa
     assert table.description == compiled(OVER_TIME).description
 
 
+NEWER = """query names($data: DataFilter!) {
+  listAllAPI(dataFilter: $data) { id displayName }
+}
+"""
+
+
+def test_the_document_for_a_service_of_the_published_schema_is_derived(tmp_path: Path):
+    (tmp_path / "names.graphql").write_text(NEWER, "utf-8")
+    (table,) = compile_folder(tmp_path, SCHEMA)
+    other = table.otherwise
+    assert other
+    assert (other.name, other.document) == ("names", "names.published.graphql")
+    assert other.root == table.root.replace(" displayName", "")
+    assert other.columns == table.columns
+
+
+def test_a_document_that_is_there_takes_the_place_of_a_derived_one(tmp_path: Path):
+    (tmp_path / "names.graphql").write_text(NEWER, "utf-8")
+    own = NEWER.replace("displayName", "")
+    (tmp_path / "names.own.graphql").write_text(own, "utf-8")
+    (table,) = compile_folder(tmp_path, SCHEMA)
+    assert table.otherwise
+    assert table.otherwise.document == "names.own.graphql"
+
+
+def test_none_is_derived_where_nothing_would_be_left(tmp_path: Path):
+    (tmp_path / "names.graphql").write_text(NEWER.replace("id displayName", "displayName"), "utf-8")
+    (table,) = compile_folder(tmp_path, SCHEMA)
+    assert table.otherwise is None
+
+
 def test_what_is_generated_is_fresh():
     stale = [path.name for path, text in generated(ROOT) if path.read_text("utf-8") != text]
     assert not stale, "run `make tables`"
