@@ -17,13 +17,13 @@ from graphql import (
     InputObjectTypeExtensionNode,
     ObjectFieldNode,
     ObjectTypeExtensionNode,
+    SelectionSetNode,
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
     get_named_type,
     parse,
     print_ast,
-    validate,
     visit,
 )
 
@@ -41,15 +41,13 @@ def with_fallback(path: Path, text: str, against: GraphQLSchema) -> Iterator[tup
     yield path, text
     if "." in path.stem or any(path.parent.glob(f"{path.stem}.*.graphql")):
         return
-    try:
-        document = parse(text)
-    except GraphQLError:
-        return  # who compiles it says so
     types = TypeInfo(against)
     without = _Without(types)
-    derived = print_ast(visit(document, TypeInfoVisitor(types, without)))
-    # Printed first: an empty selection is none only then.
-    if without.names and not validate(against, parse(derived)):
+    try:
+        derived = print_ast(visit(parse(text), TypeInfoVisitor(types, without)))
+    except GraphQLError:
+        return  # who compiles the document says what is wrong with it
+    if without.names and not without.is_empty:
         names = " and ".join(dict.fromkeys(without.names))
         comment = f"# As the published schema has it: without {names}.\n"
         yield path.with_suffix(".published.graphql"), f"{comment}{derived}\n"
@@ -62,12 +60,16 @@ class _Without(Visitor):
         super().__init__()
         self._types = types
         self.names: list[str] = []
+        self.is_empty = False
 
     def enter_field(self, node: FieldNode, *_: object) -> object:
         return self._left_out(self._types.get_parent_type(), node.name.value)
 
     def enter_object_field(self, node: ObjectFieldNode, *_: object) -> object:
         return self._left_out(self._types.get_parent_input_type(), node.name.value)
+
+    def leave_selection_set(self, node: SelectionSetNode, *_: object) -> None:
+        self.is_empty |= not node.selections
 
     def _left_out(self, kind: Any, name: str) -> object:
         if kind is None or (get_named_type(kind).name, name) not in _newer():
