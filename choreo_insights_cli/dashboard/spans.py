@@ -62,3 +62,25 @@ class DaySpan(StrEnum):
             case _:
                 message = f"{self} has no days of its own"
                 raise ValueError(message)
+
+    @property
+    def quicksight(self) -> str:
+        """The condition on `day`, in the words of QuickSight's calculated fields.
+
+        Days are instants there, at midnight in UTC. Raises ValueError as `days` does.
+        """
+        today, month = "truncDate('DD',now())", "truncDate('MM',now())"
+        match self:
+            case DaySpan.TODAY:
+                return f"{{day}}={today}"
+            case DaySpan.YESTERDAY:
+                return f"{{day}}=addDateTime(-1,'DD',{today})"
+            case DaySpan.LAST_7_DAYS:
+                return f"{{day}}>=addDateTime(-7,'DD',{today}) AND {{day}}<{today}"
+            case DaySpan.THIS_MONTH:
+                return f"{{day}}>={month} AND {{day}}<={today}"
+            case DaySpan.LAST_MONTH:
+                return f"{{day}}>=addDateTime(-1,'MM',{month}) AND {{day}}<{month}"
+            case _:
+                message = f"{self} has no days of its own"
+                raise ValueError(message)

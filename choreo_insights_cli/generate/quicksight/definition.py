@@ -5,6 +5,7 @@ from html import escape
 from typing import Any
 
 from choreo_insights_cli.dashboard.description import REST, Aggregation, Filter, Kind, Sheet
+from choreo_insights_cli.dashboard.spans import DaySpan
 from choreo_insights_cli.generate.quicksight.datasets import (
     CHOICES,
     DataSet,
@@ -19,7 +20,8 @@ from choreo_insights_cli.generate.quicksight.visuals import (
     visual,
 )
 
-# The span that a reader sees first, as on the page: the last 7 full days.
+# The span that a reader sees first, and the days that its own begin with (back from today).
+FIRST_SPAN = DaySpan.LAST_7_DAYS
 FIRST_DAYS = (7, 1)
 COLUMNS = 36
 _CHOSEN: Mapping[Filter, tuple[str, str]] = {
@@ -27,7 +29,10 @@ _CHOSEN: Mapping[Filter, tuple[str, str]] = {
     Filter.ENVIRONMENT: ("Environment", "Environment"),
     Filter.API: ("Api", "API"),
 }
+_SPAN = "Span"
 _DATES = (("DateFrom", "From (UTC day)"), ("DateTo", "To (UTC day)"))
+# A calculated field of each data set with days, which a filter wants to be 1.
+_IN_SPAN = "In the span"
 # Rows of the grid, and how many panels stand beside each other.
 _HEIGHTS = {
     Kind.FIGURE: 6,
@@ -56,7 +61,7 @@ def definition(sheets: Sequence[Sheet], sets: Sequence[DataSet]) -> Json:
             for each in sets
         ],
         "ParameterDeclarations": list(_parameters()),
-        "CalculatedFields": list(_calculated_fields(drawings)),
+        "CalculatedFields": [*_calculated_fields(drawings), *_in_span(drawings)],
         "ColumnConfigurations": list(_colours(drawings)),
         "FilterGroups": [*_chosen_filters(drawings), *_own_filters(drawings)],
         "Sheets": [_sheet(sheet, by_name) for sheet in sheets],
@@ -75,6 +80,14 @@ def _parameters() -> Iterator[Json]:
                 "ValueWhenUnset": {"ValueWhenUnsetOption": "RECOMMENDED_VALUE"},
             }
         }
+    yield {
+        "StringParameterDeclaration": {
+            "Name": _SPAN,
+            "ParameterValueType": "SINGLE_VALUED",
+            "DefaultValues": {"StaticValues": [FIRST_SPAN.label]},
+            "ValueWhenUnset": {"ValueWhenUnsetOption": "RECOMMENDED_VALUE"},
+        }
+    }
     for (name, _), days in zip(_DATES, FIRST_DAYS, strict=True):
         today = "truncDate('DD', now())"
         first = f"addDateTime(-{days}, 'DD', {today})"
@@ -96,6 +109,24 @@ def _calculated_fields(drawings: Iterable[Drawing]) -> Iterator[Json]:
     }
     for (data_set, name), text in expressions.items():
         yield {"DataSetIdentifier": data_set, "Name": name, "Expression": text}
+
+
+def _in_span(drawings: Iterable[Drawing]) -> Iterator[Json]:
+    """For each data set that follows the dates whether a day is in the span that is chosen."""
+    text = f"ifelse({' OR '.join(f'({_chosen_span(span)})' for span in DaySpan)},1,0)"
+    followed = {each.data.name: None for each in drawings if Filter.DATES in each.panel.filters}
+    for data_set in followed:
+        yield {"DataSetIdentifier": data_set, "Name": _IN_SPAN, "Expression": text}
+
+
+def _chosen_span(span: DaySpan) -> str:
+    is_chosen = f"${{{_SPAN}}}='{span.label}'"
+    if span is DaySpan.ALL:
+        return is_chosen
+    if span is DaySpan.CUSTOM:
+        (first, _), (last, _) = _DATES
+        return f"{is_chosen} AND {{day}}>=${{{first}}} AND {{day}}<=${{{last}}}"
+    return f"{is_chosen} AND {span.quicksight}"
 
 
 def _colours(drawings: Iterable[Drawing]) -> Iterator[Json]:
@@ -130,19 +161,15 @@ def _chosen_filters(drawings: Sequence[Drawing]) -> Iterator[Json]:
 
 
 def _chosen_filter(data_set: str, chosen: Filter) -> Json:
-    column = {"DataSetIdentifier": data_set, "ColumnName": str(chosen)}
     if chosen is Filter.DATES:
-        (first, _), (last, _) = _DATES
-        dates = {
-            "Column": column,
-            "RangeMinimumValue": {"Parameter": first},
-            "RangeMaximumValue": {"Parameter": last},
-            "IncludeMinimum": True,
-            "IncludeMaximum": True,
+        in_span = {
+            "Column": {"DataSetIdentifier": data_set, "ColumnName": _IN_SPAN},
+            "Value": 1,
+            "MatchOperator": "EQUALS",
             "NullOption": "NON_NULLS_ONLY",
-            "TimeGranularity": "DAY",
         }
-        return {"TimeRangeFilter": dates}
+        return {"NumericEqualityFilter": in_span}
+    column = {"DataSetIdentifier": data_set, "ColumnName": str(chosen)}
     # The data sets have no null in these columns.
     equal = {
         "MatchOperator": "EQUALS",
@@ -185,7 +212,7 @@ def _filter_group(
         "FilterGroupId": name,
         "CrossDataset": "SINGLE_DATASET",
         "Status": "ENABLED",
-        "Filters": [{kind: {"FilterId": f"{name}-filter", **filtered}}],
+        "Filters": [{kind: {"FilterId": f"{name}-f", **filtered}}],
         "ScopeConfiguration": {
             "SelectedSheets": {
                 "SheetVisualScopingConfigurations": [
@@ -209,7 +236,7 @@ def _by_sheet(drawings: Iterable[Drawing]) -> dict[str, list[str]]:
 def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:
     drawings = [Drawing(sheet.id, panel, sets[panel.view]) for panel in sheet.panels]
     followed = {chosen for panel in sheet.panels for chosen in panel.filters}
-    controls = [*_lists(sheet, followed), *_pickers(sheet)]
+    controls = [*_lists(sheet, followed), _spans(sheet), *_pickers(sheet)]
     introduction = f"{sheet.id}-introduction"
     return {
         "SheetId": sheet.id,
@@ -218,7 +245,6 @@ def _sheet(sheet: Sheet, sets: Mapping[str, DataSet]) -> Json:
         "Description": sheet.subtitle,
         "ContentType": "INTERACTIVE",
         "ParameterControls": controls,
-        "SheetControlLayouts": [_grid(_control_elements(controls))],
         "TextBoxes": [{"SheetTextBoxId": introduction, "Content": _content(sheet)}],
         "Visuals": [visual(drawing) for drawing in drawings],
         "Layouts": [
@@ -274,6 +300,19 @@ def _choice(chosen: Filter, column: Filter) -> Json:
     return {"DataSetIdentifier": CHOICES[chosen], "ColumnName": str(column)}
 
 
+def _spans(sheet: Sheet) -> Json:
+    return {
+        "Dropdown": {
+            "ParameterControlId": f"{sheet.id}-{_SPAN}",
+            "Title": "Days (UTC)",
+            "SourceParameterName": _SPAN,
+            "Type": "SINGLE_SELECT",
+            "SelectableValues": {"Values": [span.label for span in DaySpan]},
+            "DisplayOptions": {"TitleOptions": {"Visibility": "VISIBLE"}},
+        }
+    }
+
+
 def _pickers(sheet: Sheet) -> Iterator[Json]:
     for parameter, title in _DATES:
         yield {
@@ -287,11 +326,6 @@ def _pickers(sheet: Sheet) -> Iterator[Json]:
                 },
             }
         }
-
-
-def _control_elements(controls: Iterable[Json]) -> list[Json]:
-    ids = [next(iter(control.values()))["ParameterControlId"] for control in controls]
-    return [_element(each, "PARAMETER_CONTROL", 2 * n, 0, 2, 1) for n, each in enumerate(ids)]
 
 
 def _visual_elements(drawings: Sequence[Drawing]) -> Iterator[Json]:

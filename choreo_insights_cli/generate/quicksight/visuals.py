@@ -54,8 +54,10 @@ class Drawing:
 
     def field_id(self, name: str) -> str:
         """The id of a field by its label, `x`, `y` or `series`."""
-        words = "".join(letter if letter.isalnum() else " " for letter in name).split()
-        return ".".join([self.id, "_".join(words).lower()])
+        panel = self.panel
+        labels = [each.label for each in (*panel.dimensions, *panel.measures)]
+        # Panels have ids of their own, and numbers are short: a definition has a limit of size.
+        return f"{panel.id}.{['x', 'y', 'series', *labels].index(name)}"
 
 
 def calculated(measure: Measure) -> str:
@@ -103,7 +105,7 @@ def visual(drawing: Drawing) -> Json:
             "Title": {"FormatText": {"PlainText": panel.title}},
             "Subtitle": {"FormatText": {"PlainText": said}},
             "ChartConfiguration": draw(drawing),
-            "VisualContentAltText": f"{panel.title}. {said}",
+            "VisualContentAltText": f"{panel.title}. {panel.subtitle}",
         }
     }
 

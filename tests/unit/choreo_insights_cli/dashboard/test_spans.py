@@ -27,6 +27,28 @@ def test_sql_selects_the_days_of_a_span(span: DaySpan, today: date) -> None:
     assert count == (last - first).days + 1
 
 
+@pytest.mark.parametrize("today", TODAYS, ids=str)
+@pytest.mark.parametrize("span", NAMED)
+def test_quicksights_words_mean_the_days_of_a_span(span: DaySpan, today: date) -> None:
+    """With QuickSight's functions as macros of DuckDB."""
+    database = duckdb.connect()
+    database.execute("CREATE MACRO part(p) AS CASE p WHEN 'DD' THEN 'day' ELSE 'month' END")
+    database.execute("CREATE MACRO truncDate(p, t) AS date_trunc(part(p), t)")
+    database.execute(
+        "CREATE MACRO addDateTime(n, p, t) AS CASE p WHEN 'DD' THEN t + to_days(n)"
+        " ELSE t + to_months(n) END"
+    )
+    condition = span.quicksight.replace("{day}", "day")
+    condition = condition.replace("now()", f"TIMESTAMP '{today} 05:00:00'")
+    days = (
+        "(SELECT TIMESTAMP '2025-01-01' + to_days(CAST(i AS INTEGER)) AS day FROM range(1500) r(i))"
+    )
+    found = database.execute(f"SELECT min(day), max(day), count(*) FROM {days} WHERE {condition}")
+    lowest, highest, count = found.fetchall()[0]
+    first, last = span.days(today)
+    assert (lowest.date(), highest.date(), count) == (first, last, (last - first).days + 1)
+
+
 def _day(value: date) -> date:
     return value.date() if isinstance(value, datetime) else value
 

@@ -14,6 +14,7 @@ from botocore.validate import ParamValidator
 
 from choreo_insights_cli.dashboard.description import Aggregation, Filter, Kind
 from choreo_insights_cli.dashboard.panels import SHEETS
+from choreo_insights_cli.dashboard.spans import DaySpan
 from choreo_insights_cli.generate import quicksight
 from choreo_insights_cli.generate.quicksight.access import (
     OWN_DASHBOARD,
@@ -63,6 +64,8 @@ KINDS = {
     "HeatMapVisual": {Kind.HEATMAP},
     "TableVisual": {Kind.TABLE},
 }
+# The calculated field of the days that are chosen.
+IN_SPAN = "In the span"
 ID = re.compile(r"[\w\-]{1,512}", re.ASCII)
 VIEWS = shipped.views()
 MEANINGS = {(view.name, column.name): column.meaning for view in VIEWS for column in view.columns}
@@ -416,7 +419,6 @@ class TestNames:
             ("DateMeasureField", {"DATETIME"}),
             ("NumericalMeasureField", {"INTEGER", "DECIMAL"}),
             ("CategoryFilter", {"STRING"}),
-            ("TimeRangeFilter", {"DATETIME"}),
         ],
     )
     def test_every_field_and_filter_has_a_column_of_its_type(
@@ -430,8 +432,9 @@ class TestNames:
             assert (data_set, name) in CALCULATED or COLUMNS[data_set][name] in types
 
     def test_what_is_calculated_is_a_percentage_of_numbers_that_are_there(self) -> None:
-        assert CALCULATED
-        for (data_set, _), text in CALCULATED.items():
+        percentages = {key: text for key, text in CALCULATED.items() if key[1] != IN_SPAN}
+        assert percentages
+        for (data_set, _), text in percentages.items():
             columns = re.findall(r"\{(\w+)\}", text)
             assert columns
             assert all(COLUMNS[data_set][each] == "INTEGER" for each in columns)
@@ -442,13 +445,43 @@ class TestNames:
         # Only such a field is a measure without a function of its own.
         for each in found(DEFINITION, "NumericalMeasureField"):
             name = each["Column"]["DataSetIdentifier"], each["Column"]["ColumnName"]
-            assert (name in CALCULATED) == ("AggregationFunction" not in each)
+            assert (name in percentages) == ("AggregationFunction" not in each)
+
+    def test_every_span_can_be_chosen_and_is_a_condition_on_days(self) -> None:
+        expressions = {key: text for key, text in CALCULATED.items() if key[1] == IN_SPAN}
+        assert len(set(expressions.values())) == 1
+        assert {*expressions} == {
+            (each["Column"]["DataSetIdentifier"], each["Column"]["ColumnName"])
+            for each in found(DEFINITION, "NumericEqualityFilter")
+        }
+        for data_set, _ in expressions:
+            assert COLUMNS[data_set]["day"] == "DATETIME"
+        text = next(iter(expressions.values()))
+        named = [span for span in DaySpan if span not in (DaySpan.ALL, DaySpan.CUSTOM)]
+        for span in named:
+            assert f"(${{Span}}='{span.label}' AND {span.quicksight})" in text
+        labels = [span.label for span in DaySpan]
+        assert re.findall(r"\$\{Span\}='([^']+)'", text) == labels
+        (first,) = [
+            each["StringParameterDeclaration"]["DefaultValues"]["StaticValues"]
+            for each in DEFINITION["ParameterDeclarations"]
+            if "Span" in found(each, "Name")
+        ]
+        assert first == [DaySpan.LAST_7_DAYS.label]
+        offered = [
+            each["SelectableValues"]["Values"]
+            for each in found(DEFINITION, "Dropdown")
+            if each["SourceParameterName"] == "Span"
+        ]
+        assert offered == [labels] * len(DEFINITION["Sheets"])
 
     def test_every_parameter_is_declared_and_used_by_controls_and_filters(self) -> None:
         declared = {
             next(iter(each.values()))["Name"] for each in DEFINITION["ParameterDeclarations"]
         }
-        filtered = {*found(DEFINITION, "ParameterName"), *found(DEFINITION, "Parameter")}
+        filtered = {*found(DEFINITION, "ParameterName")}
+        for text in CALCULATED.values():
+            filtered.update(re.findall(r"\$\{(\w+)\}", text))
         controlled = set(found(DEFINITION, "SourceParameterName"))
         assert declared == filtered == controlled
 
@@ -461,7 +494,6 @@ class TestNames:
         for kind, key, wanted in (
             ("CategoryFilter", "ParameterName", "String"),
             ("Dropdown", "SourceParameterName", "String"),
-            ("TimeRangeFilter", "Parameter", "DateTime"),
             ("DateTimePicker", "SourceParameterName", "DateTime"),
         ):
             names = [name for each in found(DEFINITION, kind) for name in found(each, key)]
@@ -540,12 +572,11 @@ class TestSheets:
     def test_has_its_controls(self, sheet: Json) -> None:
         controls = [next(iter(each.values())) for each in sheet["ParameterControls"]]
         names = {each["SourceParameterName"] for each in controls}
-        assert names >= {"Organization", "Environment", "DateFrom", "DateTo"}
+        assert names >= {"Organization", "Environment", "Span", "DateFrom", "DateTo"}
         panels = [panel for name, panel in PANELS.items() if name.startswith(sheet["SheetId"])]
         assert ("Api" in names) == any(Filter.API in panel.filters for panel in panels)
         ids = {each["ParameterControlId"] for each in controls}
         assert set(found(controls, "SourceSheetControlId")) <= ids
-        assert placed(sheet["SheetControlLayouts"]).keys() == ids
 
     @pytest.mark.parametrize("sheet", DEFINITION["Sheets"], ids=lambda sheet: sheet["SheetId"])
     def test_shows_everything_without_overlap(self, sheet: Json) -> None:
@@ -598,12 +629,13 @@ class TestFilters:
         for group in DEFINITION["FilterGroups"]:
             (one,) = group["Filters"]
             ((kind, body),) = one.items()
-            chosen = [*found(body, "ParameterName"), *found(body, "Parameter")]
-            if not chosen or body["Column"]["ColumnName"] != column:
-                continue
             dates = column == Filter.DATES
-            assert chosen == (["DateFrom", "DateTo"] if dates else [names[Filter(column)]])
-            assert kind == ("TimeRangeFilter" if dates else "CategoryFilter")
+            name = IN_SPAN if dates else column
+            chosen = [*found(body, "ParameterName")]
+            if body["Column"]["ColumnName"] != name or not (dates or chosen):
+                continue
+            assert chosen == ([] if dates else [names[Filter(column)]])
+            assert kind == ("NumericEqualityFilter" if dates else "CategoryFilter")
             for scope in group["ScopeConfiguration"]["SelectedSheets"][
                 "SheetVisualScopingConfigurations"
             ]:
