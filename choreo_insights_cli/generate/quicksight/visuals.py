@@ -55,7 +55,8 @@ class Drawing:
     def field_id(self, name: str) -> str:
         """The id of a field by its label, `x`, `y` or `series`."""
         panel = self.panel
-        labels = [each.label for each in (*panel.dimensions, *panel.measures)]
+        labels = [each.label for each in panel.dimensions]
+        labels += [each.label for each in panel.measures]
         # Panels have ids of their own, and numbers are short: a definition has a limit of size.
         return f"{panel.id}.{['x', 'y', 'series', *labels].index(name)}"
 
