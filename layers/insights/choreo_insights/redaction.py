@@ -19,6 +19,8 @@ _MIN_IN_BODY = 8
 # placeholder such as `x` would turn the whole text into asterisks.
 _MIN_ANYWHERE = 4
 _MIN_HIDDEN = 2
+# Where its last characters are not, a secret is not.
+_END = 16
 # The longest spelling of a character that is looked for: &#x0000ff; or more backslashes.
 _SPELLING = 12
 
@@ -53,9 +55,9 @@ def redact(text: str, secrets: Iterable[str] = (), most: int = 300) -> str:
 def hide(text: str, secrets: Iterable[str]) -> str:
     """A text without these secrets, however their characters are escaped."""
     for secret in secrets:
-        if len(secret) < _MIN_HIDDEN:
-            continue
-        text = _any_spelling(secret).sub(_HIDDEN, text)
+        # The pattern of a whole token takes a tenth of a second to compile.
+        if len(secret) >= _MIN_HIDDEN and _any_spelling(secret[-_END:]).search(text):
+            text = _any_spelling(secret).sub(_HIDDEN, text)
     return text
 
 
@@ -69,7 +71,7 @@ def redact_body(body: bytes, secrets: Iterable[str]) -> bytes:
     return hide(body.decode("latin-1"), secrets).encode("latin-1")
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _any_spelling(secret: str) -> re.Pattern[str]:
     pattern = "".join(map(_spellings, secret))
     if len(secret) < _MIN_ANYWHERE:

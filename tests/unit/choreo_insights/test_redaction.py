@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from choreo_insights import redaction
 from choreo_insights.redaction import hide, redact, redact_body
 from choreo_insights.replies import Reply, sort_failure
 
@@ -49,6 +50,19 @@ def test_a_secret_is_hidden_in_every_spelling(spelling: str, secret: str) -> Non
     assert hide(f"bad key {spelt}, given", [secret]) == "bad key ***, given"
     body = f"bad key {spelt}, gïven".encode()
     assert redact_body(body, [secret]) == "bad key ***, gïven".encode()
+
+
+def test_of_a_token_that_is_not_repeated_only_the_end_is_spelt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spelt: list[str] = []
+    spellings = redaction._spellings
+    monkeypatch.setattr(redaction, "_spellings", lambda c: spelt.append(c) or spellings(c))
+    token = f"{JWT}.{JWT[::-1]}"
+    other = token[:-1]
+    assert hide(f"a bad key, {other}", [token]) == f"a bad key, {other}"
+    assert len(spelt) < 20
+    assert hide(f"a bad key, {quote(token)}", [token]) == "a bad key, ***"
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
