@@ -1,6 +1,8 @@
 # `make` without a target lists the targets.
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
+# Hundreds of programs are started here: what one has compiled, the next need not compile again.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENVS ?= .venvs
 DEV = $(VENVS)/dev/.done
