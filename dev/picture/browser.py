@@ -22,6 +22,8 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# Milliseconds: half a minute, Playwright's own, may pass on a busy machine.
+_PATIENCE = 300_000
 
 
 def program() -> str | None:
@@ -112,8 +114,10 @@ def browser() -> Iterator[Browser]:
     if not (path := program()):
         raise BrowserError("No Chromium is installed: install one, or name it by CHROMIUM=path.")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        chromium = playwright.chromium.launch(executable_path=path, args=_FLAGS, timeout=_PATIENCE)
         try:
-            yield Browser(chromium.new_page())
+            page = chromium.new_page()
+            page.set_default_timeout(_PATIENCE)
+            yield Browser(page)
         finally:
             chromium.close()

@@ -5,11 +5,34 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from choreo_insights.catalogue import Table
 from choreo_insights_cli.catalogue.compiler import compile_document, schema
+
+# Their modules share a dataset, and a browser.
+_SHARING = ("/dashboard", "/sql")
+
+
+class _ByModule(LoadScopeScheduling):
+    """Gives one worker all tests that share what is made once, most of them by module."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        folder = module.rpartition("/")[0]
+        if folder.endswith(_SHARING):
+            return folder
+        # Each takes long, and nothing is shared.
+        return nodeid if folder.endswith("/stateful") else module
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
+    """For `-n`: see `_ByModule`."""
+    return _ByModule(config, log)
 
 
 @pytest.fixture(scope="session")
