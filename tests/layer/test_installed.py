@@ -6,19 +6,26 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from choreo_insights_cli.main import COMMANDS
 from dev.picture import synthetic
-from dev.sandbox import SandboxServer, World
+from dev.sandbox import OrganizationSpec, SandboxServer, World
+from dev.sandbox.world import EnvironmentSpec
 from tests.fakes import cloudformation, s3
 from tests.fakes.server import Answer, Behaviour, Received, Server
 from tests.layer.conftest import ROOT, VENVS
 from tests.unit.choreo_insights_cli.generate.test_everything import OWN as OF_A_USER
 
+HELP = """
+import sys
+from choreo_insights_cli.main import main
+for name in sys.argv[1:]:
+    assert main([name, "--help"]) == 0, name
+"""
 DRAW = """
 from datetime import UTC, datetime
 from choreo_insights_cli.dashboard.html.render import About, draw
@@ -72,9 +79,10 @@ def run(
 
 
 def test_it_has_all_of_its_commands(installed: Path, tmp_path: Path) -> None:
-    for name in COMMANDS:
-        done = run(installed, tmp_path, "insights", name, "--help")
-        assert done.returncode == 0, done.stderr
+    done = run(installed, tmp_path, "python", "-I", "-c", HELP, *COMMANDS)
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = [line for line in done.stdout.splitlines() if line.startswith("Usage: insights ")]
+    assert [line.split()[2] for line in shown] == [*COMMANDS]
     version = run(installed, tmp_path, "insights", "--version").stdout.strip()
     assert f'version = "{version}"' in (ROOT / "pyproject.toml").read_text("utf-8")
 
@@ -144,7 +152,8 @@ def test_it_draws_the_dashboard_of_a_stack(installed: Path, tmp_path: Path) -> N
     """From a bucket with a synthetic dataset, beside a folder named `cli`."""
     now = datetime.now(UTC)
     other_packages(tmp_path)
-    synthetic.write(tmp_path / "dataset", World(), now.date() - timedelta(days=1), now)
+    small = OrganizationSpec("acme", None, 2, 2, 0, (EnvironmentSpec("Production"),))
+    synthetic.write(tmp_path / "dataset", World(organizations=[small]), now.date(), now)
     with s3.running() as bucket:
         for path in (tmp_path / "dataset").rglob("*.parquet"):
             bucket.client().put_object(
