@@ -1,6 +1,6 @@
 """A dataset in memory, for runs without AWS."""
 
-import itertools
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -37,7 +37,6 @@ class MemoryDataset:
         self.newer = False
         # Called before an object is replaced: another run may be faster.
         self.before: Callable[[str], None] = lambda key: None
-        self._etags = itertools.count()
 
     def claim(self) -> None:
         if self.newer:
@@ -73,7 +72,8 @@ class MemoryDataset:
     ) -> None:
         if any(key.startswith(prefix) for prefix in self.broken):
             raise Retriable("no space")
-        etag = f'"{next(self._etags)}"'
+        # As in S3: two objects of the same bytes have one ETag.
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
         self.objects[key] = Object(self.now, body, queried_at, run, etag, confirmed)
 
     def replace(

@@ -82,7 +82,7 @@ class Writer(msgspec.Struct, frozen=True):
         etag = over.etag if over else None
         for attempt in range(_ATTEMPTS):
             old = self.dataset.read(partition.key) if over or attempt else None
-            changed = old is not None and old.etag != (over.etag if over else None)
+            changed = old is not None and not _is_listed(old, over)
             if old and changed and (old.run, old.queried_at) == (self.run, queried_at):
                 # The response to an earlier PUT was lost, and the SDK has repeated it.
                 return self._exported(partition, file, len(old.body))
@@ -159,6 +159,16 @@ class Writer(msgspec.Struct, frozen=True):
         except Overtaken:
             return Written("overtaken", "another run has written it")
         return Written("kept", f"{reason}, unconfirmed", closed=True)
+
+
+def _is_listed(old: Kept, over: Stored | None) -> bool:
+    """Whether an object is still the one that was listed."""
+    # All files without rows have the same ETag. A GET gives Last-Modified in whole seconds.
+    return (
+        over is not None
+        and old.etag == over.etag
+        and old.written.replace(microsecond=0) == over.written.replace(microsecond=0)
+    )
 
 
 def _same(partition: Partition, file: File, old: Kept) -> bool:

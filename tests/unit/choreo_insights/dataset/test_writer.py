@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 
 import pytest
 
@@ -191,6 +192,15 @@ def test_an_older_response_never_overwrites_a_newer_forced_one(usage: Table):
     assert (place.object.run, place.counts) == ("forced", {"a": [5, 4]})
 
 
+def test_an_older_response_overwrites_no_newer_one_of_the_same_bytes(usage: Table):
+    place = Place(usage, {})
+    etag = place.object.etag
+    place.put({}, ASKED + timedelta(minutes=1), "other")
+    assert place.object.etag == etag
+    written = place.write({}, queried_at=ASKED, now=ASKED + timedelta(minutes=2))
+    assert (written.verdict, place.object.run) == ("overtaken", "other")
+
+
 def test_a_newer_response_is_compared_with_what_another_run_wrote(usage: Table):
     place = Place(usage, {"a": [5, 5]})
     place.put({"a": [5, 9]}, ASKED, "other")
@@ -233,11 +243,9 @@ def test_an_object_that_was_deleted_meanwhile_is_made(usage: Table):
 
 def test_a_race_that_does_not_end_is_given_up(usage: Table):
     place = Place(usage, {"a": [5, 7]})
-    old = place.object.body
     queried_at = ASKED - timedelta(hours=1)
-    place.dataset.before = lambda key: place.dataset.put(
-        key, old, queried_at=queried_at, run="other"
-    )
+    others = cycle([{"a": [6, 7]}, {"a": [5, 7]}])
+    place.dataset.before = lambda key: place.put(next(others), queried_at, "other")
     with pytest.raises(Retriable, match="written by others 5 times"):
         place.write({"a": [9, 9]})
 
