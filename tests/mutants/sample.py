@@ -143,6 +143,11 @@ def main(count: int, seed: int, python: str) -> int:
         for number in range(JOBS):
             copy(place := Path(folder) / str(number))
             places.put(place)
+        # A test that fails anyway would seem to kill every mutant.
+        code, output = run_tests(place, ALL_TESTS, python)
+        if code:
+            print(f"The tests fail without any mutant:\n{output[-4000:]}")
+            return 1
         with ThreadPoolExecutor(JOBS) as threads:
             for mutant, killer in threads.map(tried, drawn):
                 survived += killer is None
