@@ -44,6 +44,7 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     print(*report.conversion_table(found), sep="\n", flush=True)
     windows = exports.windows(where, _WINDOWS)
     requests = exports.one_day(where)
+    searched = exports.one_day(where, pointed=False)
     print("two days of hourly runs; this takes some minutes", flush=True)
     hourly = hours.measure()
     drawing = dashboards.measure()
@@ -61,7 +62,9 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     ]
     print(*report.targets_table(targets), sep="\n")
     args.page.write_text(
-        report.page(facts, targets, found, args.rounds, windows, requests, hourly, imported),
+        report.page(
+            facts, targets, found, args.rounds, windows, requests, searched, hourly, imported
+        ),
         "utf-8",
     )
     print(f"written: {args.page}")

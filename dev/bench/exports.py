@@ -1,6 +1,6 @@
 """Whole exports: memory over a short and a long window, and requests for one day."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from dev.bench.place import BenchPlace, Timing, middle
@@ -27,9 +27,13 @@ class Requests:
         return self.requests / self.queries
 
 
-def one_day(where: BenchPlace) -> Requests:
-    """All tables of the last day, 20 queries a request. Raises BenchError."""
-    with SandboxServer(world(APIS, APPLICATIONS), settings()) as sandbox:
+def one_day(where: BenchPlace, *, pointed: bool = True) -> Requests:
+    """All tables of the last day in a first run, 20 queries a request. Raises BenchError.
+
+    With `pointed`, the sandbox says where a document that it refuses is wrong.
+    """
+    chosen = replace(settings(), error_locations=pointed)
+    with SandboxServer(world(APIS, APPLICATIONS), chosen) as sandbox:
         _export(where, sandbox, 1, "all", "--most", "20")
         statistics = sandbox.statistics
         return Requests(sum(statistics.root_fields.values()), statistics.queries)

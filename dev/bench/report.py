@@ -182,6 +182,7 @@ def page(
     rounds: int,
     windows: Mapping[int, Timing],
     requests: Requests,
+    searched: Requests,
     hours: HourlyRuns,
     imports: Sequence[Imports],
 ) -> str:
@@ -200,6 +201,7 @@ def page(
         windows="\n".join(_table(("days", "rows", "peak MiB"), windows_rows)),
         queries=f"{requests.queries:,}",
         requests=requests.requests,
+        searched=searched.requests,
         hours="\n".join(_table(("a day of hourly runs", ""), _counted(hours))),
         imports="\n".join(_table(("function", "ms", "libraries, ms"), _milliseconds(imports))),
         facts="\n".join(f"- {name}: {value}" for name, value in facts.items()),

@@ -164,7 +164,9 @@ class Service:
                 introspection=settings.introspection,
             )
         except engine.InvalidDocumentError as error:
-            return ParsedQuery({}, refusal=replies.of_json(400, {"errors": error.errors}))
+            hidden = set() if settings.error_locations else {"locations"}
+            errors = [{k: v for k, v in e.items() if k not in hidden} for e in error.errors]
+            return ParsedQuery({}, refusal=replies.of_json(400, {"errors": errors}))
         return ParsedQuery(engine.root_fields(document), document, variables, operation)
 
     def _caller(self, headers: Headers, settings: SandboxSettings) -> Caller | SandboxReply:

@@ -77,6 +77,8 @@ class SandboxSettings:
     root_fields_max: int | None = None
     # Who refuses a wrong granularity: the gateway with 400, or GraphQL in a reply with 200.
     granularity_error: GranularityError = "gateway"
+    # Whether errors of GraphQL say where in the document they are.
+    error_locations: bool = True
     # Whether throttling is a GraphQL error in a reply with 200.
     throttled_in_200: bool = False
     # Whether each environment lists another API of the name and version of its first one. It is

@@ -2,6 +2,13 @@
 
 # ruff: noqa: N818 - the names say what to do; that they are errors, their base says
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 # A reply may quote megabytes, and a run's failures are kept, logged and sent together.
 MAX_TEXT = 700
 # Of a reply that cannot be read so much is kept for a person to look at.
@@ -73,7 +80,16 @@ class SchemaDiffers(BadAnswer):
 
 
 class Refused(BadAnswer):
-    """The other side refused this very request as a whole: a smaller one may pass."""
+    """The other side refused this very request as a whole: a smaller one may pass.
+
+    `blamed` are the queries that it points at, by their number, each with what it says of it.
+    """
+
+    def __init__(
+        self, message: str, *, status: int | None = None, reply: bytes | None = None
+    ) -> None:
+        super().__init__(message, status=status, reply=reply)
+        self.blamed: Mapping[int, Refused] = {}
 
 
 class OutOfTime(InsightsError):

@@ -7,7 +7,7 @@ they succeed, also beyond the size that a run begins with: what a service takes 
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from choreo_insights.errors import (
     InsightsError,
     OutOfTime,
     PersonMustAct,
+    Refused,
     Retriable,
     Unauthenticated,
 )
@@ -35,6 +36,8 @@ _MAX_PATIENCE = 64
 # 60 s by default, and a payload may have 10 MB [Choreo].
 _SECONDS_TO_GROW = 10.0
 _BYTES_TO_GROW = 5_000_000
+
+_FailedQuery = tuple[JobQuery, InsightsError]
 
 
 class _Suspect(msgspec.Struct):
@@ -95,10 +98,10 @@ class BatchQueue:
                 self._fresh.append(item)
             self.waiting += 1
 
-    def take(self) -> tuple[list[JobQuery], list[tuple[JobQuery, InsightsError]]]:
+    def take(self) -> tuple[list[JobQuery], list[_FailedQuery]]:
         """The next batch, empty where nothing waits, and the queries that are not worth sending."""
         batch: list[JobQuery] = []
-        given_up: list[tuple[JobQuery, InsightsError]] = []
+        given_up: list[_FailedQuery] = []
         while not batch and (self._parts or self._fresh):
             items = self._parts.popleft() if self._parts else self._next_fresh()
             self.waiting -= len(items)
@@ -143,11 +146,11 @@ class BatchQueue:
                 self._grown_from = self._limit
                 self._limit = min(self._max_batch_size, 2 * self._limit)
 
-    def failed(self, batch: list[JobQuery], error: InsightsError) -> list[JobQuery]:
-        """Learns from a request that failed; gives the queries that failed with it.
+    def failed(self, batch: list[JobQuery], error: InsightsError) -> Iterable[_FailedQuery]:
+        """Learns from a request that failed; gives the queries that failed with it, and why.
 
-        The others wait again, in smaller batches. Sets `broken` where no request of this batch
-        key is likely to pass.
+        The others wait again, in smaller batches unless it is known which queries are to blame.
+        Sets `broken` where no request of this batch key is likely to pass.
         """
         if isinstance(error, PersonMustAct | Unauthenticated | Held):
             self.broken = error
@@ -155,6 +158,8 @@ class BatchQueue:
             self._throttled += 1
             if self._throttled >= self._max_throttled:
                 self.broken = error
+        elif isinstance(error, Refused) and error.blamed:
+            return self._take_out(batch, error.blamed)
         elif not isinstance(error, OutOfTime):
             if len(batch) > 1:
                 self._split(batch)
@@ -164,7 +169,22 @@ class BatchQueue:
                 # The service or the query? Later, after the others, the same shows which.
                 self._put_back(batch, last=True)
                 return []
-        return batch
+        return [(item, error) for item in batch]
+
+    def _take_out(
+        self, batch: list[JobQuery], blamed: Mapping[int, InsightsError]
+    ) -> list[_FailedQuery]:
+        """Takes the blamed queries out of a batch, which may have as many others then.
+
+        A service that says so much works: it is not in doubt.
+        """
+        others = [item for number, item in enumerate(batch) if number not in blamed]
+        self._fresh.extendleft(reversed(others))
+        self.waiting += len(others)
+        failed = [(batch[number], error) for number, error in blamed.items()]
+        for item, error in failed:
+            self._suspect(item.query, error)
+        return failed
 
     def _put_back(self, items: list[JobQuery], *, last: bool = False) -> None:
         if items:
@@ -220,15 +240,19 @@ class BatchQueue:
         """
         # The query was to blame, not the size of its batch.
         self._patience = 1
-        kind = query.kind
-        suspect = self._suspects.setdefault(kind, _Suspect(0, error))
-        suspect.failures += 1
-        suspect.error = self._last_error = error
+        failures = self._suspect(query, error)
+        self._last_error = error
         # A kind that fails again and again says nothing new of the service.
-        if suspect.failures <= 2:
-            known = hash(kind) in self._answered
+        if failures <= 2:
+            known = hash(query.kind) in self._answered
             self._failed_known += known
             self._failed_unknown += not known
+        return failures
+
+    def _suspect(self, query: Query, error: InsightsError) -> int:
+        suspect = self._suspects.setdefault(query.kind, _Suspect(0, error))
+        suspect.failures += 1
+        suspect.error = error
         return suspect.failures
 
 

@@ -7,7 +7,7 @@ service, replace this module: `Choreo.ask` is all that the export needs of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import msgspec
 
 from choreo_insights.dataset.partitions import day_end, day_start
 from choreo_insights.errors import ConfigurationError, InsightsError, Refused, Retriable
+from choreo_insights.export.blame import SentDocument, blamed
 from choreo_insights.redaction import redact, redact_body
 from choreo_insights.replies import is_throttled, is_too_complex, sort_failure
 from choreo_insights.shapes import Shape
@@ -98,30 +99,40 @@ class Choreo:
         Raises Refused where the request may pass when it is smaller, Retriable, and
         PersonMustAct or Unauthenticated where no request of the key will pass.
         """
-        body = request_body(queries)
+        document, body = request_of(queries)
         hidden = {str(query.variables.get("onPremKey") or "") for query in queries} - {""}
         try:
-            return outcomes(self._reply(key, body, hidden, deadline), len(queries))
+            return self._asked(key, document, body, hidden, deadline)
         except Refused as error:
             if error.reply is None:
                 raise
         # A body that breaks off is a passing fault more often than an answer.
-        return outcomes(self._reply(key, body, hidden, deadline), len(queries))
+        return self._asked(key, document, body, hidden, deadline)
 
-    def _reply(self, key: BatchKey, body: bytes, hidden: Iterable[str], deadline: float) -> bytes:
-        """The body of a reply with success, in which nothing secret is left that was sent."""
+    def _asked(
+        self,
+        key: BatchKey,
+        document: SentDocument,
+        body: bytes,
+        hidden: Iterable[str],
+        deadline: float,
+    ) -> list[Outcome]:
         if key.with_on_prem_key:
             bearer = self._on_prem_key(key.organization)
             reply = self._post(key, body, bearer, deadline)
         else:
             bearer, reply = self._post_with_token(key, body, deadline)
+        # Nothing secret is left in what comes back.
         secrets = (bearer, *hidden)
-        # 413: too large a request. 422: the gateway refuses the GraphQL [Choreo].
-        if reply.status in (400, 413, 422) or is_too_complex(reply):
-            raise Refused(str(sort_failure(reply, secrets)))
-        if reply.status != 200:
-            raise sort_failure(reply, secrets)
-        return redact_body(reply.body, secrets)
+        text = redact_body(reply.body, secrets)
+        try:
+            return outcomes(_of_success(reply, text, secrets), len(document.starts))
+        except Refused as error:
+            error.blamed = {
+                number: Refused(_said(message, secrets))
+                for number, message in blamed(text, document).items()
+            }
+            raise
 
     def _post_with_token(self, key: BatchKey, body: bytes, deadline: float) -> tuple[str, Reply]:
         token = self._tokens.get(key.organization)
@@ -151,8 +162,21 @@ class Choreo:
         return key
 
 
-def request_body(queries: Sequence[Query]) -> bytes:
-    """The GraphQL request for these queries; equal values are one variable."""
+def _of_success(reply: Reply, body: bytes, secrets: Iterable[str]) -> bytes:
+    """The body of a reply with success. Raises what another one means."""
+    # 413: too large a request. 422: the gateway refuses the GraphQL [Choreo].
+    if reply.status in (400, 413, 422) or is_too_complex(reply):
+        raise Refused(str(sort_failure(reply, secrets)))
+    if reply.status != 200:
+        raise sort_failure(reply, secrets)
+    return body
+
+
+def request_of(queries: Sequence[Query]) -> tuple[SentDocument, bytes]:
+    """The GraphQL request for these queries: its document, and its body with the values as well.
+
+    Equal values are one variable.
+    """
     names: dict[tuple[str, bytes], str] = {}
     values: dict[str, Any] = {}
     fields: list[str] = []
@@ -167,8 +191,15 @@ def request_body(queries: Sequence[Query]) -> bytes:
             values[mine[variable]] = value
         fields.append(f"t{number}:{_renamed(query.table.root, mine)}")
     declared = ",".join(f"${name}:{kind}" for (kind, _), name in names.items())
-    document = f"query insights_export{f'({declared})' if declared else ''}{{{' '.join(fields)}}}"
-    return msgspec.json.encode({"query": document, "variables": values})
+    head = f"query insights_export{f'({declared})' if declared else ''}{{"
+    document = SentDocument(f"{head}{' '.join(fields)}}}", [*_starts(len(head), fields)])
+    return document, msgspec.json.encode({"query": document.text, "variables": values})
+
+
+def _starts(offset: int, fields: Iterable[str]) -> Iterator[int]:
+    for field in fields:
+        yield offset
+        offset += len(field) + 1
 
 
 def _renamed(root: str, names: Mapping[str, str]) -> str:
@@ -217,8 +248,12 @@ def _failures(errors: Sequence[_Error], aliases: Set[str]) -> dict[str, Insights
 
 
 def _as_error(error: _Error, kind: type[InsightsError]) -> InsightsError:
-    text = f"GraphQL says: {_message(error)}"
+    text = _said(_message(error))
     return Retriable(text, status=429) if _means_throttled(error) else kind(text)
+
+
+def _said(message: str, secrets: Iterable[str] = ()) -> str:
+    return f"GraphQL says: {redact(message, secrets)}"
 
 
 def _message(error: _Error) -> str:
@@ -228,7 +263,7 @@ def _message(error: _Error) -> str:
         message = msgspec.json.decode(bytes(error.message)) if raw else None
     except (msgspec.MsgspecError, RecursionError):
         message = raw.decode(errors="replace")
-    return redact(str(message or "an error without a message"))
+    return str(message or "an error without a message")
 
 
 # Throttling inside HTTP 200

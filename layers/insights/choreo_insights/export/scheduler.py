@@ -262,8 +262,8 @@ class Scheduler:
     ) -> None:
         if failure := future.exception():
             error = self._in_time(_known(failure))
-            for item in queue.failed(batch, error):
-                self._answer(item, error)
+            for item, reason in queue.failed(batch, error):
+                self._answer(item, reason)
             if queue.broken:
                 self._fail_all(queue, queue.broken)
             return

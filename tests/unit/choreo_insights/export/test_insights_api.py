@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from choreo_insights.credentials import Credentials
 from choreo_insights.dataset.partitions import Environment
 from choreo_insights.errors import BadAnswer, InsightsError, Refused, Retriable
-from choreo_insights.export.insights_api import Choreo, day_values, outcomes, request_body
+from choreo_insights.export.insights_api import Choreo, day_values, outcomes, request_of
 from choreo_insights.export.jobs import BatchKey
 from choreo_insights.export.queries import Query
 from choreo_insights.http import Http
@@ -38,7 +38,7 @@ def queries(*tables, **more):
 @given(st.lists(st.sampled_from(["hourly", "by_api", "paged"]), min_size=1, max_size=6))
 def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
     tables = [request.getfixturevalue(name) for name in names]
-    body = json.loads(request_body(queries(*tables, apiNames=["a"], limit=20, offset=0)))
+    body = json.loads(request_of(queries(*tables, apiNames=["a"], limit=20, offset=0))[1])
     assert not validate(schema(), parse(body["query"]))
     assert all(body["query"].count(f"t{i}:") == 1 for i in range(len(names)))
     values = list(map(json.dumps, body["variables"].values()))
@@ -52,7 +52,7 @@ def test_the_request_is_valid_and_equal_values_are_sent_once(request, names):
 
 def test_ids_of_two_questions_stay_apart(by_api):
     one, other = queries(by_api, apiNames=["a"])[0], queries(by_api, apiNames=["b"])[0]
-    body = json.loads(request_body([one, other]))
+    body = json.loads(request_of([one, other])[1])
     assert [v for v in body["variables"].values() if isinstance(v, list)] == [["a"], ["b"]]
 
 
@@ -254,6 +254,21 @@ def test_a_request_that_is_refused_may_pass_when_it_is_smaller(hourly, status: i
         with pytest.raises(Refused, match="QUERY TOO COMPLEX"):
             Place(server.url).ask(queries(hourly))
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_refusal_says_which_query_it_is_about(hourly, status: int):
+    document = request_of(queries(hourly, hourly))[0]
+    column = document.text.index("summary", document.starts[1]) + 1
+    says = 'Cannot query field "summary" by Bearer synthetic-token-0000-of-acme'
+    error = {"message": says, "locations": [{"line": 1, "column": column}]}
+    with (
+        Server(lambda _: Answer.of({"errors": [error]}, status)) as server,
+        pytest.raises(Refused) as raised,
+    ):
+        Place(server.url).ask(queries(hourly, hourly))
+    ((number, reason),) = raised.value.blamed.items()
+    assert (number, str(reason)) == (1, 'GraphQL says: Cannot query field "summary" by Bearer ***')
 
 
 def test_a_body_that_breaks_off_is_requested_once_more(hourly):

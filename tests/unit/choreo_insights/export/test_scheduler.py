@@ -218,6 +218,28 @@ def test_a_bad_query_fails_alone_and_costs_a_logarithm(hourly, error, bad, batch
     assert len(harness.sizes) <= ceil(200 / batch_size) + 4 * ceil(log2(batch_size)) + 4
 
 
+def test_queries_that_a_refusal_points_at_need_no_search(hourly):
+    bad = {f"acme-{number}" for number in range(0, 200, 9)}
+
+    def answering(organization, queries):
+        error = Refused("unknown field")
+        error.blamed = {
+            number: Refused(f"about {query.variables['name']}")
+            for number, query in enumerate(queries)
+            if query.variables["name"] in bad
+        }
+        if error.blamed:
+            raise error
+        return good(organization, queries)
+
+    harness = Harness(hourly, answering)
+    harness.run_many(200)
+    assert set(harness.failed()) == bad
+    assert all(str(harness.results[name]) == f"about {name}" for name in bad)
+    # A search for each would take some eight.
+    assert len(harness.sizes) <= 10 + 2 * len(bad)
+
+
 def test_what_failed_alone_is_sent_alone_from_then_on(hourly):
     harness = Harness(hourly, refusing("bad"))
     harness.run(

@@ -14,7 +14,7 @@ from choreo_insights.dataset.registry_tables import (
     REGISTRY_NAMES,
     UNPARTITIONED,
 )
-from choreo_insights.export.insights_api import request_body
+from choreo_insights.export.insights_api import request_of
 from choreo_insights.export.queries import Query
 from choreo_insights_cli.costs import quantities
 from choreo_insights_cli.costs.inputs import Inputs
@@ -78,7 +78,7 @@ def test_questions_take_as_many_bytes_as_is_counted():
         "data": {"orgId": "x" * 36, "environmentIds": ["x" * 36] * 4, "tenant": "carbon.super"},
     }
     queries = [Query(table, {**given, "apiNames": [f"{n:036d}"] * 4}, {}) for n in range(20)]
-    each = len(request_body(queries)) / 20
+    each = len(request_of(queries)[1]) / 20
     assert each == pytest.approx(quantities._BYTES_A_QUERY, rel=0.5)
 
 
