@@ -1,25 +1,20 @@
 """The program `insights`: its commands, and how it ends."""
 
-import ast
+# ruff: noqa: PLC0415 - a start takes as long as its imports: what few calls need, those import
+
+import re
 import sys
-import tomllib
-import traceback
 from collections.abc import Sequence
-from importlib import import_module, metadata
-from importlib.util import find_spec
-from pathlib import Path
+from importlib import import_module
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
 from choreo_insights.errors import InsightsError
-from choreo_insights.redaction import redact
 from choreo_insights_cli import output
 from choreo_insights_cli.errors import DONE, INTERRUPTED, NOT_DONE, CommandError
-from choreo_insights_cli.names import nearest
 from choreo_insights_cli.paths import DISTRIBUTION, ROOT
 
-# Each is imported when it is called: together they bring a database and a plotting library.
+# Each is imported when it is called: together they bring boto3, rich and a database.
 COMMANDS = {
     "access": "choreo_insights_cli.commands.access",
     "backfill": "choreo_insights_cli.commands.backfill.command",
@@ -38,6 +33,8 @@ COMMANDS = {
     "tables": "choreo_insights_cli.commands.tables",
     "token": "choreo_insights_cli.commands.token",
 }
+# Of a function `command` at the top of its module.
+_DOCSTRING = re.compile(r'^def command\(.*?:\n    """(.+?)"""', re.DOTALL | re.MULTILINE)
 _DEBUG = "--debug"
 _HELP = """\b
 Examples:
@@ -61,15 +58,12 @@ The stack is that of --stack, --region and --profile; for the local AWS run `. .
 def _summary(module: str) -> str:
     """The first sentence of a command's help, from its source.
 
-    Importing all commands for a list of them takes seconds.
+    Importing all commands for a list of them takes seconds, and parsing them a part of one.
     """
-    spec = find_spec(module)
-    source = Path(spec.origin).read_text("utf-8") if spec and spec.origin else ""
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) and node.name == "command":
-            text = " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
-            return text.removesuffix(".")
-    return ""
+    source = (ROOT / f"{module.replace('.', '/')}.py").read_text("utf-8")
+    found = _DOCSTRING.search(source)
+    text = " ".join(found[1].split("\n\n")[0].split()) if found else ""
+    return text.removesuffix(".")
 
 
 class _Lazy(click.Group):
@@ -91,6 +85,8 @@ class _Lazy(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         # click knows the commands that are registered, and these are not.
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from choreo_insights_cli.names import nearest
+
             near = nearest(args[0], COMMANDS) or f"The commands are {', '.join(sorted(COMMANDS))}."
             raise click.UsageError(f"No such command {args[0]!r}. {near}", ctx)
         return super().resolve_command(ctx, args)
@@ -121,9 +117,13 @@ def _show_version(ctx: click.Context) -> None:
 
 def _version() -> str:
     """The version of the installation, or of the checkout that is run."""
+    from importlib import metadata
+
     try:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
+        import tomllib
+
         project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
         return f"{project['version']} (checkout)"
 
@@ -145,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (Exception, KeyboardInterrupt) as error:
         if debug:
+            import traceback
+
             output.line(traceback.format_exc(), error=True)
         message, code = _ending(error)
         output.line(message, error=True)
@@ -157,11 +159,15 @@ def _ending(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, InsightsError | OSError):
         return str(error), NOT_DONE
-    if isinstance(error, ClientError | BotoCoreError):
-        return f"AWS refused: {error}", NOT_DONE
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return "Interrupted.", INTERRUPTED
     if isinstance(error, click.ClickException):
         return f"Error: {error.format_message()}", error.exit_code
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, ClientError | BotoCoreError):
+        return f"AWS refused: {error}", NOT_DONE
+    from choreo_insights.redaction import redact
+
     said = redact(f"{type(error).__name__}: {error}")
     return f"insights failed unexpectedly: {said}. {_DEBUG} shows where.", NOT_DONE

@@ -5,23 +5,26 @@ characters are escaped here, nothing is read as markup, and a reader that goes a
 code. No other module writes to stdout or stderr.
 """
 
+from __future__ import annotations
+
 import io
 import json
 import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from rich.console import Console as RichConsole
-from rich.console import ConsoleOptions, RenderableType
-from rich.segment import Segment
-from rich.text import Text
 
 from choreo_insights_cli.called import as_called
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from choreo_insights_cli.console import Console
 
 # C0, DEL and C1 controls, separators that some programs take for newlines, characters that change
 # the direction of what follows, and halves of surrogate pairs, which no encoding can write.
@@ -46,10 +49,10 @@ def line(text: str | Text = "", *, error: bool = False) -> None:
 
     Commands in backticks are named as the person calls them.
     """
-    if isinstance(text, Text):
-        console(error=error).print(text, soft_wrap=True)
-    else:
+    if isinstance(text, str):
         click.echo(escaped(as_called(text), keep="\n"), err=error)
+    else:
+        console(error=error).print(text, soft_wrap=True)
 
 
 def raw(text: str) -> None:
@@ -81,25 +84,11 @@ def _finite(value: Any) -> Any:
     return value
 
 
-class Console(RichConsole):
-    """Rich's console for text of strangers: no markup, no emoji codes, no control characters."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(markup=False, emoji=False, highlight=False, **settings)
-
-    def render(
-        self, renderable: RenderableType, options: ConsoleOptions | None = None
-    ) -> Iterable[Segment]:
-        """Rich's segments with escaped text. Its own control codes are marked as such."""
-        for segment in super().render(renderable, options):
-            if segment.control:
-                yield segment
-            else:
-                yield Segment(escaped(segment.text, keep="\n"), segment.style)
-
-
 def console(*, error: bool = False, width: int | None = None) -> Console:
     """A console on the output, or on the error output."""
+    # Lines of text, as help is, need no rich: its import takes longer than all of click.
+    from choreo_insights_cli.console import Console  # noqa: PLC0415
+
     return Console(stderr=error, width=width)
 
 

@@ -1,9 +1,14 @@
 """Where the program's files are, in a checkout and in an installation."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from choreo_insights.catalogue import Catalogue, load, read
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from choreo_insights_cli.errors import WrongUsage
+
+if TYPE_CHECKING:
+    from choreo_insights.catalogue import Catalogue
 
 PACKAGE = Path(__file__).resolve().parent
 ROOT = PACKAGE.parent
@@ -37,5 +42,8 @@ def project() -> Path:
 
 def catalogue() -> Catalogue:
     """The shipped tables and the user's own, as the layer gets them. Raises ConfigurationError."""
+    # Many commands need a path alone.
+    from choreo_insights.catalogue import Catalogue, load, read  # noqa: PLC0415
+
     own = read(shipped("generated") / "custom_catalogue.json")
     return Catalogue((*load().tables, *own))

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from choreo_insights_cli import output
 
 
@@ -15,10 +13,14 @@ def shown(text: str) -> Iterator[Callable[[str], None]]:
     On the error output, so that what a pipe reads is not mixed with it.
     """
     console = output.console(error=True)
+    if not console.is_terminal:
+        yield lambda _newer: None
+        return
+    # Only a terminal needs it.
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
+    with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(text, total=None)
 
         def change(newer: str) -> None:

@@ -12,6 +12,7 @@ from choreo_insights.catalogue import Catalogue
 from choreo_insights_cli import costs, options, output, paths, spinner
 from choreo_insights_cli.commands.cost_counts import counted
 from choreo_insights_cli.commands.query import QueryResult, as_table, ask
+from choreo_insights_cli.console import Console
 from choreo_insights_cli.costs.counting import SIZES_SQL, inputs_of, sized
 from choreo_insights_cli.errors import WrongUsage
 from choreo_insights_cli.stack import Stack
@@ -156,7 +157,7 @@ def _quantity(number: float) -> float:
 
 
 def _show_growth(
-    console: output.Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
+    console: Console, grown: Sequence[costs.Grown], limits: Sequence[costs.LimitReached]
 ) -> None:
     names = ("orgs", "APIs", "days", "requests", "minutes", "keeps up")
     rows = [

@@ -8,10 +8,11 @@ from choreo_insights_cli.main import COMMANDS
 
 
 def test_the_list_of_commands_imports_none_of_them():
-    """Together they bring a database, a plotting library and boto3."""
+    """Together they bring a database, rich and boto3."""
     code = (
         "import sys; from choreo_insights_cli.main import main; main(['--help']);"
-        "print(*(m for m in sys.modules if m.startswith('choreo_insights_cli.commands.')), 'end')"
+        "print(*(m for m in sys.modules if 'commands' in m or m in"
+        " ('botocore', 'rich', 'msgspec', 'tomllib', 'importlib.metadata', 'ast')), 'end')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -21,8 +22,7 @@ def test_the_list_of_commands_imports_none_of_them():
         encoding="utf-8",
     )
     *lines, imported = done.stdout.splitlines()
-    packages = {f"choreo_insights_cli.commands.{n}" for n in ("backfill", "doctor", "restore")}
-    assert {*imported.split()} <= {*packages, "choreo_insights_cli.commands.status", "end"}
+    assert imported == "end"
     for name in COMMANDS:
         (line,) = (each for each in lines if each.startswith(f"  {name} "))
         assert len(line.split()) > 3

@@ -16,6 +16,7 @@ from rich.table import Table
 from choreo_insights_cli import main, output
 from choreo_insights_cli.commands import query, token
 from choreo_insights_cli.commands.query import QueryResult
+from choreo_insights_cli.console import Console
 from choreo_insights_cli.paths import PACKAGE, ROOT
 
 # One of each class of text that a stranger may choose: a User-Agent, a path, a name.
@@ -84,7 +85,7 @@ def test_a_text_is_shown_as_it_is_or_escaped(
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_cell_is_safe_in_every_form_of_an_answer(text: str) -> None:
     answer = QueryResult(["name", text], [(text, 3), (None, 4)])
-    console = output.Console(file=io.StringIO(), width=80)
+    console = Console(file=io.StringIO(), width=80)
     for part in query.readable(answer, 80):
         console.print(part)
     shown = console.file.getvalue()  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from choreo_insights.dataset.partitions import Environment, Partition, safe_name
 from choreo_insights.report.stored import stored_text
 from choreo_insights_cli import output
 from choreo_insights_cli.commands import logs
+from choreo_insights_cli.console import Console
 from tests import hostile
 from tests.fakes import s3
 from tests.unit.choreo_insights.export.test_run import TODAY
@@ -50,7 +51,7 @@ def test_a_log_entry_stays_one_line(text: str) -> None:
     assert json.loads(line)["environment"] == text
     entry = logs.parsed({"timestamp": 0, "message": line})
     assert entry
-    console = output.Console(file=io.StringIO(), width=20_000)
+    console = Console(file=io.StringIO(), width=20_000)
     console.print(logs.line(entry), soft_wrap=True)
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert shown.count("\n") == 1

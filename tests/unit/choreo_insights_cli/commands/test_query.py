@@ -10,6 +10,7 @@ import pytest
 from choreo_insights_cli import output
 from choreo_insights_cli.commands import query
 from choreo_insights_cli.commands.query import QueryResult
+from choreo_insights_cli.console import Console
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.stack import Stack
 from tests.fakes.server import Answer as Reply
@@ -95,7 +96,7 @@ def test_what_athena_refuses_at_once_is_a_wrong_call(athena: dict[str, Any]) -> 
 
 
 def shown(answer: QueryResult, width: int) -> list[str]:
-    console = output.Console(file=io.StringIO(), width=width)
+    console = Console(file=io.StringIO(), width=width)
     for part in query.readable(answer, width):
         console.print(part)
     lines: list[str] = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
