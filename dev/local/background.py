@@ -18,6 +18,8 @@ from choreo_insights_cli.errors import CommandError
 
 # The signals that end a command at the terminal.
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Long, for a machine that others keep busy: what cannot start ends by itself.
+_START_SECONDS = 300
 _STOP_SECONDS = 10
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -97,9 +99,9 @@ def stop_all() -> None:
 def wait_until_ready(started: Background, ready: Callable[[], bool], what: str, log: Path) -> None:
     """Calls `ready` until it is true.
 
-    Raises CommandError with the end of the log when the program ends first, or after a minute.
+    Raises CommandError with the end of the log when the program ends first, or after five minutes.
     """
-    end = time.monotonic() + 60
+    end = time.monotonic() + _START_SECONDS
     while not ready():
         if not started.alive or time.monotonic() > end:
             started.stop()

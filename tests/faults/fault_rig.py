@@ -201,7 +201,7 @@ class Nursery(AbstractContextManager["Nursery"]):
         }
         with self._lock:
             pid = self._ask(start=order)
-            self._listener.settimeout(60)
+            self._listener.settimeout(300)
             connection, _ = self._listener.accept()
         connection.settimeout(None)
         container = Container(connection, name, log, lambda patience: self._end(pid, patience))

@@ -57,7 +57,7 @@ def test_a_run_that_is_overtaken(
 
     def hold() -> None:
         overtaken.set()
-        go.wait(60)
+        go.wait(300)
 
     # One request queries all of this table: before the newer run begins.
     event = {**event, "tables": ["success_summary"]}
@@ -67,7 +67,7 @@ def test_a_run_that_is_overtaken(
     with ThreadPoolExecutor(1) as pool:
         # A part, so that both may send requests.
         running = pool.submit(late.invoke, {**event, "part": True})
-        assert overtaken.wait(60)
+        assert overtaken.wait(300)
         station.see(station.now + timedelta(hours=1))
         newer = station.container().invoke(event)
         go.set()

@@ -98,7 +98,7 @@ def answers(deployment: Deployment, token: str) -> int:
         deployment.sandbox.insights_url,
         json={"query": "{ __typename }"},
         headers={"Authorization": f"Bearer {token}"},
-        timeout=30,
+        timeout=300,
     ).status_code
 
 

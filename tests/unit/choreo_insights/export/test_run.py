@@ -55,7 +55,7 @@ class PlainTokens:
                 data={"grant_type": "client_credentials", "orgHandle": organization,
                       "scope": "apim:api_manage"},
                 auth=(secret["consumer_key"], secret["consumer_secret"]),
-                timeout=60,
+                timeout=300,
             )  # fmt: skip
             reply.raise_for_status()
             self._held[organization] = Bearer(reply.json()["access_token"])

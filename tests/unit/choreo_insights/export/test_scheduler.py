@@ -169,7 +169,7 @@ def test_queries_of_many_jobs_share_requests(hourly):
 
 
 def test_requests_run_side_by_side(hourly):
-    together = threading.Barrier(3, timeout=30)
+    together = threading.Barrier(3, timeout=300)
 
     def answering(organization, queries):
         together.wait()

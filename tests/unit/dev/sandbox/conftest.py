@@ -39,7 +39,7 @@ class Client:
             "scope": "apim:api_manage",
         }
         form = {k: v for k, v in (form | changed).items() if v is not None}
-        return self.session.post(self.sandbox.token_url, data=form, auth=self.basic, timeout=30)
+        return self.session.post(self.sandbox.token_url, data=form, auth=self.basic, timeout=300)
 
     def mint(self) -> str:
         self.token = self.ask_token().json()["access_token"]
@@ -47,7 +47,7 @@ class Client:
 
     def revoke(self, token: str) -> requests.Response:
         form = {"token": token, "token_type_hint": "access_token"}
-        return self.session.post(self.sandbox.revoke_url, data=form, auth=self.basic, timeout=30)
+        return self.session.post(self.sandbox.revoke_url, data=form, auth=self.basic, timeout=300)
 
     def post(self, query: str, **variables: Any) -> requests.Response:
         """The raw answer; `data` and `time` are there to be used as $data and $time."""
@@ -56,7 +56,7 @@ class Client:
         headers = {"Authorization": f"Bearer {self.token}"}
         body = {"query": query, "variables": variables}
         url = self.sandbox.insights_url
-        return self.session.post(url, json=body, headers=headers, timeout=30)
+        return self.session.post(url, json=body, headers=headers, timeout=300)
 
     def query(
         self, root: str, place: SandboxEnvironment | str = "Production", **variables: Any

@@ -178,6 +178,6 @@ def test_the_operator_changes_the_world_and_what_it_gives(client: Client):
         ("lapses", [{"environment": place.id, "day": "2026-03-09", "share": 0}]),
     ):  # fmt: skip
         url = f"{client.sandbox.url}/sandbox/{path}"
-        assert client.session.post(url, json=values, timeout=30).status_code == 200
+        assert client.session.post(url, json=values, timeout=300).status_code == 200
     assert client.environment("Renamed").id == place.id
     assert client.query(ALL, place) == 0

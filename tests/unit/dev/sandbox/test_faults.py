@@ -82,7 +82,7 @@ def test_a_hang_ends_with_the_server(world: Any) -> None:
     with ThreadPoolExecutor() as pool:
         with SandboxServer(world) as sandbox:
             sandbox.faults.add("hang", where="token")
-            waiting = pool.submit(requests.post, sandbox.token_url, data={}, timeout=60)
+            waiting = pool.submit(requests.post, sandbox.token_url, data={}, timeout=300)
             while not sandbox.statistics.token_requests:
                 continue
         with pytest.raises(requests.ConnectionError):
@@ -302,15 +302,15 @@ def test_every_fault_is_known_once() -> None:
 
 def test_faults_over_http(client: Any) -> None:
     url = client.sandbox.url + "/sandbox/faults"
-    set_to = requests.post(url, json=[{"fault": "html", "times": 1}], timeout=30).json()
-    assert set_to == requests.get(url, timeout=30).json()
-    added = requests.post(url, json={"fault": "reset"}, timeout=30).json()
+    set_to = requests.post(url, json=[{"fault": "html", "times": 1}], timeout=300).json()
+    assert set_to == requests.get(url, timeout=300).json()
+    added = requests.post(url, json={"fault": "reset"}, timeout=300).json()
     assert [rule["fault"] for rule in added] == ["html", "reset"]
 
-    refused = requests.post(url, json=[{"fault": "gremlins"}], timeout=30)
+    refused = requests.post(url, json=[{"fault": "gremlins"}], timeout=300)
     assert refused.status_code == 400
     assert "gremlins" in refused.json()["error"]
-    assert requests.post(url, json=[], timeout=30).json() == []
+    assert requests.post(url, json=[], timeout=300).json() == []
 
 
 def test_a_client_that_goes_away_breaks_nothing(client: Any, capfd: Any) -> None:

@@ -46,7 +46,7 @@ def run_curl(text: str) -> Any:
             form.append(tuple(value.split("=", 1)))
         else:
             raw = value.encode()
-    return requests.post(url, headers=headers, data=raw or form, timeout=30).json()
+    return requests.post(url, headers=headers, data=raw or form, timeout=300).json()
 
 
 def test_the_documented_calls_work_but_for_the_host(client: Any) -> None:
@@ -74,7 +74,7 @@ def test_an_unknown_client_is_refused_as_the_service_does(client: Any) -> None:
         client.sandbox.token_url,
         data={"grant_type": "client_credentials", "orgHandle": "acme"},
         auth=("nobody", "x"),
-        timeout=30,
+        timeout=300,
     )
 
     assert answer.status_code == 401
@@ -85,7 +85,7 @@ def test_an_unknown_client_is_refused_as_the_service_does(client: Any) -> None:
 def test_a_wrong_secret_is_refused(client: Any) -> None:
     key = client.secret["consumer_key"]
     form = {"grant_type": "client_credentials", "orgHandle": "acme"}
-    answer = requests.post(client.sandbox.token_url, data=form, auth=(key, "x"), timeout=30)
+    answer = requests.post(client.sandbox.token_url, data=form, auth=(key, "x"), timeout=300)
 
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
@@ -108,7 +108,7 @@ def test_a_wrong_form_is_refused(client: Any, changed: dict[str, str], error: st
 
 
 def test_a_body_that_is_no_form_is_refused(client: Any) -> None:
-    answer = requests.post(client.sandbox.token_url, json={}, auth=client.basic, timeout=30)
+    answer = requests.post(client.sandbox.token_url, json={}, auth=client.basic, timeout=300)
 
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
@@ -159,8 +159,8 @@ def test_revoking(client: Any) -> None:
 
 def test_revoking_needs_a_client_and_a_token(client: Any) -> None:
     url = client.sandbox.revoke_url
-    assert requests.post(url, data={"token": "x"}, timeout=30).status_code == 401
-    assert requests.post(url, data={"a": "b"}, auth=client.basic, timeout=30).status_code == 400
+    assert requests.post(url, data={"token": "x"}, timeout=300).status_code == 401
+    assert requests.post(url, data={"a": "b"}, auth=client.basic, timeout=300).status_code == 400
 
 
 def test_a_token_expires() -> None:
@@ -187,9 +187,11 @@ def test_the_consumer_secret_can_be_rotated(client: Any) -> None:
     old = client.basic
     form = {"grant_type": "client_credentials", "orgHandle": "acme"}
 
-    requests.post(client.sandbox.url + "/sandbox/rotate", json={"organization": "acme"}, timeout=30)
+    requests.post(
+        client.sandbox.url + "/sandbox/rotate", json={"organization": "acme"}, timeout=300
+    )
 
-    refused = requests.post(client.sandbox.token_url, data=form, auth=old, timeout=30)
+    refused = requests.post(client.sandbox.token_url, data=form, auth=old, timeout=300)
     assert refused.json()["error"] == "invalid_client"
     assert client.basic != old
     assert client.ask_token().status_code == 200
