@@ -34,7 +34,7 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 	@$(RUN) -m dev.local demo
 
 .PHONY: test
-test: ## all tests; of faults the part that SEED= draws
+test: ## all tests; of faults the part of the day
 	@$(MAKE) --no-print-directory -j3 test-integration test-others test-faults
 
 # Beside each other: the two parts with a local AWS mostly wait, and leave the processors to the

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dev.local.paths import Folder
 from dev.local.state import LocalState
 from tests.faults import page
 from tests.faults.fault_rig import Station
-from tests.faults.selection import SEED, SOAK
+from tests.faults.selection import PART, SEED, SOAK
 
 _STATIONS = 16
 _NOWHERE = "http://127.0.0.1:9"
@@ -70,8 +71,9 @@ def _deployment() -> Deployment:
 
 
 def pytest_configure() -> None:
-    """Draws the seed, the same for all workers."""
+    """Draws the seed and says which part it is, the same for all workers."""
     os.environ.setdefault(SEED, str(secrets.randbelow(2**31)) if SOAK else "9")
+    os.environ.setdefault(PART, str(datetime.now(UTC).toordinal()))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -133,7 +135,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     survived = sum(counts[1] for counts in _Run.tried.values())
     terminalreporter.section("faults")
     terminalreporter.write_line(f"{tried} tried, {survived} survived")
-    terminalreporter.write_line(f"seed of the random ones: {os.environ[SEED]}")
+    terminalreporter.write_line(f"drawn by SEED={os.environ[SEED]} PART={os.environ[PART]}")
     if path := os.environ.get("RELIABILITY"):
         Path(path).write_text(page.text(_Run.tried), encoding="utf-8")
         terminalreporter.write_line(f"written: {path}")

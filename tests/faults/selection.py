@@ -1,7 +1,8 @@
-"""Which faults a run tries: all in a soak, else a part that the seed draws.
+"""Which faults a run tries: all in a soak, else a part that changes from day to day.
 
-The part has every fault that is not left to the soak, and of each place every outcome. A run prints
-its seed, and SEED= draws the same part again.
+The part has of each place every outcome, and in five days each fault that is not left to the soak.
+The seed draws what happens at random, and is the same every day. A run prints both: SEED= PART=
+draws the same again.
 """
 
 import os
@@ -12,7 +13,9 @@ from typing import TypeVar
 from tests.faults.cases import Case, Fault
 from tests.faults.table import key
 
-SEED = "SEED"
+SEED, PART = "SEED", "PART"
+# In so many days each fault has its turn.
+DAYS = 5
 SOAK = bool(os.environ.get("SOAK"))
 T = TypeVar("T")
 
@@ -20,17 +23,23 @@ T = TypeVar("T")
 def cases(faults: Iterable[Fault]) -> list[tuple[Fault, Case]]:
     """The cases that this run tries."""
     every = [(fault, case) for fault in faults for case in fault.cases]
-    return every if SOAK else drawn(every, os.environ[SEED])
+    return every if SOAK else drawn(every, os.environ[SEED], int(os.environ[PART]))
 
 
-def drawn(every: Sequence[tuple[Fault, Case]], seed: str) -> list[tuple[Fault, Case]]:
-    """One case of each fault, and more until each place has all of its outcomes; in their order."""
+def drawn(every: Sequence[tuple[Fault, Case]], seed: str, part: int) -> list[tuple[Fault, Case]]:
+    """A case of each fault whose turn it is, and more until each place has all of its outcomes.
+
+    In their order.
+    """
     shuffled = [(fault, case) for fault, case in every if not case.soak]
-    random.Random(seed).shuffle(shuffled)
+    turn = {*sorted({key(fault) for fault, _ in shuffled})[part % DAYS :: DAYS]}
+    random.Random(f"{seed}-{part}").shuffle(shuffled)
+    shuffled.sort(key=lambda each: key(each[0]) not in turn)
     covered: set[tuple[str, str]] = set()
     chosen: set[tuple[str, str]] = set()
     for fault, case in shuffled:
-        classes = {("fault", key(fault)), (fault.place, case.outcome)}
+        classes = {("turn", key(fault))} if key(fault) in turn else set()
+        classes.add((fault.place, case.outcome))
         if not classes <= covered:
             covered |= classes
             chosen.add((key(fault), case.id))

@@ -60,28 +60,30 @@ def test_each_invariant_is_proved_by_tests_that_exist() -> None:
         assert len(set(invariant.tests)) == len(invariant.tests)
 
 
-@pytest.mark.parametrize("seed", ["1", "2", "3"])
-def test_a_part_has_every_fault_and_each_places_outcomes(seed: str) -> None:
-    every = [(fault, case) for fault in FAULTS for case in fault.cases]
-    usual = [(fault, case) for fault, case in every if not case.soak]
-    part = selection.drawn(every, seed)
-    assert part == selection.drawn(every, seed)
-    assert {key(fault) for fault, _ in part} == {key(fault) for fault, _ in usual}
-    assert {(fault.place, case.outcome) for fault, case in part} == {
-        (fault.place, case.outcome) for fault, case in usual
-    }
-    assert all(each in usual for each in part)
-    assert len(part) < 2 / 3 * len(usual)
+EVERY = [(fault, case) for fault in FAULTS for case in fault.cases]
+USUAL = [(fault, case) for fault, case in EVERY if not case.soak]
 
 
-def test_every_usual_case_is_drawn_by_some_seed() -> None:
-    every = [(fault, case) for fault in FAULTS for case in fault.cases]
+@pytest.mark.parametrize("first", [1, 2, 739_000])
+def test_a_part_has_each_places_outcomes_and_a_few_parts_have_every_fault(first: int) -> None:
+    parts = [selection.drawn(EVERY, "1", first + day) for day in range(selection.DAYS)]
+    assert parts[0] == selection.drawn(EVERY, "1", first)
+    for part in parts:
+        assert {(fault.place, case.outcome) for fault, case in part} == {
+            (fault.place, case.outcome) for fault, case in USUAL
+        }
+        assert all(each in USUAL for each in part)
+        assert len(part) < len(USUAL) / 3
+    assert {key(fault) for part in parts for fault, _ in part} == {key(fault) for fault, _ in USUAL}
+
+
+def test_every_usual_case_is_drawn_in_time() -> None:
     drawn = {
         (key(fault), case.id)
-        for seed in range(100)
-        for fault, case in selection.drawn(every, str(seed))
+        for day in range(150)
+        for fault, case in selection.drawn(EVERY, "9", day)
     }
-    assert drawn == {(key(fault), case.id) for fault, case in every if not case.soak}
+    assert drawn == {(key(fault), case.id) for fault, case in USUAL}
 
 
 @pytest.mark.parametrize("counts", [{}, {key(FAULTS[0]): (3, 2)}])
