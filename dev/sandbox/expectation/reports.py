@@ -88,6 +88,12 @@ REPORTS: Mapping[str, ExpectedReport] = {
         lambda cell, _: (cell.stream.api.name, cell.stream.application.name),
         lambda cell, failed: cell.errors if failed else cell.ok,
     ),
+    "hits_by_application_and_target_response_code": ExpectedReport(
+        ("application_name", "target_response_code"),
+        "hits",
+        lambda cell, failed: (cell.stream.application.name, _target_code(cell, failed)),
+        lambda cell, failed: cell.errors if failed else cell.ok,
+    ),
     "errors_by_api_and_target_response_code": ExpectedReport(
         ("api_name", "target_response_code"),
         "errors",

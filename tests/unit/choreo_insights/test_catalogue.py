@@ -9,6 +9,7 @@ CATALOGUE = load()
 REPORTS = {
     "errors_by_api_and_target_response_code",
     "hits_by_api_and_application",
+    "hits_by_application_and_target_response_code",
     "top_hits_by_user_agent",
     "total_latency_by_api_and_version",
 }

@@ -107,6 +107,14 @@ COUNTED = [
         {},
     ),
     (
+        "report_hits_by_application_and_target_response_code",
+        ("hour", "application_name", "target_response_code"),
+        "requests",
+        "hits_by_application_and_target_response_code",
+        "hits",
+        {},
+    ),
+    (
         "report_errors_by_api_and_target_response_code",
         ("hour", "api_name", "target_response_code"),
         "errors",

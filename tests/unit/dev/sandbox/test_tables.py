@@ -100,6 +100,9 @@ DOCUMENTS = {
     " usage { timeSpan hits: value } } }",
     "top_hits_by_api_and_application": f"{REPORT}, metric: HIT_COUNT,"
     f" groupByFields: [API_NAME, APPLICATION_NAME], groupByValues: []) {{ granularity {USAGE} }}",
+    "top_hits_by_application_and_target_response_code": f"{REPORT}, metric: HIT_COUNT,"
+    " groupByFields: [APPLICATION_NAME, TARGET_RESPONSE_CODE], groupByValues: [])"
+    f" {{ granularity {USAGE} }}",
     "top_errors_by_api_and_target_response_code": f"{REPORT}, metric: TARGET_ERRORS,"
     " groupByFields: [API_NAME, TARGET_RESPONSE_CODE], groupByValues: [])"
     f" {{ granularity {USAGE} }}",
