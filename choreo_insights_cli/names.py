@@ -1,7 +1,6 @@
 """Names that a person gives: checked against those that there are, with the nearest ones."""
 
 from collections.abc import Iterable
-from difflib import SequenceMatcher, get_close_matches
 from itertools import groupby
 
 from choreo_insights_cli.errors import WrongUsage
@@ -12,6 +11,9 @@ _ALIKE, _NEARLY = 0.6, 0.1
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A question with the names that look most alike, empty where none does."""
+    # Most calls name what there is.
+    from difflib import SequenceMatcher, get_close_matches  # noqa: PLC0415
+
     by_lower = {each.lower(): each for each in known}
     alike = get_close_matches(name.lower(), by_lower, 3, _ALIKE)
     ratios = {each: SequenceMatcher(None, name.lower(), each).ratio() for each in alike}

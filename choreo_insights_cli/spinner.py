@@ -12,13 +12,13 @@ def shown(text: str) -> Iterator[Callable[[str], None]]:
 
     On the error output, so that what a pipe reads is not mixed with it.
     """
-    console = output.console(error=True)
-    if not console.is_terminal:
+    if not output.is_watched():
         yield lambda _newer: None
         return
     # Only a terminal needs it.
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
+    console = output.console(error=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(text, total=None)

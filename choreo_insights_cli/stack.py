@@ -1,4 +1,9 @@
-"""A deployed stack, on AWS or on the local AWS: its outputs, and clients to reach its parts."""
+"""A deployed stack, on AWS or on the local AWS: its outputs, and clients to reach its parts.
+
+boto3 takes longer to import than all that a command's help needs: the first client imports it.
+"""
+
+from __future__ import annotations
 
 import json
 import os
@@ -7,8 +12,6 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -25,6 +28,7 @@ from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import STACK_NAME
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -38,11 +42,13 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
 
+# The settings of clients.
+_USUAL: Mapping[str, Any] = {}
 # A function may run for fifteen minutes; a second call of it would be a second run.
-_PATIENT = Config(read_timeout=910, retries={"total_max_attempts": 1})
+_PATIENT = {"read_timeout": 910, "retries": {"total_max_attempts": 1}}
 # Thousands of objects are read side by side.
 # urllib3 keeps 10 connections by default, and opens and closes all others.
-_WIDE = Config(max_pool_connections=32, retries={"mode": "standard", "total_max_attempts": 5})
+_WIDE = {"max_pool_connections": 32, "retries": {"mode": "standard", "total_max_attempts": 5}}
 
 
 def _keep_alive() -> Iterator[tuple[int, int, int]]:
@@ -92,12 +98,14 @@ class Stack:
         self._profile = profile
 
     @classmethod
-    def of_terminal(cls) -> "Stack":
+    def of_terminal(cls) -> Stack:
         """The stack that the terminal's environment names by STACK_NAME and AWS settings."""
         return cls(os.environ.get("STACK_NAME") or STACK_NAME, os.environ)
 
     @cached_property
     def _session(self) -> boto3.Session:
+        import boto3  # noqa: PLC0415
+
         environment = self._environment
         region = (
             self._region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
@@ -159,7 +167,7 @@ class Stack:
         return payload
 
     @cached_property
-    def functions(self) -> "LambdaClient":
+    def functions(self) -> LambdaClient:
         """Lambda."""
         client = self._client("lambda", _PATIENT)
         # botocore has no setting for it, and reads the list when it opens a connection.
@@ -167,35 +175,35 @@ class Stack:
         return cast("LambdaClient", client)
 
     @cached_property
-    def cloudformation(self) -> "CloudFormationClient":
+    def cloudformation(self) -> CloudFormationClient:
         return cast("CloudFormationClient", self._client("cloudformation"))
 
     @cached_property
-    def s3(self) -> "S3Client":
+    def s3(self) -> S3Client:
         return cast("S3Client", self._client("s3", _WIDE))
 
     @cached_property
-    def ssm(self) -> "SSMClient":
+    def ssm(self) -> SSMClient:
         return cast("SSMClient", self._client("ssm"))
 
     @cached_property
-    def secrets(self) -> "SecretsManagerClient":
+    def secrets(self) -> SecretsManagerClient:
         return cast("SecretsManagerClient", self._client("secretsmanager"))
 
     @cached_property
-    def athena(self) -> "AthenaClient":
+    def athena(self) -> AthenaClient:
         return cast("AthenaClient", self._client("athena"))
 
     @cached_property
-    def cloudwatch(self) -> "CloudWatchClient":
+    def cloudwatch(self) -> CloudWatchClient:
         return cast("CloudWatchClient", self._client("cloudwatch"))
 
     @cached_property
-    def glue(self) -> "GlueClient":
+    def glue(self) -> GlueClient:
         return cast("GlueClient", self._client("glue"))
 
     @cached_property
-    def logs(self) -> "CloudWatchLogsClient":
+    def logs(self) -> CloudWatchLogsClient:
         return cast("CloudWatchLogsClient", self._client("logs"))
 
     @cached_property
@@ -204,20 +212,22 @@ class Stack:
         return self._client("quicksight")
 
     @cached_property
-    def scheduler(self) -> "EventBridgeSchedulerClient":
+    def scheduler(self) -> EventBridgeSchedulerClient:
         return cast("EventBridgeSchedulerClient", self._client("scheduler"))
 
     @cached_property
-    def sqs(self) -> "SQSClient":
+    def sqs(self) -> SQSClient:
         return cast("SQSClient", self._client("sqs"))
 
     @cached_property
-    def states(self) -> "SFNClient":
+    def states(self) -> SFNClient:
         return cast("SFNClient", self._client("stepfunctions", _WIDE))
 
-    def _client(self, service: Any, config: Config | None = None) -> Any:
+    def _client(self, service: Any, config: Mapping[str, Any] = _USUAL) -> Any:
+        from botocore.config import Config  # noqa: PLC0415
+
         endpoint = self._environment.get("AWS_ENDPOINT_URL")
-        return self._session.client(service, endpoint_url=endpoint, config=config)
+        return self._session.client(service, endpoint_url=endpoint, config=Config(**config))
 
     def _describe(self) -> Any:
         try:

@@ -5,9 +5,8 @@ from datetime import UTC, date, datetime
 import click
 
 from choreo_insights_cli import options, output, spinner
-from choreo_insights_cli.commands.status.coverage import Selection
+from choreo_insights_cli.commands.status.coverage import STATES, Selection
 from choreo_insights_cli.commands.status.reading import read
-from choreo_insights_cli.commands.status.show import STATES, as_dict, is_whole, show
 from choreo_insights_cli.errors import BAD_NEWS, DONE, WrongUsage
 from choreo_insights_cli.stack import Stack
 
@@ -59,6 +58,9 @@ def command(
     )
     with spinner.shown("reading the dataset"):
         status = read(stack, now, everything=everything, selection=selection)
+    # It brings rich, which no request needs.
+    from choreo_insights_cli.commands.status.show import as_dict, is_whole, show  # noqa: PLC0415
+
     if as_json:
         output.as_json(as_dict(status))
     else:

@@ -1,8 +1,9 @@
 """How each table stands in each environment: what is there against what should be. No AWS."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+
+import msgspec
 
 from choreo_insights.catalogue import Table
 from choreo_insights.dataset.coverage import is_closed, wanted
@@ -18,9 +19,11 @@ from choreo_insights.dataset.partitions import (
 from choreo_insights.dataset.registry_merge import KnownEnvironment
 from choreo_insights.dataset.store import Stored
 
+# How a day may stand.
+STATES = ("final", "open", "missing", "failed")
 
-@dataclass(frozen=True)
-class ExportSettings:
+
+class ExportSettings(msgspec.Struct, frozen=True):
     """What the stack's parameters say of the export. `frozen`: the dataset has ended."""
 
     organizations: tuple[str, ...]
@@ -31,8 +34,7 @@ class ExportSettings:
     frozen: bool = False
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The part of the dataset that is looked at; what is empty leaves nothing out.
 
     An environment is named as people name it, or as in keys.
@@ -46,7 +48,7 @@ class Selection:
 
     def of(self, settings: ExportSettings) -> ExportSettings:
         """The settings without the tables and organisations that are left out."""
-        return replace(
+        return msgspec.structs.replace(
             settings,
             tables=tuple(t for t in settings.tables if t.name in (self.tables or (t.name,))),
             organizations=self.organizations or settings.organizations,
@@ -66,8 +68,7 @@ class Selection:
 ALL = Selection()
 
 
-@dataclass(frozen=True)
-class LedgerStatus:
+class LedgerStatus(msgspec.Struct, frozen=True):
     """A partition in the ledger: its newest entry, and the rows last written.
 
     `rows` is None where no entry says so. `unconfirmed` says whether the newest entry that decided
@@ -81,8 +82,7 @@ class LedgerStatus:
     unconfirmed: bool | None = None
 
 
-@dataclass(frozen=True)
-class TablePlace:
+class TablePlace(msgspec.Struct, frozen=True):
     """A table's organisation and environment; its objects are named `key_name`."""
 
     table: str
@@ -95,8 +95,7 @@ class TablePlace:
         return f"{day_prefix(self.table, day)}{self.key_name}.parquet"
 
 
-@dataclass(frozen=True)
-class FailedPartition:
+class FailedPartition(msgspec.Struct, frozen=True):
     """A partition whose newest try failed, or gave less than is stored."""
 
     place: TablePlace
@@ -105,8 +104,7 @@ class FailedPartition:
     error: str
 
 
-@dataclass
-class Standing:
+class Standing(msgspec.Struct):
     """Counts of partitions by how they stand, each in one of the four.
 
     final: there, and not asked for again. failed: not final, and the newest try failed. open:
@@ -127,9 +125,9 @@ class Standing:
     rows_unknown: int = 0
     reaches: datetime | None = None
     never: int = 0
-    failures: list[FailedPartition] = field(default_factory=list)
-    kept: list[FailedPartition] = field(default_factory=list)
-    unconfirmed: list[FailedPartition] = field(default_factory=list)
+    failures: list[FailedPartition] = msgspec.field(default_factory=list)
+    kept: list[FailedPartition] = msgspec.field(default_factory=list)
+    unconfirmed: list[FailedPartition] = msgspec.field(default_factory=list)
 
     def add(self, other: "Standing") -> None:
         """Takes another one in."""

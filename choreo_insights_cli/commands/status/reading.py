@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+import msgspec
 
 from choreo_insights.catalogue import Catalogue
 from choreo_insights.dataset.checks_table import CHECKS
@@ -38,8 +39,7 @@ _MOST_OBJECTS = 50
 _BEGINNING = date(2000, 1, 1)
 
 
-@dataclass(frozen=True)
-class Checks:
+class Checks(msgspec.Struct, frozen=True):
     """The table `checks` from a day on: how many of each verdict, and the rows of mismatches."""
 
     since: date
@@ -47,8 +47,7 @@ class Checks:
     mismatches: Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """All that `insights status` shows. `checks` is None where none was made.
 
     `ends` is the last day of a dataset that has ended.
@@ -268,10 +267,10 @@ class _Reader:
                 key = key_of(entry)
                 known = found.get(key) or LedgerStatus(entry.exported_at, entry.status, entry.error)
                 if known.rows is None:
-                    known = replace(known, rows=rows)
+                    known = msgspec.structs.replace(known, rows=rows)
                 if known.unconfirmed is None and entry.status not in ("failed", "overtaken"):
                     unconfirmed = entry.status == "kept" and bool(entry.final)
-                    known = replace(known, unconfirmed=unconfirmed)
+                    known = msgspec.structs.replace(known, unconfirmed=unconfirmed)
                 found[key] = known
             if all(
                 key in found and not (wants_rows and found[key].rows is None)

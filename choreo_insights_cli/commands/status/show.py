@@ -22,7 +22,6 @@ from choreo_insights_cli.commands.status.reading import Checks, Status
 
 _ERRORS = 10
 _LEFT = ("table", "organization", "environment", "oldest", "newest")
-STATES = ("final", "open", "missing", "failed")
 _STYLES = {"missing": "yellow", "failed": "red"}
 
 
