@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Literal
 
 import click
+import msgspec
 
 from choreo_insights.catalogue import Table
 from choreo_insights.dataset.coverage import State, state
@@ -129,7 +130,7 @@ def prepared(stack: Stack, chosen: Sequence[str], before: Month, now: datetime) 
     names.check("--tables", chosen, daily, "exported daily table", "`insights tables` lists them.")
     tables = tuple(daily[name] for name in chosen or daily)
     bucket = stack.outputs["DatasetBucketName"]
-    there = wanted(replace(exported, tables=tables), Dataset(stack.s3, bucket), now)
+    there = wanted(msgspec.structs.replace(exported, tables=tables), Dataset(stack.s3, bucket), now)
     query = partial(by_athena, stack)
     return Compaction(there, bucket, partial(_is_there, stack), query, f"{now:%Y%m%dT%H%M%S%f}")
 
