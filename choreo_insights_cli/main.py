@@ -12,6 +12,7 @@ import click
 from choreo_insights.errors import InsightsError
 from choreo_insights_cli import output
 from choreo_insights_cli.errors import DONE, INTERRUPTED, NOT_DONE, CommandError
+from choreo_insights_cli.fitting import fitted
 from choreo_insights_cli.paths import DISTRIBUTION, ROOT
 
 # Each is imported when it is called: together they bring boto3, rich and a database.
@@ -36,6 +37,7 @@ COMMANDS = {
 # Of a function `command` at the top of its module.
 _DOCSTRING = re.compile(r'^def command\(.*?:\n    """(.+?)"""', re.DOTALL | re.MULTILINE)
 _DEBUG = "--debug"
+_MEANING = re.compile(r"\S {2,}\S")
 _HELP = """\b
 Examples:
   insights status                         how the dataset stands
@@ -64,6 +66,26 @@ def _summary(module: str) -> str:
     found = _DOCSTRING.search(source)
     text = " ".join(found[1].split("\n\n")[0].split()) if found else ""
     return text.removesuffix(".")
+
+
+class _Formatter(click.HelpFormatter):
+    """Breaks long lines of examples too, which click leaves as they are.
+
+    What follows a break stands below the meaning, behind two blanks or more, where there is one.
+    """
+
+    def getvalue(self) -> str:
+        return "\n".join(map(self._fitted, super().getvalue().split("\n")))
+
+    def _fitted(self, line: str) -> str:
+        meaning = _MEANING.search(line)
+        column = meaning.end() - 1 if meaning else 0
+        indent = len(line) - len(line.lstrip())
+        return fitted(line, self.width, max(0, column - indent))
+
+
+# Contexts of all commands, which are made one by one, take it from here.
+click.Context.formatter_class = _Formatter
 
 
 class _Lazy(click.Group):

@@ -2,10 +2,12 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,6 +48,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for 
 
 
 _TABLES = "`insights tables` lists them."
+_UTF_8 = "save it as UTF-8, which a spreadsheet calls CSV UTF-8"
 _WORDS = {"today": timedelta(), "yesterday": timedelta(days=1)}
 
 
@@ -90,6 +93,12 @@ class InstantType(click.ParamType[datetime]):
 INSTANT = InstantType()
 
 
+class CountType(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "whole number"
+
+
 class MonthType(click.ParamType[Month]):
     """A month, YYYY-MM."""
 
@@ -105,6 +114,22 @@ class MonthType(click.ParamType[Month]):
             return Month.parse(value)
         except ValueError as error:
             return self.fail(f"{error}.", param, ctx)
+
+
+def text_of(path: Path, option: str) -> str:
+    """The text of a file that a person names, without a byte order mark. Raises WrongUsage."""
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise WrongUsage(f"{option} {path} is not UTF-8 text: {_UTF_8}.") from None
+
+
+def piped_text() -> str:
+    """All of the standard input. Raises WrongUsage where it is not UTF-8."""
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError:
+        raise WrongUsage(f"The standard input is not UTF-8 text: {_UTF_8}.") from None
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -15,11 +15,13 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from choreo_insights_cli.called import as_called
+from choreo_insights_cli.fitting import fitted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -44,15 +46,19 @@ def _escape(character: str) -> str:
     return _SHORT.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
 
 
-def line(text: str | Text = "", *, error: bool = False) -> None:
+def line(text: str | Text = "", *, error: bool = False, hanging: int = 0) -> None:
     """Writes a line; it may hold newlines of its own. To the error output if `error`.
 
-    Commands in backticks are named as the person calls them.
+    Commands in backticks are named as the person calls them. A terminal gets it broken between
+    words, what follows indented by `hanging` columns more; a pipe as it is.
     """
     if isinstance(text, str):
-        click.echo(escaped(as_called(text), keep="\n"), err=error)
+        shown = escaped(as_called(text), keep="\n")
+        if (sys.stderr if error else sys.stdout).isatty():
+            shown = fitted(shown, get_terminal_size().columns, hanging)
+        click.echo(shown, err=error)
     else:
-        console(error=error).print(text, soft_wrap=True)
+        console(error=error).prose(text, hanging)
 
 
 def raw(text: str) -> None:

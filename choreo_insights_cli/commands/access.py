@@ -18,6 +18,7 @@ from choreo_insights.dataset.store import Dataset
 from choreo_insights.report.figures import shown_names
 from choreo_insights_cli import options, output, spinner
 from choreo_insights_cli.errors import BadNews, CommandError, WrongUsage
+from choreo_insights_cli.names import nearest
 from choreo_insights_cli.stack import Stack
 
 # QuickSight takes so many rules for a user or a group:
@@ -32,7 +33,6 @@ Examples:
   insights access rules.csv
   insights access rules.csv --check       looks at the file and changes nothing
 
-\b
 The file has the columns UserName, GroupName, organization and environment (a name or an id). An
 empty organization or environment means all. Who is in no rule sees nothing; owners of the data sets
 see everything. The rules replace the earlier ones. Who may see what: docs/access.md.
@@ -57,7 +57,7 @@ class StoredRules:
 def command(stack: Stack, file: Path, check: bool, as_json: bool) -> None:
     """Store who may see which organisations and environments."""
     with spinner.shown("reading the dataset") as say:
-        rules = read(file.read_text("utf-8-sig"), environments(stack))
+        rules = read(options.text_of(file, "FILE"), environments(stack))
         stored = described(rules, None) if check else store(stack, rules, say)
     if as_json:
         output.as_json(stored.__dict__)
@@ -129,10 +129,8 @@ def _rule(cells: Mapping[str, str | None], known: Mapping[str, Sequence[KnownEnv
             raise ValueError(f"{name} {cells[name]!r} has a comma: write a line for each")
     organization = cells["organization"]
     if organization is not None and organization not in known:
-        raise ValueError(
-            f"the organisation {organization!r} is not exported: the stack exports"
-            f" {', '.join(known)}"
-        )
+        near = nearest(organization, known) or f"The stack exports {', '.join(known)}."
+        raise ValueError(f"the organisation {organization!r} is not exported. {near}")
     named = {cells["environment"], cells["environment_id"]} - {None}
     ids = {_environment(str(each), organization, known) for each in named}
     if len(ids) > 1:
@@ -161,8 +159,9 @@ def _environment(
         raise ValueError(
             f"the environment {given!r} is there in several organisations: name the organization"
         )
-    names = sorted({name for each in chosen.values() for name in shown_names(each).values()})
-    raise ValueError(f"the environment {given!r} is not known: there are {', '.join(names)}")
+    known_names = sorted({n for each in chosen.values() for n in shown_names(each).values()})
+    near = nearest(given, known_names) or f"There are {', '.join(known_names)}."
+    raise ValueError(f"the environment {given!r} is not known. {near}")
 
 
 def _too_many(rules: Mapping[Rule, None]) -> Iterator[str]:

@@ -29,7 +29,7 @@ _EXAMPLES = """\b
 Examples:
   insights compact --before 2026-07 --dry-run         months, objects and bytes
   insights compact --before 2026-07 --tables success_summary,latency
-  insights query "SELECT year(day), sum(request_count) FROM success_summary_months GROUP BY 1"
+  insights query "SELECT sum(request_count) FROM success_summary_months"
 """
 
 Outcome = Literal["compacted", "to compact", "up to date", "skipped"]

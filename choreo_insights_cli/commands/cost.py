@@ -44,7 +44,7 @@ _CENT = 0.005
 def _sizes(command: options.Command) -> options.Command:
     for name, text in reversed(_SIZES.items()):
         flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, type=click.IntRange(min=0), help=text)(command)
+        command = click.option(flag, type=options.CountType(min=0), help=text)(command)
     return command
 
 
@@ -77,11 +77,11 @@ def command(stack: Stack, growth: bool, model: bool, as_json: bool, **sizes: flo
         return
     console = output.console(width=None if output.is_terminal() else 140)
     for line in _said(bill, backfill):
-        console.print(line, soft_wrap=True)
+        console.prose(line)
     console.print(as_table(_bill_rows(bill)))
     for limit in costs.beyond(inputs, catalogue=catalogue):
         text = Text.assemble(("Beyond a limit:", "yellow"), f" {limit.name}. {limit.after}")
-        console.print(text, soft_wrap=True)
+        console.prose(text)
     if growth:
         _show_growth(console, grown, limits)
 

@@ -52,7 +52,7 @@ class Drawn:
 )
 @click.option(
     "--days",
-    type=click.IntRange(1, 36_500),
+    type=options.CountType(1, 36_500),
     default=_DAYS,
     show_default=True,
     help="How many days back from today it shows.",

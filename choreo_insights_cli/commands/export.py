@@ -1,6 +1,7 @@
 """`insights export`: calls the export function and shows what it did."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,6 +18,8 @@ from choreo_insights_cli.stack import Stack
 _COUNTS = ("exported", "settled", "failed", "remaining", "kept", "rows", "bytes", "requests")
 _OUTCOMES = ("exported", "settled", "failed", "remaining", "kept")
 _SHOWN_FAILURES = 20
+# Reasons that a later run may not meet, as they begin.
+_PASSING = re.compile(r"HTTP (?:429|5\d\d)|could not be reached|took longer")
 _EVENT_KEYS = ("tables", "organizations", "environments", "from", "to", "again", "force", "since")
 _EXAMPLES = """\b
 Examples:
@@ -70,7 +73,7 @@ def command(
         output.as_json(reply)
     else:
         for line in lines(reply):
-            output.line(line)
+            output.line(line, hanging=2)
     if reply["failed"]:
         raise BadNews(failed(reply))
     if reply.get("waiting"):
@@ -130,7 +133,8 @@ class _Kind:
         tables = ", ".join(self.tables) if len(self.tables) <= 3 else f"{len(self.tables)} tables"
         where = [", ".join(self.environments)] if len(self.environments) <= 2 else []
         where += [f"{len(self.environments)} environments"] if not where else []
-        place = " ".join(filter(None, (self.organization, *where)))
+        between = ", " if len(self.environments) > 2 else " "
+        place = between.join(filter(None, (self.organization, *where)))
         days = sorted(self.days)
         when = days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
         return f"{place + ': ' if place else ''}{tables} failed for {when}"
@@ -175,18 +179,23 @@ def failed(reply: Mapping[str, Any]) -> str:
     if len(others) > 2:
         tables = {table for kind in others for table in kind.tables}
         whose = ", ".join(dict.fromkeys(kind.organization or "all" for kind in others))
-        parts.append(f"days of {len(tables)} tables failed ({whose})")
+        days = "days" if parts else "Days"
+        parts.append(f"{days} of {len(tables)} tables failed ({whose})")
     text = "; ".join(parts) or f"{reply['failed']:,} failed"
     rest = [] if nothing and not others else ["Nothing else was exported."]
-    rest = ["Everything else is exported."] if reply["exported"] else rest
+    if reply["exported"]:
+        rest = [] if reply.get("remaining") else ["Everything else is exported."]
     return " ".join([f"{text}.", *rest, *_remedy(reply, kinds)])
 
 
 def _remedy(reply: Mapping[str, Any], kinds: Sequence[_Kind]) -> Iterator[str]:
     """The command that finds out more about what does not pass by itself."""
     known = [kind for kind in kinds if kind.organization]
-    if known and reply.get("retriable") != reply["failed"]:
-        yield f"Next: `insights doctor --org {known[0].organization}`"
+    lasting = [kind for kind in known if not _PASSING.search(kind.reason)]
+    # Of whom nothing came, the doctor is to be asked in any case: the address may be another's.
+    if reply.get("retriable") != reply["failed"] or any(kind.nothing for kind in lasting):
+        for kind in (*lasting, *known)[:1]:
+            yield f"Next: `insights doctor --org {kind.organization}`"
 
 
 def check(chosen: Mapping[str, Any], parameters: Mapping[str, str]) -> None:
@@ -207,14 +216,12 @@ def lines(reply: dict[str, Any]) -> Iterator[str]:
         yield f"and {len(kinds) - _SHOWN_FAILURES} other kinds: --json shows them"
     if not any(reply.get(name) for name in _OUTCOMES):
         yield (
-            "Nothing was due: no day from --from to --to is one of these tables'. A list is of"
-            " today alone, a day is exported when it has begun."
+            "Nothing was due: no day of these tables is among those that were asked for. A list,"
+            " such as apis, is of today alone, and a day is exported once it has begun."
         )
     if kept := reply.get("kept"):
-        yield (
-            f"{kept:,} stay as they are stored, as Choreo gives less now: `insights status` names"
-            " them."
-        )
+        stay = "partition stays as it is" if kept == 1 else "partitions stay as they are"
+        yield f"{kept:,} {stay} stored, as Choreo gives less now. Next: `insights status`"
     # A function that is not deployed anew yet replies without these.
     if retriable := reply.get("retriable"):
         passing = "may pass by itself" if retriable == 1 else "may pass by themselves"

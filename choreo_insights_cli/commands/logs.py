@@ -73,7 +73,6 @@ def command(
     """Show what a function logged."""
     start = datetime.now(UTC) - ago(since)
     group = group_of(stack, _FUNCTIONS[function])
-    console = output.console()
     seen: set[tuple[str, ...]] = set()
     shown = False
     while True:
@@ -88,7 +87,7 @@ def command(
             if as_json:
                 output.as_json(entry, indent=None)
             else:
-                console.print(line(entry), soft_wrap=True)
+                output.line(line(entry), hanging=2)
         if not follow:
             if not shown:
                 output.line(

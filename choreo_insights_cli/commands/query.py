@@ -38,7 +38,7 @@ _QUOTED = re.compile(r'[",\r\n]')
 _EXAMPLE = "query 'SELECT * FROM traffic_daily LIMIT 5'"
 _EXAMPLES = """\b
 Examples:
-  insights query "SELECT day, sum(requests) FROM traffic_daily GROUP BY 1 ORDER BY 1"
+  insights query "SELECT day, sum(requests) FROM traffic_daily GROUP BY 1"
   insights query --saved                           names the saved queries
   insights query --saved busiest_apis --csv > busiest.csv
   insights query - < report.sql
@@ -142,7 +142,7 @@ def _text(sql: str | None, saved: str | None) -> str:
         known = saved_queries()
         names.check("--saved", [saved], known, "saved query", f"There are {', '.join(known)}.")
         return known[saved][1]
-    text = sys.stdin.read() if sql == "-" else sql or ""
+    text = options.piped_text() if sql == "-" else sql or ""
     if not text.strip():
         raise WrongUsage(f"Give a query, as in: {called(_EXAMPLE)}")
     return text.removeprefix("\ufeff")

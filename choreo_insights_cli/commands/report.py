@@ -26,7 +26,6 @@ Examples:
   insights report --prices prices.toml              with amounts by these prices
   insights report --prices prices.toml --store      the prices for every later report
 
-\b
 Every page and CSV file says whether it is final. Without --prices and --targets the stored files
 count, if there are any. Their keys are in docs/report.md.
 """
@@ -105,10 +104,10 @@ def _store(stack: Stack, prices: Path | None, targets: Path | None) -> None:
     # Both are checked before one is stored.
     texts = {}
     if prices:
-        texts[price_file.KEY] = prices.read_text("utf-8-sig")
+        texts[price_file.KEY] = options.text_of(prices, "--prices")
         price_file.read(texts[price_file.KEY])
     if targets:
-        texts[target_file.KEY] = targets.read_text("utf-8-sig")
+        texts[target_file.KEY] = options.text_of(targets, "--targets")
         target_file.read(texts[target_file.KEY])
     for key, text in texts.items():
         store_text(stack.s3, bucket, key, text)
@@ -130,10 +129,11 @@ def report(
     """
     bucket = stack.outputs["DatasetBucketName"]
 
-    def text(path: Path | None, key: str) -> str | None:
-        return path.read_text("utf-8-sig") if path else stored_text(stack.s3, bucket, key)
+    def text(path: Path | None, option: str, key: str) -> str | None:
+        return options.text_of(path, option) if path else stored_text(stack.s3, bucket, key)
 
-    wanted, amounts = text(targets, target_file.KEY), text(prices, price_file.KEY)
+    wanted = text(targets, "--targets", target_file.KEY)
+    amounts = text(prices, "--prices", price_file.KEY)
     month_figures = figures(
         Dataset(stack.s3, bucket),
         organization,

@@ -73,7 +73,7 @@ def command(stack: Stack, org: str, prefix: str | None, as_json: bool) -> None:
     if is_asked():
         name = _stored_patiently(lambda values: store(stack, under, org, values), ask())
     else:
-        values = read(sys.stdin.read())
+        values = read(options.piped_text())
         for problem in problems(values):
             output.line(f"Warning: {problem}", error=True)
         name = store(stack, under, org, values)

@@ -53,7 +53,7 @@ def command(stack: Stack, action: str, org: str | None, yes: bool, as_json: bool
         output.as_json(organizations)
     else:
         for line in lines(organizations, revoking=action == "revoke"):
-            output.line(line)
+            output.line(line, hanging=2)
         if following and not failed:
             output.line(f"Next: {called(following)}")
     if failed and action == "revoke":
@@ -92,7 +92,7 @@ def _confirm(stack: Stack) -> None:
         status = call(stack, "status")
     output.line("This revokes the tokens of all organisations:", error=True)
     for line in lines(status):
-        output.line(f"  {line}", error=True)
+        output.line(f"  {line}", error=True, hanging=2)
     if not click.confirm("Runs that use them get themselves new ones. Go on?", err=True):
         output.line("Nothing was revoked.", error=True)
         raise click.exceptions.Exit(INTERRUPTED)
@@ -121,7 +121,16 @@ def lines(organizations: dict[str, dict[str, Any]], *, revoking: bool = False) -
         said = _not_revoked(entry) if failed else ", ".join(_parts(name, entry))
         return f"{name:{width}}  {said}"
 
-    return [line(name, entry) for name, entry in organizations.items()]
+    notes: dict[str, list[str]] = {}
+    for name, entry in organizations.items():
+        if entry.get("note"):
+            notes.setdefault(entry["note"].removesuffix("."), []).append(name)
+    # The same is often said of all.
+    said = [
+        f"{note}." if len(named) == len(organizations) else f"{', '.join(named)}: {note}."
+        for note, named in notes.items()
+    ]
+    return [*(line(name, entry) for name, entry in organizations.items()), *said]
 
 
 def _parts(name: str, entry: dict[str, Any]) -> list[str]:
@@ -132,7 +141,8 @@ def _parts(name: str, entry: dict[str, Any]) -> list[str]:
         parts.append(f"fingerprint {entry['fingerprint']}")
     if entry.get("secret") in _SECRET:
         parts.append(_SECRET[entry["secret"]].format(name))
-    return [*parts, *(entry[key] for key in ("note", "error") if entry.get(key))]
+    # Which organisation it is stands before it.
+    return [*parts, *([entry["error"].removeprefix(f"{name}: ")] if entry.get("error") else ())]
 
 
 def _not_revoked(entry: dict[str, Any]) -> str:

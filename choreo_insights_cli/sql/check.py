@@ -88,8 +88,9 @@ def _parsed(sql: str) -> exp.Query:
         # Its text marks the place with terminal codes.
         first = error.errors[0] if error.errors else {}
         where = f" in line {first['line']}, column {first['col']}" if first.get("line") else ""
+        near = f", at {first['highlight']!r}" if first.get("highlight") else ""
         said = first.get("description") or "syntax error"
-        raise WrongUsage(f"The query is not SQL{where}: {said}") from None
+        raise WrongUsage(f"The query is not SQL{where}{near}: {said}") from None
     except SqlglotError as error:
         raise WrongUsage(f"The query is not SQL: {error}") from None
     if len(trees) != 1 or not isinstance(trees[0], exp.Query):

@@ -28,7 +28,7 @@ _START = "`insights backfill --from DAY --to DAY` starts one."
 _EXAMPLES = """\b
 Examples:
   insights backfill --from 2025-01-01 --to 2025-12-31
-  insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --org acme --span 14
+  insights backfill --from 2025-01-01 --to 2025-12-31 --org acme --span 14
   insights backfill --from 2025-01-01 --to 2025-12-31 --tables latency --again
   insights backfill --list                the newest ones, and how they ended
   insights backfill --attach              shows the one that runs, else the last one
@@ -93,7 +93,7 @@ def _named(name: str, help_text: str) -> Callable[[options.Command], options.Com
 @click.option("--org", metavar="HANDLES", help="Organisations, with commas; left out: all.")
 @click.option(
     "--span",
-    type=click.IntRange(1, 9999),
+    type=options.CountType(1, 9999),
     metavar="DAYS",
     help=f"Days of a part; left out: {parts.USUAL_SPAN}, more for very long histories.",
 )
@@ -276,7 +276,7 @@ class _Command:
         output.as_json(values)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True)
+        output.line(text, error=self._as_json)
 
 
 def _parts(execution: Execution) -> int:

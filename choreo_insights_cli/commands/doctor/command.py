@@ -61,7 +61,6 @@ Examples:
   insights doctor
   insights doctor --org acme --secret-file acme.json      before anything is deployed
 
-\b
 Exit code 1: something differs or failed; 3: the service could not be asked at all.
 """
 
@@ -95,7 +94,7 @@ Exit code 1: something differs or failed; 3: the service could not be asked at a
 @click.option(
     "--wait",
     metavar="MINUTES",
-    type=click.IntRange(0, 1440),
+    type=options.CountType(0, 1440),
     default=0,
     help="Look twice, so many minutes apart, to see how late data arrive. With --probe.",
 )

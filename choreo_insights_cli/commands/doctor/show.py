@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport, Finding, Status
+from choreo_insights_cli.console import Console
 from choreo_insights_cli.errors import DONE
 
 _STYLES: dict[Status, str] = {
@@ -21,7 +21,7 @@ _STYLES: dict[Status, str] = {
 
 def show(report: DoctorReport, console: Console) -> None:
     for name, value, source in report.settings:
-        console.print(Text(f"{name:<12} {value}  ({source})"), soft_wrap=True)
+        console.prose(f"{name:<12} {value}  ({source})", hanging=13)
     for diagnosis in report.diagnoses:
         console.print()
         console.print(Text(diagnosis.organization, style="bold"))
@@ -29,7 +29,7 @@ def show(report: DoctorReport, console: Console) -> None:
             _show_part(title, findings, console)
     if report.diagnoses:
         console.print()
-    console.print(Text(_verdict(report)), soft_wrap=True)
+    console.prose(_verdict(report))
 
 
 def _parts(diagnosis: Diagnosis) -> Iterator[tuple[str, Sequence[Finding]]]:

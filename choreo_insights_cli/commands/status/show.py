@@ -5,7 +5,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.text import Text
 
 from choreo_insights.dataset.partitions import day_end
@@ -19,6 +18,7 @@ from choreo_insights_cli.commands.status.coverage import (
     together,
 )
 from choreo_insights_cli.commands.status.reading import Checks, Status
+from choreo_insights_cli.console import Console
 
 _ERRORS = 10
 _LEFT = ("table", "organization", "environment", "oldest", "newest")
@@ -147,8 +147,7 @@ def show(status: Status, console: Console, *, everything: bool) -> None:
     """Prints a line for each table, or with `everything` for each environment of each table."""
     width = console.width if console.is_terminal else None
     for line in lines(status, everything=everything, width=width):
-        # A pipe gets a line for each row, whatever its length.
-        console.print(line, soft_wrap=width is None, highlight=False)
+        console.prose(line)
 
 
 def lines(status: Status, *, everything: bool, width: int | None = None) -> Iterable[Text]:
@@ -159,13 +158,14 @@ def lines(status: Status, *, everything: bool, width: int | None = None) -> Iter
     if status.ends:
         text = f"frozen: the dataset ends on {status.ends}, its last day; nothing exports any more"
         yield Text(text, style="yellow")
-    yield Text()
     rows: list[tuple[Sequence[str], Standing]] = [
         (named if everything else named[:1], found)
         for place, found in _grouped(status.standings, everything=everything)
         for named in [(place.table, place.organization, place.environment or "")]
     ]
     total = together(status.standings.values())
+    if rows or status.unknown:
+        yield Text()
     if rows:
         yield from _table([*rows, (("together",), total)], status, width)
     for organization in status.unknown:

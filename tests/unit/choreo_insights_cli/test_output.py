@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 from rich.table import Table
+from rich.text import Text
 
 from choreo_insights_cli import main, output
 from choreo_insights_cli.commands import query, token
 from choreo_insights_cli.commands.query import QueryResult
 from choreo_insights_cli.console import Console
+from choreo_insights_cli.fitting import fitted
 from choreo_insights_cli.paths import PACKAGE, ROOT
 
 # One of each class of text that a stranger may choose: a User-Agent, a path, a name.
@@ -185,6 +187,49 @@ def test_a_terminal_shows_what_a_stranger_wrote_as_text(tmp_path: Path) -> None:
     assert b":dog:" in shown
     assert b"\x1b]" not in shown
     assert b"\x07" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no word is cut in two where it ends", "no word is cut in\n  two where it ends"),
+        ("  its indentation stays as it is", "  its indentation\n    stays as it is"),
+        ("注文 注文 注文 注文 注文", "注文 注文 注文 注文\n  注文"),
+        (
+            "Next: insights logs --errors, or insights doctor --org acme",
+            "Next:\n  insights logs --errors,\n  or\n  insights doctor --org acme",
+        ),
+        ("see `insights query 'a b c d e f'` for", "see\n  `insights query 'a b c d e f'`\n  for"),
+        ("/a/path/that/is/longer/than/it stays", "/a/path/that/is/longer/than/it\n  stays"),
+        ("", ""),
+        ("one\n\ntwo", "one\n\ntwo"),
+    ],
+)
+def test_a_terminal_gets_whole_words_and_commands(text: str, shown: str) -> None:
+    assert fitted(text, 20, 2) == shown
+    out = io.StringIO()
+    Console(file=out, width=20, force_terminal=True, color_system=None).prose(text, 2)
+    assert out.getvalue() == f"{shown}\n"
+
+
+def test_a_broken_line_keeps_its_colours() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=10, force_terminal=True, color_system="standard")
+    console.prose(Text.assemble(("red", "red"), " and what else"))
+    assert out.getvalue() == "\x1b[31mred\x1b[0m and\nwhat else\n"
+
+
+def test_a_pipe_gets_lines_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    output.line("word " * 60)
+    assert capsys.readouterr().out == "word " * 60 + "\n"
+
+
+@pytest.mark.parametrize("arguments", [["query", "-"], ["secret", "acme", "--prefix", "p"]])
+def test_what_is_not_utf_8_is_refused_with_what_to_do(arguments: list[str]) -> None:
+    ran = run(*arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    _, said = ran.communicate("SELECT 'Zürich'".encode("latin-1"))
+    assert ran.returncode == 2
+    assert said.decode("utf-8").startswith("The standard input is not UTF-8 text: save it as")
 
 
 def test_a_byte_order_mark_is_no_part_of_what_is_read() -> None:

@@ -145,5 +145,5 @@ def test_an_import_that_runs_up_is_found(module: str, line: str) -> None:
 def test_the_program_imports_no_command_before_it_is_called() -> None:
     """Together they bring a database and a plotting library."""
     text = (ROOT / Path("choreo_insights_cli/main.py")).read_text("utf-8")
-    light = {"errors", "names", "output", "paths", "redaction"}
+    light = {"errors", "fitting", "names", "output", "paths", "redaction"}
     assert {name.split(".")[1] for name in imports(text, sources())} <= light

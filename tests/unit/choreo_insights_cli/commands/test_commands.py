@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from choreo_insights.errors import PersonMustAct
+from choreo_insights.errors import PersonMustAct, Retriable
 from choreo_insights.export.report import Report
 from choreo_insights_cli import main, options
 from choreo_insights_cli.called import called
@@ -453,6 +453,22 @@ def test_the_token_reply_for_a_reader() -> None:
     ]
 
 
+def test_what_is_said_of_all_tokens_is_said_once() -> None:
+    entry = {"status": "revoked", "fingerprint": "ab12", "note": "It is deleted. It may live on"}
+    both = {"acme": entry, "lotus": entry}
+    assert token.lines(both) == [
+        "acme   revoked, fingerprint ab12",
+        "lotus  revoked, fingerprint ab12",
+        "It is deleted. It may live on.",
+    ]
+    failed = {"status": "failed", "error": "globex: no token"}
+    assert token.lines({"acme": entry, "globex": failed}) == [
+        "acme    revoked, fingerprint ab12",
+        "globex  failed, no token",
+        "acme: It is deleted. It may live on.",
+    ]
+
+
 class TokenFunction:
     """Answers in place of the deployed function, and keeps what it was called for."""
 
@@ -548,6 +564,27 @@ def test_an_organisation_of_which_nothing_came_is_named_with_the_reason() -> Non
     )
 
 
+def test_the_doctor_is_asked_about_what_does_not_pass_by_itself() -> None:
+    report = Report()
+    day = date(2026, 1, 3)
+    report.count_failure("environments", "lotus", None, day, Retriable("HTTP 429 (too many)"))
+    assert "doctor" not in export.failed(report.reply())
+    report.count_failure("environments", "acme", None, day, PersonMustAct("HTTP 404: has moved"))
+    assert export.failed(report.reply()) == (
+        "Nothing was exported of lotus, acme. Next: `insights doctor --org acme`"
+    )
+    report = Report()
+    report.count_failure("environments", "acme", None, day, Retriable("not a GraphQL reply"))
+    assert export.failed(report.reply()).endswith("Next: `insights doctor --org acme`")
+
+
+def test_what_remains_is_not_called_exported() -> None:
+    report = Report(exported=3, remaining=2)
+    report.exported_of["acme"] = 3
+    report.count_failure("apis", "acme", None, date(2026, 1, 3), Retriable("HTTP 503"))
+    assert export.failed(report.reply()) == "acme: apis failed for 2026-01-03."
+
+
 def test_failures_that_differ_in_their_quarantined_file_are_one_line() -> None:
     report = Report(exported=1)
     report.exported_of["acme"] = 1
@@ -611,7 +648,10 @@ def test_an_unexpected_error_is_a_sentence_and_debug_says_where(
     [
         ({}, []),
         ({"exported": 0}, [r"^Nothing was due: no day"]),
-        ({"exported": 0, "kept": 2}, [r"^2 stay as they are stored"]),
+        (
+            {"exported": 0, "kept": 2},
+            [r"^2 partitions stay as they are stored, .* Next: `insights status`"],
+        ),
         ({"retriable": 1}, [r"^1 of the failures may pass by itself: "]),
         ({"retriable": 1_200}, [r"^1,200 of the failures may pass by themselves"]),
         ({"remaining": 5, "catch_up": "catchup-1"}, [r"backfill --attach catchup-1\)"]),

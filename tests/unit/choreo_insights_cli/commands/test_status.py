@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from rich.console import Console
 
 from choreo_insights.catalogue import Catalogue, load
 from choreo_insights.dataset import checks_table
@@ -26,6 +25,7 @@ from choreo_insights.dataset.registry_merge import environments_of
 from choreo_insights_cli.commands.status import reading, show
 from choreo_insights_cli.commands.status.coverage import ExportSettings, Selection, TablePlace
 from choreo_insights_cli.commands.status.reading import gather, settings
+from choreo_insights_cli.console import Console
 from choreo_insights_cli.errors import CommandError, WrongUsage
 from choreo_insights_cli.paths import catalogue
 from tests.unit.choreo_insights.memory import MemoryDataset

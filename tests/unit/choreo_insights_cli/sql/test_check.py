@@ -41,7 +41,7 @@ def known() -> check.Queryable:
             r"date with a text",
         ),
         ("SELECT * FROM traffic_daily WHERE requests = '5'", r"compares a number with a text"),
-        ("SELEC 1", r"not SQL in line 1, column 7: "),
+        ("SELEC 1", r"not SQL in line 1, column 7, at '1': "),
         ("SELECT 'a", r"not SQL"),
         ("SELECT 1; SELECT 2", r"Give one SELECT"),
         ("DROP TABLE latency", r"the dataset is only read"),

@@ -4,9 +4,8 @@ import io
 import re
 from typing import Any
 
-from rich.console import Console
-
 from choreo_insights_cli.commands.doctor.show import show
+from choreo_insights_cli.console import Console
 from dev.sandbox import World
 from tests.documents import blocks
 from tests.unit.choreo_insights_cli.commands.doctor.test_behaviour import Probed

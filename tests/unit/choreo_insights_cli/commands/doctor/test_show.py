@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport, Finding
 from choreo_insights_cli.commands.doctor.show import show
+from choreo_insights_cli.console import Console
 from choreo_insights_cli.paths import ROOT
 from dev.local.paths import basic_environment
 from dev.sandbox import SandboxServer
