@@ -13,7 +13,7 @@ from rich.table import Table
 
 from choreo_insights.http import Http
 from choreo_insights.report.month import Month
-from choreo_insights_cli import options
+from choreo_insights_cli import options, output
 from choreo_insights_cli.commands import dashboard, query, report, token
 from choreo_insights_cli.commands.doctor import show as doctor
 from choreo_insights_cli.commands.doctor.command import diagnose
@@ -92,7 +92,7 @@ class Demo:
         self._show_answer("SQL: traffic by environment and UTC day (synthetic)", answer)
         self._show_answer("SQL: yesterday's requests by API, of one organisation", apis)
         self.console.print("\n[bold]What the doctor says of the sandbox[/]")
-        doctor.show(diagnosis, self.console)
+        doctor.show(diagnosis, output.console())
         self._show_more(stack, keep=keep)
         self._show_pages(drawn, reports)
 
