@@ -95,13 +95,13 @@ def test_the_demo_shows_everything_and_leaves_nothing(folder: Folder) -> None:
     assert processes.that_know(str(folder.path)) == set()
 
 
-# Before, while and after a program runs in the foreground.
-INTERRUPTIONS = [
-    ("Sandbox Choreo", signal.SIGINT),
-    ("sam build", signal.SIGTERM),
+# Before and while a program runs in the foreground; two are in the background then.
+INTERRUPTIONS = [("Sandbox Choreo", signal.SIGINT), ("sam build", signal.SIGTERM)]
+SOAKED = [
+    ("sam build", signal.SIGINT),
+    ("sam deploy", signal.SIGINT),
     ("Schedule", signal.SIGINT),
 ]
-SOAKED = [("sam build", signal.SIGINT), ("sam deploy", signal.SIGINT)]
 
 
 @linux

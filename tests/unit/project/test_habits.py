@@ -43,7 +43,7 @@ def test_the_workflow_may_read_and_no_more() -> None:
 def test_a_hook_is_a_target_of_the_gate(hook: dict[str, Any]) -> None:
     program, target = hook["entry"].split()
     assert program == "make"
-    assert target in re.findall(r"^check: (.*?) ##", MAKEFILES, re.M)[0].split()
+    assert target in re.findall(r"^all-checks: (.*)$", MAKEFILES, re.M)[0].split()
 
 
 def test_the_issue_form_asks_for_what_is_needed_and_warns() -> None:
