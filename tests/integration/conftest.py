@@ -77,6 +77,23 @@ class Deployment:
         deploy.deploy_locally(self.folder, self.state.aws, values)
         self.stack = Stack(STACK_NAME, self.state.aws.environment)
 
+    def update(self, **parameters: str) -> None:
+        """Gives what is deployed other parameters. `deploy` would pack the layer again first."""
+        aws, kept = self.stack.cloudformation, self.stack.parameters.keys() - parameters.keys()
+        aws.update_stack(
+            StackName=self.stack.name,
+            UsePreviousTemplate=True,
+            Parameters=[
+                *({"ParameterKey": name, "UsePreviousValue": True} for name in kept),
+                *({"ParameterKey": n, "ParameterValue": v} for n, v in parameters.items()),
+            ],
+            Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        )
+        waiter = aws.get_waiter("stack_update_complete")
+        waiter.wait(StackName=self.stack.name, WaiterConfig={"Delay": 1, "MaxAttempts": 900})
+        assert self.state.aws
+        self.stack = Stack(STACK_NAME, self.state.aws.environment)
+
     def export(self, **event: Any) -> dict[str, Any]:
         """Calls the export function."""
         event = {name.rstrip("_"): value for name, value in event.items()}

@@ -29,9 +29,9 @@ def frozen(deployed: Deployment) -> Iterator[tuple[Deployment, set[str]]]:
     """The frozen stack, and the resources that it had before."""
     deployed.complete()
     before = resources(deployed)
-    deployed.deploy(Frozen="true")
+    deployed.update(Frozen="true")
     yield deployed, before
-    deployed.deploy(Frozen="false")
+    deployed.update(Frozen="false")
     assert resources(deployed) == before
 
 
