@@ -15,7 +15,7 @@ from choreo_insights_cli.errors import DONE, INTERRUPTED, NOT_DONE, CommandError
 from choreo_insights_cli.fitting import fitted
 from choreo_insights_cli.paths import DISTRIBUTION, ROOT
 
-# Each is imported when it is called: together they bring boto3, rich and a database.
+# Each is imported when it is called: together they bring botocore, rich and a database.
 COMMANDS = {
     "access": "choreo_insights_cli.commands.access",
     "backfill": "choreo_insights_cli.commands.backfill.command",

@@ -1,6 +1,7 @@
 """A deployed stack, on AWS or on the local AWS: its outputs, and clients to reach its parts.
 
-boto3 takes longer to import than all that a command's help needs: the first client imports it.
+botocore takes longer to import than all that a command's help needs: the first client imports it.
+boto3 around it would add a tenth, and nothing that is used here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import STACK_NAME
 
 if TYPE_CHECKING:
-    import boto3
+    from botocore.session import Session
     from mypy_boto3_athena import AthenaClient
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -103,29 +104,28 @@ class Stack:
         return cls(os.environ.get("STACK_NAME") or STACK_NAME, os.environ)
 
     @cached_property
-    def _session(self) -> boto3.Session:
-        import boto3  # noqa: PLC0415
+    def _session(self) -> Session:
+        from botocore.session import Session  # noqa: PLC0415
 
         environment = self._environment
         region = (
             self._region or environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
         )
+        session = Session(profile=self._profile)
+        if region:
+            session.set_config_variable("region", region)
         key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
-        # boto3 takes environment variables before a profile; a person who names a profile means it.
-        if self._profile or not (key and secret):
-            # A session token without keys is left over from something else.
-            return boto3.Session(profile_name=self._profile, region_name=region)
-        return boto3.Session(
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=environment.get("AWS_SESSION_TOKEN"),
-            region_name=region,
-        )
+        # botocore takes environment variables before a profile; a person who names a profile means
+        # it. A session token without keys is left over from something else.
+        if key and secret and not self._profile:
+            session.set_credentials(key, secret, environment.get("AWS_SESSION_TOKEN"))
+        return session
 
     @property
     def region(self) -> str | None:
         """The region, None where nothing names one."""
-        return self._session.region_name
+        region: str | None = self._session.get_config_variable("region")
+        return region
 
     @cached_property
     def outputs(self) -> dict[str, str]:
@@ -227,7 +227,7 @@ class Stack:
         from botocore.config import Config  # noqa: PLC0415
 
         endpoint = self._environment.get("AWS_ENDPOINT_URL")
-        return self._session.client(service, endpoint_url=endpoint, config=Config(**config))
+        return self._session.create_client(service, endpoint_url=endpoint, config=Config(**config))
 
     def _describe(self) -> Any:
         try:

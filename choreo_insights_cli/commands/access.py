@@ -188,7 +188,7 @@ def store(
 ) -> StoredRules:
     """Stores the rules in place of the earlier ones, and has QuickSight read them.
 
-    Raises BadNews where QuickSight could not, or what boto3 raises.
+    Raises BadNews where QuickSight could not, or what botocore raises.
     """
     dataset = Dataset(stack.s3, stack.outputs["DatasetBucketName"])
     now = datetime.now(UTC)

@@ -98,7 +98,7 @@ def draw(
     """Draws the dashboard of a stack. Objects are kept in `cache` for the next time.
 
     With a `group` the file holds nothing but what its rules allow. Raises CommandError where the
-    dataset is empty or no rule is for the group, or what boto3 raises.
+    dataset is empty or no rule is for the group, or what botocore raises.
     """
     # Together these take longer to import than most commands run.
     from choreo_insights_cli.dashboard.data import needed_tables  # noqa: PLC0415

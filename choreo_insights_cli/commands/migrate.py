@@ -100,7 +100,7 @@ def migrate(
     """Looks at all objects of these tables (None: of all); rewrites older ones unless `dry`.
 
     Shows how far it is. Raises WrongUsage for an unknown table, CommandError, also while a
-    backfill exports closed days again, InsightsError, or what boto3 raises.
+    backfill exports closed days again, InsightsError, or what botocore raises.
     """
     chosen = _chosen(shapes(catalogue, OWN), names)
     if not dry:

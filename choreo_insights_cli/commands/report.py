@@ -125,7 +125,7 @@ def report(
 ) -> Documents:
     """The report of an organisation's month, by these files or the stored ones.
 
-    Raises InsightsError, OSError, or what boto3 raises.
+    Raises InsightsError, OSError, or what botocore raises.
     """
     bucket = stack.outputs["DatasetBucketName"]
 

@@ -48,7 +48,7 @@ def announce(
     """Prints how a deployment with these parameters changes existing tables.
 
     Prints nothing for a first deployment. Raises CommandError where it would break existing days,
-    or what boto3 raises.
+    or what botocore raises.
     """
     try:
         earlier, database = stack.parameters, stack.outputs["DatabaseName"]

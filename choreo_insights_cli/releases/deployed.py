@@ -12,7 +12,7 @@ _VIEW = "VIRTUAL_VIEW"
 
 
 def deployed(glue: "GlueClient", database: str) -> tuple[Mapping[str, Types], Mapping[str, Types]]:
-    """The columns of the tables, and those of the views, by name. Raises what boto3 raises."""
+    """The columns of the tables, and those of the views, by name. Raises what botocore raises."""
     tables: dict[str, Types] = {}
     views: dict[str, Types] = {}
     for page in glue.get_paginator("get_tables").paginate(DatabaseName=database):

@@ -11,16 +11,15 @@ HANDLERS = ("token", "export")
 _LIBRARIES = (
     "import boto3, requests; from aws_lambda_powertools import Logger; Logger(service='probe')"
 )
-# What every command needs that talks to AWS.
+# What programs need that talk to AWS.
 _PROGRAM_LIBRARIES = "import boto3, click"
 _HELP = "from choreo_insights_cli.main import main; main(['--help'])"
-# Up to its first client of AWS.
+# Up to where it begins a session of AWS.
 _COMMAND = """
-import os, boto3
-os.environ |= {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+import botocore.session
 def reached(*_, **__):
     raise OSError("reached")
-boto3.Session.client = reached
+botocore.session.Session = reached
 from choreo_insights_cli.main import main
 from choreo_insights_cli.errors import NOT_DONE
 assert main(["status"]) == NOT_DONE

@@ -135,7 +135,7 @@ def restore(
     """Brings objects back as they are taken from it, and says what became of each.
 
     Raises WrongUsage for an unknown table, CommandError also while a backfill exports closed
-    days again, InsightsError, or what boto3 raises.
+    days again, InsightsError, or what botocore raises.
     """
     known = {table.name for table in catalogue.tables} | {name for name, *_ in OWN}
     check_names("--tables", chosen.tables, known, "table", "`insights tables` lists them.")

@@ -68,7 +68,7 @@ def versions(
 ) -> Iterator[RestoreTask]:
     """Every key below a prefix, with the version that it had before a time.
 
-    Memory does not grow with the number of keys. Raises what boto3 does.
+    Memory does not grow with the number of keys. Raises what botocore does.
     """
     for key, each in groupby(_versions(s3, bucket, prefix), lambda version: version.key):
         if key.endswith(".parquet"):
@@ -116,7 +116,7 @@ def copies(
     """Every key below a prefix of a copy of the bucket.
 
     Objects that are there already stay, unless `replace`. Memory does not grow with the number of
-    keys. Raises what boto3 does.
+    keys. Raises what botocore does.
     """
     there = _listed(s3, bucket, prefix)
     own = next(there, None)

@@ -67,7 +67,7 @@ class Status(msgspec.Struct, frozen=True):
 def read(stack: Stack, now: datetime, *, everything: bool, selection: Selection = ALL) -> Status:
     """Reads it all, of the checks the last month alone unless `everything` is wanted.
 
-    Raises WrongUsage for a name that is not exported, CommandError, InsightsError or what boto3
+    Raises WrongUsage for a name that is not exported, CommandError, InsightsError or what botocore
     raises.
     """
     chosen = settings(stack.parameters, paths.catalogue())
