@@ -22,7 +22,7 @@ class Console(RichConsole):
         """Prints lines whole to a pipe, and to a terminal broken between words: see `fitting`."""
         text = Text(text) if isinstance(text, str) else text
         if self.is_terminal:
-            text = _fitted(text, self.width, hanging)
+            text = fitted(text, self.width, hanging)
         self.print(text, soft_wrap=True)
 
     def render(
@@ -36,7 +36,8 @@ class Console(RichConsole):
                 yield Segment(escaped(segment.text, keep="\n"), segment.style)
 
 
-def _fitted(text: Text, width: int, hanging: int) -> Text:
+def fitted(text: Text, width: int, hanging: int = 0) -> Text:
+    """What `fitting.fitted` does, with colours."""
     return Text("\n").join(
         Text(" " * part.indent) + line[part.begin : part.end]
         for line in text.split("\n", allow_blank=True)

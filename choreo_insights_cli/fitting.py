@@ -5,9 +5,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from unicodedata import combining, east_asian_width
 
-# Commands stay on one line, so that they can be copied.
+# Commands stay on one line, so that they can be copied, and so does a figure with its name.
 _WHOLE = re.compile(
-    r"`[^`\n]+`|\b(?:insights|make) [a-z-]+(?: (?:--[\w-]+(?: [\w@./:][\w@./:-]*)?|[A-Z_]+=\S+))*"
+    r"""
+    (?:Next:\ )?`[^`\n]+`
+    | (?:Next:\ )?\b(?:insights|make)\ [a-z-]+
+      (?:\ (?:--[\w-]+(?:\ [\w@./:][\w@./:-]*)?|[A-Z_]+=\S+))*
+    | \b[a-z]+\ \d[\d,.]*
+    """,
+    re.VERBOSE,
 )
 _GAP = re.compile(r"\s+")
 

@@ -85,9 +85,9 @@ class InstantType(click.ParamType[datetime]):
             return value
         try:
             instant = datetime.fromisoformat(value)
-        except ValueError:
+            return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):
             return self.fail(f"{value!r} is not a time; use 2026-01-31T18:30 (UTC).", param, ctx)
-        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 INSTANT = InstantType()

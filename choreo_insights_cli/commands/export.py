@@ -184,7 +184,8 @@ def failed(reply: Mapping[str, Any]) -> str:
     text = "; ".join(parts) or f"{reply['failed']:,} failed"
     rest = [] if nothing and not others else ["Nothing else was exported."]
     if reply["exported"]:
-        rest = [] if reply.get("remaining") else ["Everything else is exported."]
+        left = reply.get("remaining") or reply.get("kept")
+        rest = [] if left else ["Everything else is exported."]
     return " ".join([f"{text}.", *rest, *_remedy(reply, kinds)])
 
 

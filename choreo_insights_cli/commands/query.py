@@ -160,7 +160,7 @@ def _list_saved() -> None:
     known = saved_queries()
     width = max(map(len, known))
     for name, (title, _) in known.items():
-        output.line(f"{name:{width}}  {title}")
+        output.line(f"{name:{width}}  {title}", hanging=width + 2)
 
 
 def ask(stack: Stack, sql: str, say: Callable[[str], None] = lambda _: None) -> QueryResult:

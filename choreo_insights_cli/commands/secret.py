@@ -143,7 +143,10 @@ def read(text: str) -> dict[str, Any]:
     except ValueError:
         parsed = None
     if not isinstance(parsed, dict):
-        raise WrongUsage(f"Give a JSON object with {', '.join(_QUESTIONS)}.")
+        raise WrongUsage(
+            "Give a JSON object with consumer_key, consumer_secret and org_id, and with on_prem_key"
+            " where there is one."
+        )
     return parsed
 
 

@@ -120,13 +120,14 @@ def command(
 
     A bar shows how far it is. Ctrl-C leaves it running, and says how to attach again.
     """
-    options = {name: value for name, value in which.items() if value is not None}
-    if len(options) > 1 or (options and (first or last)):
-        named = " and ".join(f"--{name}" for name in options)
-        raise WrongUsage(f"{named}: give one of these, or --from and --to.")
+    started = {name: value for name, value in which.items() if value is not None}
+    news = {"from": first, "to": last, "tables": tables, "org": org, "span": span, "again": again}
+    _check_alone(
+        [*started, *(["list"] if lists else [])], [n for n, value in news.items() if value]
+    )
     if lists:
         return _Command(stack, as_json=as_json).listed()
-    if not options:
+    if not started:
         today = datetime.now(UTC).date()
         wish = BackfillOptions.read(
             first, last, today, tables=tables, organizations=org, span=span, again=again
@@ -134,8 +135,17 @@ def command(
         return _Command(stack, as_json=as_json).start(wish)
     handling = _Command(stack, as_json=as_json)
     does = {"attach": handling.follow, "stop": handling.stop, "resume": handling.resume}
-    ((name, value),) = options.items()
+    ((name, value),) = started.items()
     return does[name](value)
+
+
+def _check_alone(started: Sequence[str], news: Sequence[str]) -> None:
+    """Raises WrongUsage where options of a new backfill stand beside one for those there are."""
+    named, more = (" and ".join(f"--{name}" for name in names) for names in (started, news))
+    if len(started) > 1:
+        raise WrongUsage(f"{named}: give one of these, or --from and --to.")
+    if started and news:
+        raise WrongUsage(f"{more} cannot be given beside {named}: it is for a new backfill.")
 
 
 class _Command:

@@ -152,7 +152,7 @@ class Machine:
         ]
         if len(names) != 1:
             problem = f"These run: {', '.join(names)}. Name one" if names else "No backfill runs"
-            raise CommandError(f"{problem}.")
+            raise CommandError(f"{problem}. `insights backfill --list` shows the newest.")
         return self.execution(names[0])
 
     def last(self) -> Execution:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from choreo_insights_cli.commands.doctor.findings import Diagnosis, DoctorReport, Finding, Status
-from choreo_insights_cli.console import Console
+from choreo_insights_cli.console import Console, fitted
 from choreo_insights_cli.errors import DONE
 
 _STYLES: dict[Status, str] = {
@@ -68,6 +68,11 @@ def _show_part(title: str, findings: Sequence[Finding], console: Console) -> Non
     meaning = "what it says, and what to change"
     table = Table("", *((title, meaning) if apart else (f"{title}: {meaning}",)), box=None)
     table.pad_edge = False
+    names = max(len(finding.what) for finding in findings) if apart else -2
+    # Broken here, between words alone: Rich would break commands, and cut paths.
+    room = console.width - max(len(finding.status) for finding in findings) - names - 4
+    for column in table.columns:
+        column.overflow = "fold"
     for finding in findings:
         said = Text("" if apart or not finding.says else ": ").append(finding.says)
         if finding.change:
@@ -75,7 +80,8 @@ def _show_part(title: str, findings: Sequence[Finding], console: Console) -> Non
             said.append(f"{begins}→ {finding.change}", style="bold")
         status = Text(finding.status, style=_STYLES[finding.status])
         what = Text(finding.what)
-        table.add_row(status, *((what, said) if apart else (what + said,)))
+        last = fitted(said if apart else what + said, room)
+        table.add_row(status, *((what, last) if apart else (last,)))
     console.print(table)
 
 

@@ -101,7 +101,9 @@ def _deployed(stack: Stack, handle: str) -> tuple[Tokens, str]:
         raise CommandError(f"The stack {stack.name} has no output {names}: deploy it again")
     outcome: dict[str, Any] = token.call(stack, "ensure", handle).get(handle, {})
     if outcome.get("status") not in ("cached", "minted"):
-        raise CommandError(f"The token function says: {outcome.get('error', 'nothing')}")
+        said = str(outcome.get("error", "nothing")).removeprefix(f"{handle}: ")
+        wrong = _MayPassError if outcome.get("retriable") else CommandError
+        raise wrong(f"The token function says: {said}")
     function, prefix = stack.outputs[_FUNCTION], stack.outputs[_PREFIX]
     says = f"{outcome['status']} by the token function, fingerprint {outcome.get('fingerprint')}"
     return Tokens(stack.ssm, stack.functions, function, prefix), says
@@ -147,7 +149,13 @@ def _check_secret(stack: Stack, handle: str, diagnosis: Diagnosis) -> None:
     diagnosis.check(what, "ok", "had not minted the cached token, and mints one: it was renewed")
 
 
+class _MayPassError(CommandError):
+    """What the token function may not meet again."""
+
+
 def _remedy(error: Exception) -> str:
+    if isinstance(error, _MayPassError):
+        return "Try again later. Where it stays, check the parameter TokenUrl"
     if isinstance(error, ClientError):
         return (
             "Whoever runs this needs lambda:InvokeFunction on the token function and"

@@ -197,8 +197,10 @@ def test_a_terminal_shows_what_a_stranger_wrote_as_text(tmp_path: Path) -> None:
         ("注文 注文 注文 注文 注文", "注文 注文 注文 注文\n  注文"),
         (
             "Next: insights logs --errors, or insights doctor --org acme",
-            "Next:\n  insights logs --errors,\n  or\n  insights doctor --org acme",
+            "Next: insights logs --errors,\n  or\n  insights doctor --org acme",
         ),
+        ("settled 18, remaining 0, rows 1,234", "settled 18,\n  remaining 0,\n  rows 1,234"),
+        ("of 38, remaining 10", "of 38, remaining 10"),
         ("see `insights query 'a b c d e f'` for", "see\n  `insights query 'a b c d e f'`\n  for"),
         ("/a/path/that/is/longer/than/it stays", "/a/path/that/is/longer/than/it\n  stays"),
         ("", ""),

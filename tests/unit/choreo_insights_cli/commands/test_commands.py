@@ -105,7 +105,16 @@ def test_a_profile_that_there_is_not_is_named(ran: Ran) -> None:
         (("backfill",), "--from 2026-01-01 --to"),
         (("backfill", "--span", "0"), "--span"),
         (("backfill", "--stop", "a", "--resume", "a"), "give one of these"),
-        (("backfill", "--attach", "--from", "2026-01-01"), "--attach: give one of these"),
+        (
+            ("backfill", "--attach", "--from", "2026-01-01"),
+            "--from cannot be given beside --attach",
+        ),
+        (
+            ("backfill", "--resume", "--tables", "latency"),
+            "--tables cannot be given beside --resume",
+        ),
+        (("backfill", "--list", "--stop"), "--stop and --list: give one of these"),
+        (("restore", "--before", "0001-01-01T00:00+14:00"), "is not a time; use 2026-01-31T18:30"),
         (("dashboard", "--days", "0"), "--days"),
         (("dashboard", "--days", "a week"), "--days"),
         (("dashboard", "--days", "999999"), "--days"),
