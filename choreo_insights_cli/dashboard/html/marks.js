@@ -12,14 +12,16 @@ function figure(panel) {
 }
 
 function table(panel) {
-  const all = ordered(panel, panel.dimensions, aggregated(panel, panel.dimensions));
-  if (!all.length) return null;
+  let all = ordered(panel, panel.dimensions, aggregated(panel, panel.dimensions));
   const earlier = panel.compares ? before() : null;
   if (panel.compares) {
     const then = new Map((earlier ? aggregated(panel, panel.dimensions, earlier) : [])
       .map((row) => [JSON.stringify(row.keys), row.values]));
     for (const row of all) row.was = then.get(JSON.stringify(row.keys)) ?? row.values.map(() => null);
+    // Nothing to compare: the rest of a day without requests, say.
+    all = all.filter((row) => [...row.values, ...row.was].some((value) => value !== null));
   }
+  if (!all.length) return null;
   const totals = panel.measures.map((_, n) => all.reduce((sum, row) => sum + (row.values[n] ?? 0), 0));
   return { rows: all.slice(0, panel.top ?? all.length), all, totals, earlier };
 }

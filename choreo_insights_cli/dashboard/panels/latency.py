@@ -59,7 +59,7 @@ LATENCY = Sheet(
             "The highest 95th percentile of a single hour.",
             "latency_daily",
             Kind.FIGURE,
-            (highest("Highest hourly p95", "highest_hourly_p95_ms", Colour.GREEN),),
+            (highest("Highest hourly p95", "highest_hourly_p95_ms", Colour.BLUE),),
             NO_LATENCY,
         ),
         Panel(

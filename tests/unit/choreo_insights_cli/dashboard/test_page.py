@@ -115,6 +115,14 @@ def figure(panel: Panel, rows: Rows, wanted: Wanted, choice: Choice) -> None:
 
 
 def table(panel: Panel, rows: Rows, wanted: Wanted, choice: Choice) -> None:
+    if panel.compares:
+        # What has no figure in either of both spans is nothing to compare.
+        there = {tuple(row["keys"]) for row in rows if {*row["values"], *row["was"]} != {None}}
+        wanted = [
+            (keys, values)
+            for keys, values in wanted
+            if any(value is not None for value in values) or keys in there
+        ]
     assert len(rows) == min(len(wanted), panel.top or len(wanted)), panel.id
     left = defaultdict(list)
     for keys, values in wanted:
