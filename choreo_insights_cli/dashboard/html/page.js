@@ -22,7 +22,7 @@ async function draw(panel) {
     return;
   }
   if (panel.kind === "table") {
-    const compared = found.earlier ? [element("p", { class: "scope" }, `Before: ${daysText(found.earlier)}.`)] : [];
+    const compared = panel.compares ? [element("p", { class: "scope" }, against(found.earlier))] : [];
     place.replaceChildren(head, said, ...scoped, ...compared, ...rowsTable(panel, found));
     return;
   }
@@ -36,6 +36,13 @@ async function draw(panel) {
   // By then all panels of a row have their least height: the row's is the highest of these.
   await null;
   plot(panel, found, plotted, most);
+}
+
+// What a table of two spans compares with, or why with nothing.
+function against(earlier) {
+  if (earlier) return `Before: ${daysText(earlier)}.`;
+  return choice.to < today ? "Not compared: the days before are not in this file."
+    : "Not compared: today is among the days chosen.";
 }
 
 function tile(panel, found) {

@@ -52,6 +52,17 @@ def test_a_bar_filters_all_sheets_until_its_chip_is_removed(opened: Browser) -> 
     assert len(drawn(opened, "availability_by_api")["rows"]) > 10
 
 
+def test_a_table_of_two_spans_says_what_it_compares_with_or_why_not(opened: Browser) -> None:
+    show(opened, "errors")
+    for first, last, said in (
+        (SINCE + timedelta(days=2), SINCE + timedelta(days=3), f"Before: {SINCE} to "),
+        (SINCE, LAST - timedelta(days=1), "Not compared: the days before are not in this file."),
+        (SINCE, LAST, "Not compared: today is among the days chosen."),
+    ):
+        choose(opened, Choice(first, last))
+        assert said in text(opened, "#panel-error_rates_before"), (first, last)
+
+
 def click_mark(browser: Browser, selector: str) -> None:
     """Clicks at a mark, which has no method for it."""
     event = "new MouseEvent('click', { bubbles: true })"
