@@ -17,6 +17,7 @@ PYTEST = $(VENVS)/dev/bin/python -X warn_default_encoding -m pytest
 WORKERS ?= auto
 # Tests of the whole: three groups that share a deployment each, and some with one of their own.
 INTEGRATION = $(PYTEST) -q -n 3 tests/integration
+OTHERS = $(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
 # More workers than processors: faults are mostly waited for.
 STATIONS ?= 8
 FAULTS = $(PYTEST) -q -n $(STATIONS) tests/faults
@@ -34,18 +35,27 @@ demo: $(LOCAL) ## shows it all on this machine; KEEP=1 leaves it running
 	@$(RUN) -m dev.local demo
 
 .PHONY: test
-test: ## all tests; of faults the part of the day
-	@$(MAKE) --no-print-directory -j3 test-integration test-others test-faults
+test: $(LOCAL) $(VENVS)/runtime/.done $(VENVS)/npm/.done ## all tests; of faults the part of the day
+	@$(MAKE) --no-print-directory -j3 STATIONS=4 run-integration run-faults run-others
 
-# Beside each other: the two parts with a local AWS mostly wait, and leave the processors to the
-# others. So one part that fails does not keep the rest from running.
 .PHONY: test-integration test-others test-faults
 test-integration: $(LOCAL)
 	@$(INTEGRATION)
 test-others: $(LOCAL) $(VENVS)/runtime/.done $(VENVS)/npm/.done
-	@$(PYTEST) -q -n $(WORKERS) tests/unit tests/layer tests/stateful
+	@$(OTHERS)
 test-faults: STATIONS = 4
 test-faults: $(LOCAL)
+	@$(FAULTS)
+
+# Beside each other: the two parts with a local AWS mostly wait, and leave the processors to the
+# others. So one part that fails does not keep the rest from running. None has prerequisites: make
+# may start what had to wait for one only when another part has ended.
+.PHONY: run-integration run-others run-faults
+run-integration:
+	@$(INTEGRATION)
+run-others:
+	@$(OTHERS)
+run-faults:
 	@$(FAULTS)
 
 .PHONY: soak
