@@ -1,6 +1,7 @@
 """A dataset in memory, for runs without AWS."""
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -37,6 +38,7 @@ class MemoryDataset:
         self.newer = False
         # Called before an object is replaced: another run may be faster.
         self.before: Callable[[str], None] = lambda key: None
+        self._lock = threading.Lock()
 
     def claim(self) -> None:
         if self.newer:
@@ -87,10 +89,12 @@ class MemoryDataset:
         confirmed: bool = True,
     ) -> None:
         self.before(key)
-        found = self.objects.get(key)
-        if (found.etag if found else None) != over:
-            raise Overtaken(key)
-        self.put(key, body, queried_at=queried_at, run=run, confirmed=confirmed)
+        # One at a time, as in S3: the lists of two environments write into one registry.
+        with self._lock:
+            found = self.objects.get(key)
+            if (found.etag if found else None) != over:
+                raise Overtaken(key)
+            self.put(key, body, queried_at=queried_at, run=run, confirmed=confirmed)
 
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
