@@ -62,6 +62,7 @@ run-faults:
 soak: $(LOCAL) ## every fault, faults at random for MINUTES, STEPS of the state machine (SEED= repeats)
 	@SOAK=1 $(PYTEST) -q -o faulthandler_timeout=0 tests/stateful tests/unit/choreo_insights/export/test_sizes.py
 	@SOAK=1 $(PYTEST) -q -n 2 tests/integration/test_local.py
+	@SOAK=1 $(PYTEST) -q tests/integration/test_day.py
 	@SOAK=1 MINUTES=$${MINUTES:-10} $(FAULTS) -o faulthandler_timeout=0
 
 .PHONY: reliability

@@ -1,25 +1,49 @@
 """A person's terminal, or a pipe, in which commands of the program run one after the other.
 
-One interpreter runs all of them: to start one takes longer than most commands.
+One interpreter runs all of them: to start one takes longer than most commands. What a command
+learns of the stack is recorded, so that another terminal can show the same without asking again.
 """
 
+import base64
 import fcntl
 import io
 import json
 import os
+import pickle
 import pty
 import re
+import select
 import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import IO, Any
 from unittest.mock import patch
 
+from rich.cells import cell_len
+
 _END = "\x1e"
+_COMMANDS = "choreo_insights_cli.commands"
+# Where a command learns what it then shows.
+_LEARNS = {
+    "cost": (f"{_COMMANDS}.cost:_of_stack",),
+    "dashboard": (f"{_COMMANDS}.dashboard:draw",),
+    "doctor": (f"{_COMMANDS}.doctor.command:diagnose",),
+    "query": (f"{_COMMANDS}.query:ask",),
+    "report": (f"{_COMMANDS}.report:report",),
+    "status": (f"{_COMMANDS}.status.command:read",),
+}
+_DESCRIBED = "choreo_insights_cli.stack:Stack._describe"
+_CALLED = "choreo_insights_cli.stack:Stack.call"
 # More rows than any command prints: no pager waits for a key.
 _ROWS = 400
+# Seconds without a character; the longest command is an export.
+_PATIENCE = 300.0
+_COMMAND = re.compile(r"`?insights [a-z]+( --?[\w-]+| [\w@./:,-]+)*`?[.:]?")
 _SEQUENCE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])")
 
 
@@ -30,11 +54,13 @@ class Ran:
     arguments: tuple[str, ...]
     code: int
     text: str
+    # What it learnt, for a session that only shows it.
+    learnt: str = ""
 
-    @property
-    def longest(self) -> int:
-        """The length of the longest line; an address is left whole."""
-        return max((len(line) for line in self.text.splitlines() if "://" not in line), default=0)
+    def fits(self, width: int) -> bool:
+        """Whether no line is longer that could have been broken: a path is left whole."""
+        lines = (line.strip() for line in self.text.splitlines() if cell_len(line) > width)
+        return all(" " not in line or _COMMAND.fullmatch(line) for line in lines)
 
 
 @dataclass
@@ -54,33 +80,52 @@ class Session:
             self._ours, theirs = os.pipe()
             streams = {"stdin": subprocess.DEVNULL, "stdout": theirs, "stderr": theirs}
         requests, self._requests = os.pipe()
+        self._results, results = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.terminal", str(requests)],
+            [sys.executable, "-m", "tests.integration.terminal", str(requests), str(results)],
             env=_environment(self.environment),
-            pass_fds=[requests],
+            pass_fds=[requests, results],
             start_new_session=True,
             **streams,
         )
-        os.close(theirs)
-        os.close(requests)
+        for each in (theirs, requests, results):
+            os.close(each)
+        self._replies = os.fdopen(self._results, encoding="utf-8")
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._requests)
         self._process.wait()
         os.close(self._ours)
+        self._replies.close()
 
-    def run(self, *arguments: str, stdin: str | None = None, typed: str = "", **env: str) -> Ran:
-        """Runs a command. `typed` is what the person types at the terminal meanwhile."""
-        request = {"arguments": arguments, "stdin": stdin, "env": env}
+    def run(
+        self,
+        *arguments: str,
+        stdin: str | None = None,
+        typed: Sequence[tuple[str, str]] = (),
+        learnt: str = "",
+        **env: str,
+    ) -> Ran:
+        """Runs a command. `typed` is what the person types at the terminal after which words.
+
+        With what another run has `learnt` it shows that, and does nothing of what it is called for.
+        """
+        request = {"arguments": arguments, "stdin": stdin, "env": env, "learnt": learnt}
         os.write(self._requests, f"{json.dumps(request)}\n".encode())
-        if typed:
-            os.write(self._ours, typed.encode())
-        data = b""
-        while data.count(_END.encode()) < 2:
+        waiting = [(after.encode(), f"{answer}\n".encode()) for after, answer in typed]
+        data, seen = b"", 0
+        while not data.endswith(_END.encode()):
+            # It waits for an answer that nobody types.
+            assert select.select([self._ours], [], [], _PATIENCE)[0], data.decode("utf-8")
             data += os.read(self._ours, 65536)
-        shown, code, _ = data.decode("utf-8").split(_END)
-        ran = Ran(arguments, int(code), screen(shown))
+            if waiting and waiting[0][0] in data[seen:]:
+                _, answer = waiting.pop(0)
+                seen = len(data)
+                os.write(self._ours, answer)
+        result = json.loads(self._replies.readline())
+        shown = screen(data.decode("utf-8").removesuffix(_END))
+        ran = Ran(arguments, result["code"], shown, learnt or result["learnt"])
         self.seen.append(ran)
         return ran
 
@@ -128,7 +173,71 @@ def screen(data: str) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _serve(requests: IO[str]) -> None:
+@contextmanager
+def _recorded(learnt: "Learnt", *, replay: bool, command: str) -> Iterator[None]:
+    """Records what the functions that reach the stack give, or gives what was recorded."""
+    with ExitStack() as stack:
+        for name in (_DESCRIBED, _CALLED, *_LEARNS.get(command, ())):
+            module, _, attribute = name.partition(":")
+            *owners, last = attribute.split(".")
+            owner: Any = import_module(module)
+            for each in owners:
+                owner = getattr(owner, each)
+            real = getattr(owner, last)
+            stub = learnt.replaying(name) if replay else learnt.recording(name, real)
+            stack.enter_context(patch.object(owner, last, stub))
+        yield
+
+
+class Learnt:
+    """What each function gave or raised, in order."""
+
+    def __init__(self, packed: str = "") -> None:
+        self._results = pickle.loads(base64.b64decode(packed)) if packed else {}
+        self._inside = False
+
+    def packed(self) -> str:
+        """It as text; empty where something is in it that only its own process has."""
+        try:
+            packed = pickle.dumps(self._results)
+            pickle.loads(packed)
+        except (pickle.PicklingError, TypeError, AttributeError):
+            return ""
+        return base64.b64encode(packed).decode() if self._results else ""
+
+    def recording(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, whose results are kept unless another one that is recorded calls it."""
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            inside, self._inside = self._inside, True
+            result, error = None, None
+            try:
+                result = real(*arguments, **more)
+            except Exception as raised:
+                error = raised
+                raise
+            finally:
+                self._inside = inside
+                if not inside or name == _DESCRIBED:
+                    self._results.setdefault(name, []).append((result, error))
+            return result
+
+        return call
+
+    def replaying(self, name: str) -> Callable[..., Any]:
+        """In place of the function; the stack's description is given as often as it is wanted."""
+
+        def call(*_: Any, **__: Any) -> Any:
+            results = self._results[name]
+            result, error = results[0] if name == _DESCRIBED else results.pop(0)
+            if error:
+                raise error
+            return result
+
+        return call
+
+
+def _serve(requests: IO[str], results: IO[str]) -> None:
     """The other side: runs each request, and marks where it ends and how."""
     from choreo_insights_cli.main import main  # noqa: PLC0415 - not needed in the tests' process
 
@@ -137,13 +246,23 @@ def _serve(requests: IO[str]) -> None:
         stdin = sys.stdin
         if request["stdin"] is not None:
             sys.stdin = io.StringIO(request["stdin"])
-        with patch.dict(os.environ, request["env"]):
+        learnt = Learnt(request["learnt"])
+        command = request["arguments"][0]
+        with (
+            patch.dict(os.environ, request["env"]),
+            _recorded(learnt, replay=bool(request["learnt"]), command=command),
+        ):
             code = main(request["arguments"])
         sys.stdin = stdin
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(1, f"{_END}{code}{_END}".encode())
+        # First, as it is waited for: a pipe does not hold all that may be learnt.
+        os.write(1, _END.encode())
+        done = {"code": code, "learnt": learnt.packed()}
+        results.write(f"{json.dumps(done)}\n")
+        results.flush()
 
 
 if __name__ == "__main__":
-    _serve(os.fdopen(int(sys.argv[1]), encoding="utf-8"))
+    _, given, gives = sys.argv
+    _serve(os.fdopen(int(given), encoding="utf-8"), os.fdopen(int(gives), "w", encoding="utf-8"))
