@@ -57,7 +57,7 @@ class StoredRules:
 def command(stack: Stack, file: Path, check: bool, as_json: bool) -> None:
     """Store who may see which organisations and environments."""
     with spinner.shown("reading the dataset") as say:
-        rules = read(options.text_of(file, "FILE"), environments(stack))
+        rules = read(options.text_of(file, "The file"), environments(stack))
         stored = described(rules, None) if check else store(stack, rules, say)
     if as_json:
         output.as_json(stored.__dict__)

@@ -66,7 +66,7 @@ def command(stack: Stack, before: Month, tables: str | None, dry_run: bool, as_j
     if as_json:
         output.as_json([{**asdict(month), "month": str(month.month)} for month in results])
     elif not results:
-        output.line(f"There is no month before {before}.")
+        output.line(f"There is no month of the dataset before {before}.")
     return BAD_NEWS if any(month.outcome == "skipped" for month in results) else DONE
 
 

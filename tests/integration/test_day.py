@@ -185,7 +185,7 @@ def test_questions_are_answered(day: Day) -> None:
     names = "organization, environment, environment_id"
     day.run(f"query -- {empty}", 0, terminal=[names, "0 rows"], piped=["day,organization,"])
     day.run("query -- SHOW TABLES", 0, "access_rules", "traffic_daily")
-    day.run("query -- DESCRIBE traffic_daily", 0, "environment_id", "varchar")
+    day.run("query -- DESCRIBE traffic_daily", 0, "environment_id", "VARCHAR")
     day.run("query --json -- SELECT 1 AS a, 2 AS a", 0, '"a": 1', '"a_2": 2')
     day.run(
         "query --json -- SELECT CAST('NaN' AS double) AS a, CAST('Infinity' AS double) AS b",
@@ -194,8 +194,8 @@ def test_questions_are_answered(day: Day) -> None:
         '"b": null',
     )
     numbers = "SELECT 1.5 AS a UNION ALL SELECT 22.25"
-    day.run(f"query -- {numbers}", 0, terminal=["2 rows"], piped=["a 1.5 22.25"])
-    day.run("query --saved busiest_apis", 0, "share_percent")
+    day.run(f"query -- {numbers}", 0, terminal=["2 rows"], piped=["a 1.50 22.25"])
+    day.run("query --saved busiest_apis", 0, "error_percent")
     day.run("cost", 0, "USD a month", "Lambda")
 
 

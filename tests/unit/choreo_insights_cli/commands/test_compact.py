@@ -183,7 +183,7 @@ def test_the_command_prints_months_and_names_what_was_skipped(
     (month,) = json.loads(done.output)
     assert (month["month"], month["outcome"], month["objects"]) == ("2026-01", "up to date", 12)
     done = _called(years, monkeypatch, "--before", "2026-01")
-    assert done.output == "There is no month before 2026-01.\n"
+    assert done.output == "There is no month of the dataset before 2026-01.\n"
 
     years.stack.parameters["Emulated"] = "true"
     done = _called(years, monkeypatch, "--before", "2026-03")
