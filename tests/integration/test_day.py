@@ -83,8 +83,10 @@ class Day:
         for name, values in faults:
             self.deployment.sandbox.faults.add(name, **{"where": where, "times": None, **values})
             self.met.add((where, name))
-        yield
-        self.deployment.sandbox.faults.clear()
+        try:
+            yield
+        finally:
+            self.deployment.sandbox.faults.clear()
 
     @property
     def names(self) -> dict[str, str]:
@@ -422,9 +424,11 @@ def impatient(deployment: Deployment) -> Iterator[None]:
         functions.update_function_configuration(
             FunctionName=name, Environment=variables, Timeout=timeout
         )
-    yield
-    for name, values in kept.items():
-        functions.update_function_configuration(FunctionName=name, **values)
+    try:
+        yield
+    finally:
+        for name, values in kept.items():
+            functions.update_function_configuration(FunctionName=name, **values)
 
 
 def both(first: tuple[str, Mapping[str, Any]], second: tuple[str, Mapping[str, Any]]) -> Any:
@@ -548,8 +552,10 @@ def turned(day: Day, **values: Any) -> Iterator[None]:
     settings = day.deployment.sandbox.settings
     before = {name: getattr(settings, name) for name in values}
     settings.update(values)
-    yield
-    settings.update(before)
+    try:
+        yield
+    finally:
+        settings.update(before)
 
 
 def test_the_next_day_all_is_well(day: Day) -> None:
