@@ -455,6 +455,9 @@ def test_what_takes_too_long_is_named(day: Day) -> None:
                 day.run(f"export --tables success_summary {TODAY}", 1, *says)
             with day.faults(*both(acme, lotus), where="token"):
                 day.run("token renew", 1, "took longer than", "Next: `insights doctor --org acme`")
+    # A token that the service has ended itself is revoked whatever happens.
+    forget(day.deployment)
+    day.run("token renew", 0, "acme minted, expires", "lotus minted, expires")
     with impatient(day.deployment), day.faults(*both(*SLOW[0]), where="revoke"):
         day.run("token revoke --yes", 1, "NOT revoked: acme, lotus", "revoke again")
 
