@@ -247,11 +247,15 @@ function legend(panel, found) {
   }
   if (!found.legend || (found.legend.length < 2 && !panel.series)) return "";
   return element("ul", { class: "legend" }, ...found.legend.map(({ name, colour, pick, share }) => {
-    const said = [element("i", { style: `background: ${colour}` }), element("span", { title: name }, name),
+    const said = [element("i", { style: `background: ${colour}` }), element("span", { title: name }, ...bothEnds(name)),
       ...(share ? [element("small", {}, share)] : [])];
     return element("li", {}, ...(pick ? [button(said, pick, name)] : said));
   }));
 }
+
+// Of a long name the middle is left out where there is no room: what distinguishes it is at its end.
+const bothEnds = (name) => (name.length > 30
+  ? [element("span", {}, name.slice(0, -16)), element("span", {}, name.slice(-16))] : [name]);
 
 const isPicked = (pick) => Object.entries(pick).every(([name, value]) => choice[name] === value);
 
@@ -267,7 +271,7 @@ function button(children, pick, name) {
 function hit(mark, area, { pick, tip }, said, tab = 0) {
   const made = svg("rect", { class: "hit", role: "img", "aria-label": said, ...area });
   mark.append(made);
-  hovers(made, tip);
+  hovers(made, tip, Boolean(pick && Object.keys(pick).length));
   if (!pick || !Object.keys(pick).length) return mark;
   for (const [name, value] of Object.entries({ role: "button", tabindex: tab, "aria-pressed": isPicked(pick) })) {
     made.setAttribute(name, value);
@@ -302,7 +306,8 @@ function step(mark, event) {
 // --- What the pointer or the keyboard is at
 
 const bubble = element("div", { id: "tip", "aria-hidden": true, hidden: true });
-function hovers(mark, tip) {
+// A mark that listens for the focus is a stop of the Tab key in Chromium: only buttons do.
+function hovers(mark, tip, isButton = false) {
   const show = (x, y) => {
     bubble.replaceChildren(element("b", {}, tip.title), element("table", {}, ...tip.rows.map((cells) =>
       element("tr", {}, ...cells.map((cell) => element("td", {}, cell))))));
@@ -314,6 +319,7 @@ function hovers(mark, tip) {
   const hide = () => { bubble.hidden = true; };
   mark.addEventListener("pointermove", (event) => show(event.clientX, event.clientY));
   mark.addEventListener("pointerleave", hide);
+  if (!isButton) return;
   mark.addEventListener("focus", () => {
     const box = mark.getBoundingClientRect();
     show(box.x + box.width / 2, box.y + box.height / 2);

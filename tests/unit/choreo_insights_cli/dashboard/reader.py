@@ -46,7 +46,7 @@ def text(browser: Browser, selector: str) -> str:
 def legend(browser: Browser, panel: str) -> dict[str, str]:
     """The colour of each name of a chart, in the legend's order."""
     items = f"[...document.querySelectorAll('#panel-{panel} .legend li')]"
-    name = "item.querySelector('span').innerText"
+    name = "item.querySelector('span').textContent"
     colour = "item.querySelector('i').style.backgroundColor"
     found: list[tuple[str, str]] = browser.run(f"{items}.map((item) => [{name}, {colour}])")
     return dict(found)

@@ -144,6 +144,25 @@ def test_an_environment_has_its_colour_on_every_sheet(opened: Browser) -> None:
     assert [*found["hit_rate_by_day"]] == [*found["error_rate_by_day"]]
 
 
+def test_a_long_name_in_a_legend_shows_its_end(opened: Browser) -> None:
+    show(opened, "traffic")
+    name = "Payments, Refunds · Headquarters, Zürich"
+    assert name in legend(opened, "api_traffic")
+    ends = "[...document.querySelectorAll('#panel-api_traffic .legend span[title] > :last-child')]"
+    right = "getBoundingClientRect().right"
+    edges = f"[end.textContent, end.{right}, end.parentNode.{right}]"
+    found = opened.run(f"{ends}.map((end) => {edges})")
+    assert any(name.endswith(end) for end, _, _ in found)
+    assert all(right <= room for _, right, room in found)
+
+
+def test_what_is_only_pointed_at_is_no_stop_of_the_tab_key(opened: Browser) -> None:
+    hour = "document.querySelector('rect.hover')"
+    assert opened.run(f"{hour}.focus(); document.activeElement.tagName") == "BODY"
+    first = "document.querySelector('.hit.pick')"
+    assert opened.run(f"{first}.focus(); document.activeElement === {first}")
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_figures_in_a_heat_map_can_be_read(opened: Browser, dark: bool) -> None:
     opened.size(1280, 900, dark=dark)
