@@ -9,7 +9,18 @@ from pathlib import Path
 
 from choreo_insights_cli.errors import CommandError
 from choreo_insights_cli.paths import ROOT
-from dev.bench import conversion, dashboards, exports, hours, imports, machine, report
+from dev.bench import (
+    conversion,
+    dashboards,
+    exports,
+    hours,
+    imports,
+    installed,
+    large,
+    machine,
+    report,
+    statuses,
+)
 from dev.bench.errors import BenchError
 from dev.bench.place import BenchPlace, place
 from dev.bench.replies import Replies
@@ -49,6 +60,7 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
     hourly = hours.measure()
     drawing = dashboards.measure()
     imported, starts = imports.measure(), imports.starts()
+    program = report.ProgramFigures(statuses.measure(), large.measure(), installed.measure())
     short, long = windows.items()
     targets = [
         *report.conversion_targets(found),
@@ -59,11 +71,21 @@ def _measure(where: BenchPlace, args: argparse.Namespace) -> int:
         report.dashboard_target(drawing),
         report.import_target(imported),
         *report.start_targets(starts),
+        *report.program_targets(program),
     ]
     print(*report.targets_table(targets), sep="\n")
     args.page.write_text(
         report.page(
-            facts, targets, found, args.rounds, windows, requests, searched, hourly, imported
+            facts,
+            targets,
+            found,
+            args.rounds,
+            windows,
+            requests,
+            searched,
+            hourly,
+            imported,
+            program,
         ),
         "utf-8",
     )

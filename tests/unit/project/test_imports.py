@@ -57,7 +57,10 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "dev.checks": PROGRAM,
     "dev.picture": (*LIBRARY, *PROGRAM, "dev.sandbox"),
     "dev.local": (*LIBRARY, *PROGRAM, "choreo_insights_cli.commands"),
-    "dev.bench": (*LIBRARY, *PROGRAM, "dev.local", "dev.picture", "dev.sandbox"),
+    "dev.bench": (
+        *(*LIBRARY, *PROGRAM, "choreo_insights_cli.commands"),
+        *("dev.local", "dev.picture", "dev.sandbox"),
+    ),
     "dev": (*LIBRARY, *PROGRAM),
 }
 OURS = {name.split(".")[0] for name in MAY_IMPORT} | {"tests"}
