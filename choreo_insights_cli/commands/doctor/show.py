@@ -63,14 +63,15 @@ def _show_part(title: str, findings: Sequence[Finding], console: Console) -> Non
         for finding in findings:
             console.print(Text(_line(finding)), soft_wrap=True)
         return
-    # No name is cut off or broken: a long one stands before what is said of it.
-    apart = max(len(finding.what) for finding in findings) <= console.width // 3
+    statuses, names = (max(map(len, words)) for words in zip(*map(_names, findings), strict=True))
+    longest = max(len(word) for finding in findings for word in _said(finding).split())
+    # No name and no path is cut off or broken: long ones stand one below the other.
+    apart = names <= console.width // 3 and longest <= console.width - statuses - names - 4
     meaning = "what it says, and what to change"
     table = Table("", *((title, meaning) if apart else (f"{title}: {meaning}",)), box=None)
     table.pad_edge = False
-    names = max(len(finding.what) for finding in findings) if apart else -2
-    # Broken here, between words alone: Rich would break commands, and cut paths.
-    room = console.width - max(len(finding.status) for finding in findings) - names - 4
+    # Broken here, between words alone: Rich would break commands.
+    room = console.width - statuses - (names + 4 if apart else 2)
     for column in table.columns:
         column.overflow = "fold"
     for finding in findings:
@@ -83,6 +84,14 @@ def _show_part(title: str, findings: Sequence[Finding], console: Console) -> Non
         last = fitted(said if apart else what + said, room)
         table.add_row(status, *((what, last) if apart else (last,)))
     console.print(table)
+
+
+def _names(finding: Finding) -> tuple[str, str]:
+    return finding.status, finding.what
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.says} {finding.change or '-'}"
 
 
 def _line(finding: Finding) -> str:

@@ -115,6 +115,19 @@ def test_no_name_is_broken_at_a_narrow_terminal() -> None:
     assert any("→ change it" in line for line in lines)
 
 
+def test_paths_and_commands_are_whole_at_a_narrow_terminal() -> None:
+    path = "choreo_insights_cli/catalogue/tables/environments.graphql"
+    change = "To have it, select it in the schema, then `make tables` and `make deploy`"
+    found = Diagnosis("acme", new=[Finding("Environment.region: String", "note", path, change)])
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None)
+    show(DoctorReport(diagnoses=[found]), console)
+    shown = file.getvalue()
+    assert path in shown
+    assert "`make tables` and\n" in shown
+    assert "`make deploy`" in shown
+
+
 def test_what_is_hidden_stays_hidden() -> None:
     found = Diagnosis("acme", hidden={"hush"})
     found.check("a hush", "failed", "says hush\n\x1b[2J", "change hush")
