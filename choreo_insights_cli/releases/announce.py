@@ -27,16 +27,24 @@ def announced(
     every = shapes(catalogue, shipped.OWN)
     of_tables = changes.differences(
         tables,
-        {shape.name: types(shape.columns) for shape in every},
+        {shape.name: _as_in_glue(types(shape.columns)) for shape in every},
         {shape.name: shape.renamed for shape in every},
     )
     if reason := changes.refusal(of_tables):
         raise CommandError(reason)
     daily = [shape.name for shape in every if shape.queried == "daily"]
     of_views = changes.differences(
-        views, {view.name: types(view.columns) for view in shipped.views()}
+        views, {view.name: _as_in_glue(types(view.columns)) for view in shipped.views()}
     )
     return [*changes.of_tables(of_tables, daily, since, today), *changes.of_views(of_views)]
+
+
+def _as_in_glue(columns: Types) -> Types:
+    """The columns as Glue has them: it keeps names in small letters.
+
+    https://docs.aws.amazon.com/athena/latest/ug/tables-databases-columns-names.html
+    """
+    return {name.lower(): kind for name, kind in columns.items()}
 
 
 def announce(
