@@ -18,7 +18,7 @@ _WHOLE = re.compile(
 _GAP = re.compile(r"\s+")
 
 
-class Part(NamedTuple):
+class LinePart(NamedTuple):
     """What stands on one line of the terminal: blanks, then the text from `begin` to `end`."""
 
     indent: int
@@ -38,7 +38,7 @@ def fitted(text: str, width: int, hanging: int = 0) -> str:
     )
 
 
-def parts(line: str, width: int, hanging: int = 0) -> Iterator[Part]:
+def parts(line: str, width: int, hanging: int = 0) -> Iterator[LinePart]:
     """The parts of one line, as `fitted` has them."""
     whole = [found.span() for found in _WHOLE.finditer(line)]
     indent = begin = end = after = 0
@@ -47,10 +47,10 @@ def parts(line: str, width: int, hanging: int = 0) -> Iterator[Part]:
             continue
         too_long = indent + _columns(line[begin : gap.start()]) > width
         if too_long and line[begin:end].strip():
-            yield Part(indent, begin, end)
+            yield LinePart(indent, begin, end)
             begin, indent = after, len(line) - len(line.lstrip()) + hanging
         end, after = gap.start(), gap.end()
-    yield Part(indent, begin, len(line))
+    yield LinePart(indent, begin, len(line))
 
 
 def _columns(text: str) -> int:
