@@ -172,13 +172,15 @@ def _listed(database: duckdb.DuckDBPyConnection, names: Iterable[str]) -> Iterat
     """The values of each column as JSON, in parts: at once they take hundreds of MB."""
     # All in one query: they have to be in one order, whichever that is.
     lists = ", ".join(f'CAST(to_json(list("{name}")) AS VARCHAR)' for name in names)
-    count = database.execute("SELECT count(*) FROM filled").fetchall()[0][0]
+    # In a transaction, rowids begin with a very large number.
+    ends = database.execute("SELECT min(rowid), max(rowid) + 1 FROM filled").fetchall()[0]
+    first, end = (ends[0] or 0), (ends[1] or 1)
     parts = [
         database.execute(
             f"SELECT {lists} FROM filled WHERE rowid >= ? AND rowid < ?",  # nosec B608
             [start, start + _ROWS_AT_ONCE],
         ).fetchall()[0]
-        for start in range(0, max(1, count), _ROWS_AT_ONCE)
+        for start in range(first, end, _ROWS_AT_ONCE)
     ]
     for column in zip(*parts, strict=True):
         yield [part[1:-1] for part in column if part]

@@ -23,18 +23,19 @@ DAYS, APIS, APPLICATIONS = 400, 200, 40
 _NOW = datetime(2026, 3, 31, 23, 30, tzinfo=UTC)
 _TIMES = 2
 _DRAW = """
-import resource
 from datetime import datetime
 from pathlib import Path
+from time import process_time
 from choreo_insights_cli.dashboard.html.render import About, draw
 from choreo_insights_cli.sql.duckdb import connect
+from dev.bench.jobs.measure import peak
 now, folder = datetime.fromisoformat({now!r}), Path({folder!r})
 with connect(folder.rglob("*.parquet"), now, kept=folder / "rows.duckdb") as database:
     page = draw(database, About("bench", now))
 if {out!r}:
     Path({out!r}).write_text(page, "utf-8")
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, len(page) / 2**20)
+# getrusage has the memory of the process that began this one, where that is more.
+print(process_time(), peak() / 2**20, len(page) / 2**20)
 """
 
 

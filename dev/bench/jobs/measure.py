@@ -18,25 +18,25 @@ def run(job: Callable[[], int]) -> None:
     Earlier imports count neither as time nor as memory.
     """
     gc.collect()
-    before = _forget_peak()
+    before = _forgetpeak()
     started = time.perf_counter()
     rows = job()
     seconds = time.perf_counter() - started
-    peak = _peak() - before
-    result = {"rows": rows, "seconds": seconds, "peak_mib": max(0, peak) / _MIB}
+    used = peak() - before
+    result = {"rows": rows, "seconds": seconds, "peak_mib": max(0, used) / _MIB}
     sys.stdout.write(json.dumps(result) + "\n")
 
 
-def _forget_peak() -> int:
+def _forgetpeak() -> int:
     """Bytes of memory now; resets the peak where the system can."""
     if not _STATUS.exists():
-        return _peak()
+        return peak()
     # `5` resets the peak to what is held now: see proc(5), clear_refs.
     Path("/proc/self/clear_refs").write_text("5", "utf-8")
     return _status("VmRSS")
 
 
-def _peak() -> int:
+def peak() -> int:
     """The most bytes of memory so far."""
     if _STATUS.exists():
         return _status("VmHWM")
