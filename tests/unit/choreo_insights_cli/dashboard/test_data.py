@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import duckdb
+import pytest
 
 from choreo_insights_cli.dashboard.data import (
     coverage,
@@ -32,9 +33,17 @@ def rows_of(columns: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip(decoded, row, strict=True)) for row in zip(*decoded.values(), strict=True)]
 
 
-def test_a_frame_holds_all_of_its_view(dataset: Dataset) -> None:
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_a_frame_holds_all_of_its_view(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, in_transaction: bool
+) -> None:
+    # Of a large organisation a frame is listed in parts.
+    monkeypatch.setattr("choreo_insights_cli.dashboard.data._ROWS_AT_ONCE", 100)
+    database = dataset.database.cursor()
+    if in_transaction:
+        database.begin()
     for frame in frames(PANELS).values():
-        rows = rows_of(json.loads(filled(dataset.database, frame)))
+        rows = rows_of(json.loads(filled(database, frame)))
         for value in frame.values:
             function, colon, column = value.partition(":")
             if not colon:
