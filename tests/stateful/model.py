@@ -101,8 +101,9 @@ def lost(table: str, old: Iterable[Row], new: Iterable[Row]) -> str | None:
         if key not in after:
             return f"row {key}"
         for name in counts:
-            if (after[key][name] or 0) < (row[name] or 0):
-                return f"{name} of {key}: {after[key][name]} in place of {row[name]}"
+            new, stored = after[key].get(name) or 0, row.get(name) or 0
+            if new < stored:
+                return f"{name} of {key}: {new} in place of {stored}"
     return None
 
 
