@@ -101,9 +101,9 @@ def lost(table: str, old: Iterable[Row], new: Iterable[Row]) -> str | None:
         if key not in after:
             return f"row {key}"
         for name in counts:
-            new, stored = after[key].get(name) or 0, row.get(name) or 0
-            if new < stored:
-                return f"{name} of {key}: {new} in place of {stored}"
+            now, stored = after[key].get(name) or 0, row.get(name) or 0
+            if now < stored:
+                return f"{name} of {key}: {now} in place of {stored}"
     return None
 
 
