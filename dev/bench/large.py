@@ -87,7 +87,7 @@ def _repeat(database: duckdb.DuckDBPyConnection, table: str, columns: dict[str, 
     ]
     # Names of this project's own files.
     database.execute(
-        f'INSERT INTO "{table}" SELECT rows.* REPLACE ({", ".join(moved)})'  # noqa: S608
+        f'INSERT INTO "{table}" SELECT rows.* REPLACE ({", ".join(moved)})'  # noqa: S608 # nosec B608
         f' FROM "{table}" AS rows, range(1, {DAYS}) AS days(n)'
     )
 
