@@ -654,8 +654,8 @@ class _Role:
         self._role = found["StackResourceDetail"]["PhysicalResourceId"]
         session = stack._session
         endpoint = stack.s3.meta.endpoint_url
-        self._iam = session.client("iam", endpoint_url=endpoint)
-        self._sts = session.client("sts", endpoint_url=endpoint)
+        self._iam = session.create_client("iam", endpoint_url=endpoint)
+        self._sts = session.create_client("sts", endpoint_url=endpoint)
         self._arn = self._iam.get_role(RoleName=self._role)["Role"]["Arn"]
         self._allow_account()
         self._allow(stack.outputs["DatasetBucketName"], bucket)
