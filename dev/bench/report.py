@@ -41,12 +41,13 @@ class ProgramFigures(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """A ratio or a count that was measured, and its limit."""
+    """A ratio or a count that was measured, and its limit; one that is an aim fails no run."""
 
     what: str
     ratio: float
     limit: float
     at_least: bool
+    is_aim: bool = False
 
     @property
     def met(self) -> bool:
@@ -55,7 +56,7 @@ class Target:
     @property
     def row(self) -> tuple[str, str, str, str]:
         sign = "≥" if self.at_least else "≤"
-        verdict = "met" if self.met else "MISSED"
+        verdict = "met" if self.met else "missed, an aim" if self.is_aim else "MISSED"
         return self.what, _figure(self.ratio), f"{sign} {_figure(self.limit)}", verdict
 
 
@@ -128,13 +129,23 @@ def dashboard_target(ratio: float) -> Target:
 
 
 def program_targets(program: ProgramFigures) -> Iterator[Target]:
-    """The start of a status is counted elsewhere. 0.1.0 took 250 MB when it was installed."""
-    what = f"Seconds of insights status over a year, {STATUS_ENVIRONMENTS} environments"
-    yield Target(what, program.year.seconds, 2, at_least=False)
-    what = f"dashboard of {large.DAYS} days, {large.APIS} APIs, {large.APPLICATIONS} applications"
-    yield Target(f"Seconds of drawing the {what}", program.dashboard.seconds, 8, at_least=False)
-    yield Target("MiB of memory for that, at the peak", program.dashboard.peak, 500, at_least=False)
-    yield Target("MiB of pip install .", program.sizes.total(), 125, at_least=False)
+    """What seconds and MiB are on this machine: aims, as another one has others.
+
+    The start of a status is counted elsewhere. An installation of 0.1.0 took 233 MiB.
+    """
+    drawn = f"dashboard of {large.DAYS} days, {large.APIS} APIs, {large.APPLICATIONS} applications"
+    rows = (
+        (
+            f"Seconds of insights status over a year, {STATUS_ENVIRONMENTS} environments",
+            program.year.seconds,
+            2,
+        ),
+        (f"Seconds of drawing the {drawn}", program.dashboard.seconds, 8),
+        ("MiB of memory for that, at the peak", program.dashboard.peak, 500),
+        ("MiB of pip install .", program.sizes.total(), 233 / 2),
+    )
+    for what, value, limit in rows:
+        yield Target(what, value, limit, at_least=False, is_aim=True)
 
 
 def import_target(imports: Sequence[Imports]) -> Target:

@@ -127,6 +127,9 @@ def test_a_key_is_not_given_to_another_environment_that_has_the_name_now(runs: R
     assert runs.keys(entry("a", "Dev")) == {"a": "Dev"}
     assert runs.keys(entry("b", "Dev"))["b"] != "Dev"
     assert runs.keys(entry("a", "Dev"), entry("b", "Dev"))["a"] == "Dev"
+    # Also after it has been away for a list.
+    runs.keys(entry("b", "Dev"))
+    assert runs.keys(entry("b", "Dev"), entry("c", "Dev"))["c"] != "Dev"
 
 
 def test_a_name_may_look_like_the_key_of_another_environment(runs: Runs):
