@@ -23,6 +23,7 @@ from choreo_insights_cli.console import Console
 _ERRORS = 10
 _LEFT = ("table", "organization", "environment", "oldest", "newest")
 _STYLES = {"missing": "yellow", "failed": "red"}
+_WELL = "All is well: "
 
 
 def is_whole(status: Status) -> bool:
@@ -36,6 +37,15 @@ def verdict(status: Status) -> str:
     day = status.selection.day
     if needs:
         return f"{f'{day} needs' if day else 'Needs'} attention: {', '.join(needs)}."
+    said = _without_checks(status)
+    if mismatches := len(status.checks.mismatches) if status.checks else 0:
+        found = _many(mismatches, "mismatch", "mismatches")
+        said = f"{said.removeprefix(_WELL).removesuffix('.')}, but the checks found {found}."
+    return said[0].upper() + said[1:]
+
+
+def _without_checks(status: Status) -> str:
+    day = status.selection.day
     total = together(status.standings.values())
     if day:
         return _of_day(day, total, status.settings.settle_hours)
@@ -43,13 +53,9 @@ def verdict(status: Status) -> str:
         states = " or ".join(status.selection.states)
         return f"No day is {states}." if states else "Nothing is there that is looked for."
     if status.ends:
-        return f"All is well: the dataset is complete, and ended on {status.ends}."
-    mismatches = len(status.checks.mismatches) if status.checks else 0
+        return f"{_WELL}the dataset is complete, and ended on {status.ends}."
     reaches = f"up to {age(status.now, total.reaches)} ago" if total.reaches else "so far"
-    if mismatches:
-        found = _many(mismatches, "mismatch", "mismatches")
-        return f"Complete {reaches}, but the checks found {found}."
-    return f"All is well: complete {reaches}."
+    return f"{_WELL}complete {reaches}."
 
 
 def _of_day(day: date, total: Standing, settle_hours: float) -> str:

@@ -559,6 +559,8 @@ def test_checks_reassure_only_where_all_is_there(store: Store) -> None:
     assert last(store.status(given)) == (
         "Complete up to 0 min ago, but the checks found 1 mismatch."
     )
+    of_day = last(store.status(given, day=TODAY))
+    assert of_day.endswith("2026-03-13 00:00 UTC, but the checks found 1 mismatch.")
     checked(store, TODAY, "ok")
     assert "1 made, no mismatch" in text(store.status(given))
     partition = store.partition("success_summary", "acme", ENVIRONMENTS[0], TODAY)
