@@ -28,6 +28,9 @@ from graphql import (
     visit,
 )
 
+# The published schema is older than the service [Choreo].
+_NEWER = "If the service has it, write its schema: insights doctor --schema custom/schema.graphql"
+
 
 def advice(error: GraphQLError, document: DocumentNode, schema: GraphQLSchema) -> str:
     """The names that fit where a fault is; empty where the error names them itself."""
@@ -86,7 +89,7 @@ class _Finder(Visitor):
         if isinstance(node, FieldNode):
             fields = getattr(self._info.get_parent_type(), "fields", {})
             if node.name.value not in fields:
-                return _choice("fields", fields)
+                return f"{_choice('fields', fields)}. {_NEWER}"
             selected = getattr(get_named_type(fields[node.name.value].type), "fields", {})
             if selected and not node.selection_set:
                 return _choice("fields", selected)

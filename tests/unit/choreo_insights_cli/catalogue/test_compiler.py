@@ -167,7 +167,7 @@ BAD = {
     ),
     "unknown field": (
         OVER_TIME.replace("requestCount", "requestCounts"),
-        r":6: Cannot query field 'requestCounts'.* The fields are: timeSpan, requestCount$",
+        r":6: Cannot query field 'requestCounts'.* are: timeSpan, requestCount\. If the service ",
     ),
     "unknown root": (
         query("getWeather(a: $time, b: $data) { x }"),
