@@ -15,7 +15,15 @@ from choreo_insights_cli.catalogue.errors import DocumentError
 from choreo_insights_cli.catalogue.service_schema import for_own_documents
 from choreo_insights_cli.dashboard.panels import SHEETS
 from choreo_insights_cli.errors import WrongUsage
-from choreo_insights_cli.generate import athena, cli_page, glue, quicksight, tables_page, views_page
+from choreo_insights_cli.generate import (
+    athena,
+    cli_page,
+    costs_page,
+    glue,
+    quicksight,
+    tables_page,
+    views_page,
+)
 from choreo_insights_cli.paths import DISTRIBUTION, PACKAGE, ROOT, is_project
 from choreo_insights_cli.sql import shipped as shipped_sql
 from choreo_insights_cli.sql.model import Statement, View
@@ -63,6 +71,7 @@ def generated(root: Path) -> Iterator[tuple[Path, str]]:
     yield root / "generated/queries.yaml", athena.render_queries(queries)
     yield root / "docs/generated/views.md", views_page.render(views, queries)
     yield root / "docs/cli.md", cli_page.render()
+    yield root / "docs/generated/costs.md", costs_page.render(Catalogue(tuple(shipped)))
     yield root / "generated/quicksight.yaml", quicksight.render(SHEETS, views)
 
 

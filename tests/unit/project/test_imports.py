@@ -47,6 +47,7 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
         *LIBRARY,
         "choreo_insights_cli",
         "choreo_insights_cli.catalogue",
+        "choreo_insights_cli.costs",
         "choreo_insights_cli.dashboard",
         "choreo_insights_cli.sql",
     ),
