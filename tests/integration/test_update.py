@@ -199,11 +199,9 @@ def test_the_deployment_says_what_it_changes(updated: Updated) -> None:
     assert sum(line.startswith(f"  {TABLE}.") for line in updated.announced_lines) == 4
 
 
-# What the emulator says where the code or the layer of a function that it starts is gone.
-STARTING = re.compile(
-    r"/ministack-lambda-|Worker (process exited immediately|init failed)|No JSON init response"
-    r"|Failed to (extract|resolve) layer"
-)
+# What the emulator says where it has deleted the folder of a function that it starts. A worker that
+# fails otherwise may have a fault of its own.
+STARTING = re.compile(r"/ministack-lambda-|Failed to extract layer")
 
 
 def test_a_backfill_goes_on_through_the_update(updated: Updated) -> None:
